@@ -1,0 +1,29 @@
+import { fileURLToPath } from 'node:url'
+import { defineConfig } from 'vitest/config'
+
+const withoutServers = ['test/architecture.test.ts', 'test/unit/**/*.test.ts', 'test/contract/**/*.memory*.test.ts']
+
+/** Two projects: `unit` needs nothing beside Node, `integration` gets its servers from the global set-up. */
+export default defineConfig({
+  test: {
+    root: fileURLToPath(new URL('..', import.meta.url)),
+    // uWebSockets.js aborts the process when a worker thread ends before its app is closed; processes are safe.
+    pool: 'forks',
+    maxWorkers: 2,
+    retry: 0,
+    testTimeout: 30_000,
+    hookTimeout: 30_000,
+    projects: [
+      { extends: true, test: { name: 'unit', include: withoutServers } },
+      {
+        extends: true,
+        test: {
+          name: 'integration',
+          include: ['test/{contract,integration,e2e}/**/*.test.ts'],
+          exclude: withoutServers,
+          globalSetup: ['test/support/global-setup.ts'],
+        },
+      },
+    ],
+  },
+})
