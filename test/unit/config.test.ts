@@ -1,0 +1,154 @@
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { CONFIG_VARIABLES, ConfigError, loadConfig } from '../../src/config.ts'
+
+function mistakesOf(env: Record<string, string>): readonly string[] {
+  try {
+    loadConfig(env)
+  } catch (error) {
+    if (error instanceof ConfigError) return error.mistakes
+    throw error
+  }
+  return []
+}
+
+function isDeeplyFrozen(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return true
+  return Object.isFrozen(value) && Object.values(value).every(isDeeplyFrozen)
+}
+
+describe('loadConfig', () => {
+  const certificates = { directory: '', cert: '', key: '' }
+  beforeAll(() => {
+    const directory = mkdtempSync(join(tmpdir(), 'config-'))
+    Object.assign(certificates, { directory, cert: join(directory, 'cert.pem'), key: join(directory, 'key.pem') })
+    writeFileSync(certificates.cert, 'certificate')
+    writeFileSync(certificates.key, 'key')
+  })
+  afterAll(() => rmSync(certificates.directory, { recursive: true }))
+
+  test('has a default for everything', () => {
+    expect(loadConfig({})).toEqual({
+      http: {
+        host: '127.0.0.1',
+        port: 8080,
+        tls: undefined,
+        idleTimeoutSeconds: 32,
+        maxBackpressureBytes: 1_048_576,
+      },
+      postgres: { dsn: undefined, dataDir: resolve('data'), poolMax: 8 },
+      redis: { url: undefined, prefix: 'msg:' },
+      auth: { mode: 'none', explicit: false },
+      writer: { maxQueueRows: 20_000, maxQueueBytes: 33_554_432, maxQueueAgeMs: 2000, maxBatchRows: 2000 },
+      delivery: { catchupConcurrency: 8, laggingTimeoutMs: 30_000 },
+      limits: { maxContentBytes: 16_384, maxConnectionsPerUser: 10 },
+      log: { level: 'info' },
+      shutdown: { timeoutMs: 25_000, drainReconnectSpreadMs: 10_000 },
+    })
+  })
+
+  test('takes every variable from the environment it is given', () => {
+    const config = loadConfig({
+      HOST: '0.0.0.0',
+      PORT: '0',
+      POSTGRES_DSN: 'postgres://user:pass@localhost:5432/chat_app?sslmode=disable',
+      REDIS_ADDR: 'localhost:6379',
+      REDIS_PREFIX: 'chat:',
+      DATA_DIR: 'elsewhere',
+      AUTH: 'none',
+      MAX_CONTENT_BYTES: '1',
+      LOG_LEVEL: 'silent',
+      TLS_CERT_FILE: certificates.cert,
+      TLS_KEY_FILE: certificates.key,
+      DRAIN_RECONNECT_SPREAD_MS: '0',
+    })
+    expect(config).toMatchObject({
+      http: { host: '0.0.0.0', port: 0, tls: { certFile: certificates.cert, keyFile: certificates.key } },
+      postgres: {
+        dsn: 'postgres://user:pass@localhost:5432/chat_app?sslmode=disable',
+        dataDir: resolve('elsewhere'),
+      },
+      redis: { url: 'redis://localhost:6379', prefix: 'chat:' },
+      auth: { mode: 'none', explicit: true },
+      limits: { maxContentBytes: 1 },
+      log: { level: 'silent' },
+      shutdown: { drainReconnectSpreadMs: 0 },
+    })
+  })
+
+  test('is frozen through and through', () => {
+    expect(isDeeplyFrozen(loadConfig({ TLS_CERT_FILE: certificates.cert, TLS_KEY_FILE: certificates.key }))).toBe(true)
+  })
+
+  test('takes an empty or blank value for unset', () => {
+    const empty = Object.fromEntries(CONFIG_VARIABLES.map(({ name }, index) => [name, index % 2 ? '' : ' ']))
+    expect(loadConfig(empty)).toEqual(loadConfig({}))
+  })
+
+  test('reports all mistakes at once, one line each, by the name of the variable', () => {
+    const mistakes = mistakesOf({ PORT: 'x', LOG_LEVEL: 'loud', TLS_CERT_FILE: certificates.cert, HOST: '0.0.0.0' })
+    expect(mistakes).toEqual([
+      'PORT: "x" is not a whole number from 0 to 65535',
+      'LOG_LEVEL: "loud" is not one of fatal, error, warn, info, debug, trace, silent',
+      'TLS_KEY_FILE: is missing beside TLS_CERT_FILE',
+      expect.stringMatching(/^AUTH: is not set and HOST is 0\.0\.0\.0.*AUTH=none.*AUTH=jwt$/),
+    ])
+    expect(new ConfigError(mistakes).message.split('\n')).toHaveLength(5)
+  })
+
+  test.each([
+    ['PORT', ['65536', '-1', '1.5', '1e3', '0x10', '９', '9'.repeat(400)]],
+    ['HOST', ['a b', 'http://host', 'host/path']],
+    ['POSTGRES_DSN', ['localhost', 'mysql://host/db', 'postgres://host:port/db']],
+    ['REDIS_ADDR', ['localhost', ':6379', 'localhost:99999', 'http://localhost:6379', 'redis://', 'redis:6379/x']],
+    ['AUTH', ['None', 'basic']],
+    ['LOG_LEVEL', ['INFO', '30']],
+    ['MAX_CONTENT_BYTES', ['0', '21505']],
+    ['MAX_CONNECTIONS_PER_USER', ['0', '1001']],
+    ['IDLE_TIMEOUT_SECONDS', ['0', '7', '961']],
+    ['WRITER_MAX_QUEUE_AGE_MS', ['0', '2001']],
+    ['TLS_CERT_FILE', ['gone.pem', '.', 'package.json/x']],
+  ])('refuses a wrong %s', (name, values) => {
+    for (const value of values) {
+      expect(mistakesOf({ [name]: value })[0], value).toMatch(new RegExp(`^${name}: .* is not .+`))
+    }
+  })
+
+  test.each([
+    ['redis://:secret@host:6379/1', 'redis://:secret@host:6379/1'],
+    ['rediss://host', 'rediss://host'],
+    ['[::1]:6379', 'redis://[::1]:6379'],
+  ])('accepts %s as REDIS_ADDR', (given, url) => {
+    expect(loadConfig({ REDIS_ADDR: given }).redis.url).toBe(url)
+  })
+
+  test('never repeats what may hold a password', () => {
+    const mistakes = mistakesOf({ POSTGRES_DSN: 'mysql://u:hunter2@host/db', REDIS_ADDR: 'x://:hunter2@host' })
+    expect(mistakes).toHaveLength(2)
+    expect(mistakes.join('\n')).not.toContain('hunter2')
+  })
+
+  test('accepts everybody without authentication on loopback only, unless told so', () => {
+    for (const HOST of ['127.0.0.1', '127.1.2.3', '::1', 'localhost']) expect(mistakesOf({ HOST })).toEqual([])
+    for (const HOST of ['0.0.0.0', '::', '10.0.0.1', 'example.org', '127.example.org']) {
+      expect(mistakesOf({ HOST }), HOST).toHaveLength(1)
+      expect(mistakesOf({ HOST, AUTH: 'none' }), HOST).toEqual([])
+    }
+  })
+
+  test('refuses AUTH=jwt while it is not available', () => {
+    expect(mistakesOf({ AUTH: 'jwt' })).toEqual(['AUTH: jwt is not available in this version; it may be none'])
+  })
+
+  test('needs the two TLS files together and readable', () => {
+    expect(mistakesOf({ TLS_CERT_FILE: certificates.cert })).toHaveLength(1)
+    expect(mistakesOf({ TLS_KEY_FILE: certificates.key })).toHaveLength(1)
+    chmodSync(certificates.key, 0o000)
+    const mistakes = mistakesOf({ TLS_CERT_FILE: certificates.cert, TLS_KEY_FILE: certificates.key })
+    chmodSync(certificates.key, 0o600)
+    // No permission stops the superuser, under whom containers often run the tests.
+    expect(mistakes).toHaveLength(process.getuid?.() === 0 ? 0 : 1)
+  })
+})
