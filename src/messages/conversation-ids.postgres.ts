@@ -1,0 +1,58 @@
+import type { Session } from '../postgres/session.ts'
+import type { Conversation } from './conversation.ts'
+import { FIND, OPEN } from './statements.postgres.ts'
+
+/** Rows kept: about 150 bytes each. A conversation that is not kept costs its batch one look-up. */
+const MAX_KNOWN = 100_000
+
+/**
+ * Which row each pair of people has. Opening a conversation is a transaction of its own, before the batch's: a row without
+ * messages is harmless (count = max(seq) = 0), and so the batch takes its locks by id alone.
+ */
+export class ConversationIds {
+  readonly #session: Session
+  readonly #known = new Map<string, number>()
+
+  constructor(session: Session) {
+    this.#session = session
+  }
+
+  /** The ids in the order asked; opens conversations that do not exist yet. */
+  async of(conversations: readonly Conversation[]): Promise<number[]> {
+    const unknown = conversations.filter(({ key }) => !this.#known.has(key)).sort(byPair)
+    if (unknown.length > 0) await this.#learn(unknown)
+    const ids = conversations.map(({ key }) => this.#known.get(key) ?? 0)
+    if (this.#known.size > MAX_KNOWN) this.#known.clear()
+    return ids
+  }
+
+  /** After a failure the rows may be others: an operator may have restored the database. */
+  forget(conversations: readonly Conversation[]): void {
+    for (const { key } of conversations) this.#known.delete(key)
+  }
+
+  async #learn(unknown: readonly Conversation[]): Promise<void> {
+    await this.#find(unknown)
+    const missing = unknown.filter(({ key }) => !this.#known.has(key))
+    if (missing.length === 0) return
+    await this.#session.query(OPEN, pairArrays(missing))
+    await this.#find(missing)
+  }
+
+  async #find(conversations: readonly Conversation[]): Promise<void> {
+    for (const [ord, id] of await this.#session.query(FIND, pairArrays(conversations))) {
+      const conversation = conversations[Number(ord) - 1]
+      if (conversation) this.#known.set(conversation.key, Number(id))
+    }
+  }
+}
+
+function byPair(a: Conversation, b: Conversation): number {
+  return a.key < b.key ? -1 : 1
+}
+
+/** User ids are quoted: an unquoted element NULL would be a null, and NULL is a valid user id. */
+function pairArrays(conversations: readonly Conversation[]): string[] {
+  const quoted = (ids: string[]) => `{${ids.map((id) => `"${id}"`).join(',')}}`
+  return [quoted(conversations.map(({ lo }) => lo)), quoted(conversations.map(({ hi }) => hi))]
+}

@@ -1,0 +1,76 @@
+import type { Statement } from '../postgres/copy-transaction.ts'
+import { MAX_UNREAD_COUNT } from '../protocol/limits.ts'
+
+/** Statements of the read path. Every one costs what it returns, not what is stored. */
+
+const MS = (column: string): string => `(extract(epoch from ${column}) * 1000)::int8`
+const MESSAGE = `m.id, m.seq, m.sender_id, m.content, ${MS('m.created_at')}`
+const OF_PAIR = '(select c.conversation_id from conversations c where c.user_lo = $1 and c.user_hi = $2)'
+
+/** $1 lo, $2 hi, $3 before (exclusive), $4 limit. Newest first. */
+export const PAGE_BEFORE: Statement = {
+  name: 'page_before',
+  text: `select ${MESSAGE} from messages m
+    where m.conversation_id = ${OF_PAIR} and m.seq < $3 order by m.seq desc limit $4`,
+}
+
+/** $1 lo, $2 hi, $3 after (exclusive), $4 before (exclusive), $5 limit. Oldest first. */
+export const PAGE_AFTER: Statement = {
+  name: 'page_after',
+  text: `select ${MESSAGE} from messages m
+    where m.conversation_id = ${OF_PAIR} and m.seq > $3 and m.seq < $4 order by m.seq limit $5`,
+}
+
+/** $1 lo, $2 hi. */
+export const LAST_SEQ: Statement = {
+  name: 'last_seq',
+  text: 'select last_seq from conversations where user_lo = $1 and user_hi = $2',
+}
+
+/** All conversations of user $1 that hold a message, seen from that user. One with oneself counts once. */
+const OF_USER = `(
+    select conversation_id, user_hi as peer, last_seq, last_message_at, updated_at, lo_delivered_seq as delivered_seq,
+      lo_read_seq as read_seq, hi_delivered_seq as peer_delivered_seq, hi_read_seq as peer_read_seq
+    from conversations where user_lo = $1 and last_seq > 0
+    union all
+    select conversation_id, user_lo, last_seq, last_message_at, updated_at, hi_delivered_seq,
+      hi_read_seq, lo_delivered_seq, lo_read_seq
+    from conversations where user_hi = $1 and user_lo <> $1 and last_seq > 0
+  )`
+const POSITIONS = 'c.delivered_seq, c.read_seq, c.peer_delivered_seq, c.peer_read_seq'
+
+/** How far back from the head unread messages are looked for, so that a long monologue costs no more than a short one. */
+const UNREAD_WINDOW = 1000
+
+/** $1 user, $2 limit, $3 and $4 time (ms) and id of the last conversation of the page before. Newest first. */
+export const CONVERSATIONS: Statement = {
+  name: 'conversations',
+  text: `select ${MS('c.last_message_at')}, c.conversation_id, c.peer, c.last_seq, ${POSITIONS},
+      (select count(*) from (
+        select from messages u
+        where u.conversation_id = c.conversation_id and u.sender_id <> $1
+          and u.seq > greatest(c.read_seq, c.last_seq - ${UNREAD_WINDOW})
+        limit ${MAX_UNREAD_COUNT}) unread),
+      ${MESSAGE}
+    from (select * from ${OF_USER} mine
+      where (${MS('last_message_at')}, conversation_id) < ($3::int8, $4::int8)
+      order by last_message_at desc, conversation_id desc limit $2) c
+    left join messages m on m.conversation_id = c.conversation_id and m.seq = c.last_seq
+    order by c.last_message_at desc, c.conversation_id desc`,
+}
+
+/** $1 user, $2 milliseconds since the epoch. */
+export const CHANGES: Statement = {
+  name: 'changes',
+  text: `select c.peer, c.last_seq, ${POSITIONS} from ${OF_USER} c
+    where c.updated_at >= to_timestamp($2::float8 / 1000)`,
+}
+
+/** $1 user. */
+export const BACKLOG: Statement = {
+  name: 'backlog',
+  text: `select c.peer, c.delivered_seq, c.last_seq from ${OF_USER} c where c.last_seq > c.delivered_seq`,
+}
+
+/** 0 on a primary, 1 on a standby. */
+export const CHECK: Statement = { name: 'check', text: 'select pg_is_in_recovery()::int' }

@@ -1,0 +1,117 @@
+import type { Pool } from '../postgres/pool.ts'
+import type { ConversationChange, ConversationSummary, Message, UserId } from '../protocol/message.ts'
+import { type Conversation, conversationBetween } from './conversation.ts'
+import * as sql from './read-statements.postgres.ts'
+import { type Backlog, type ConversationPage, type Page, type PageRequest, StoreUnavailable } from './store.ts'
+
+type Row = readonly (string | number | null)[]
+
+/** The read half of the PostgreSQL store. Every statement is prepared, short and on its own: none holds a snapshot open. */
+export class PostgresReads {
+  readonly #pool: Pool
+
+  constructor(pool: Pool) {
+    this.#pool = pool
+  }
+
+  async page(conversation: Conversation, { before, after, limit }: PageRequest): Promise<Page> {
+    const { lo, hi } = conversation
+    const upTo = before ?? Number.MAX_SAFE_INTEGER
+    // One row more than asked tells whether there is more.
+    const rows =
+      after === undefined
+        ? (await this.#query(sql.PAGE_BEFORE, [lo, hi, upTo, limit + 1])).reverse()
+        : await this.#query(sql.PAGE_AFTER, [lo, hi, after, upTo, limit + 1])
+    const hasMore = rows.length > limit
+    if (hasMore) rows.splice(after === undefined ? 0 : limit, 1)
+    return { messages: rows.map((row) => toMessage(conversation, row)), hasMore }
+  }
+
+  async lastSeq({ lo, hi }: Conversation): Promise<number> {
+    const rows = await this.#query(sql.LAST_SEQ, [lo, hi])
+    return Number(rows[0]?.[0] ?? 0)
+  }
+
+  async conversations(user: UserId, limit: number, cursor?: string): Promise<ConversationPage> {
+    const [beforeMs, beforeId] = decodeCursor(cursor)
+    const rows = await this.#query(sql.CONVERSATIONS, [user, limit + 1, beforeMs, beforeId])
+    const hasMore = rows.length > limit
+    if (hasMore) rows.length = limit
+    const last = rows.at(-1)
+    return {
+      conversations: rows.map((row) => toSummary(user, row)),
+      nextCursor: hasMore && last ? encodeCursor(Number(last[0]), Number(last[1])) : null,
+    }
+  }
+
+  async changes(user: UserId, since?: number): Promise<ConversationChange[]> {
+    const rows = await this.#query(sql.CHANGES, [user, since ?? 0])
+    return rows.map((row) => ({ with: String(row[0]), last_seq: Number(row[1]), ...toPositions(row, 2) }))
+  }
+
+  async backlog(user: UserId): Promise<Backlog[]> {
+    const rows = await this.#query(sql.BACKLOG, [user])
+    return rows.map((row) => ({ with: String(row[0]), deliveredSeq: Number(row[1]), lastSeq: Number(row[2]) }))
+  }
+
+  /** A primary that answers; a server that became a standby can not store. */
+  async check(): Promise<void> {
+    const rows = await this.#query(sql.CHECK, [])
+    if (rows[0]?.[0] !== 0) throw new StoreUnavailable('the database is a standby')
+  }
+
+  async #query(statement: { name: string; text: string }, values: (string | number)[]): Promise<Row[]> {
+    try {
+      const result = await this.#pool.query<(string | number | null)[]>({ ...statement, values, rowMode: 'array' })
+      return result.rows
+    } catch (error) {
+      throw new StoreUnavailable(error)
+    }
+  }
+}
+
+function toMessage(conversation: Conversation, row: Row): Message {
+  const sender = String(row[2])
+  return {
+    id: String(row[0]),
+    seq: Number(row[1]),
+    sender_id: sender,
+    receiver_id: sender === conversation.lo ? conversation.hi : conversation.lo,
+    content: String(row[3]),
+    created_at: new Date(Number(row[4])).toISOString(),
+  }
+}
+
+function toPositions(row: Row, from: number) {
+  const [delivered_seq, read_seq, peer_delivered_seq, peer_read_seq] = row.slice(from, from + 4).map(Number)
+  return {
+    delivered_seq: delivered_seq ?? 0,
+    read_seq: read_seq ?? 0,
+    peer_delivered_seq: peer_delivered_seq ?? 0,
+    peer_read_seq: peer_read_seq ?? 0,
+  }
+}
+
+/** Columns: time, conversation id, peer, head, four positions, unread, then the last message. */
+function toSummary(user: UserId, row: Row): ConversationSummary {
+  const peer = String(row[2])
+  const lastMessage = row[9] === null ? null : toMessage(conversationBetween(user, peer), row.slice(9))
+  return {
+    with: peer,
+    last_seq: Number(row[3]),
+    last_message: lastMessage,
+    ...toPositions(row, 4),
+    unread: Number(row[8]),
+  }
+}
+
+function encodeCursor(ms: number, id: number): string {
+  return Buffer.from(`${ms}.${id}`).toString('base64url')
+}
+
+/** A cursor that is none of ours starts after the end: an empty page, no error that tells how cursors are made. */
+function decodeCursor(cursor: string | undefined): [number, number] {
+  if (cursor === undefined) return [Number.MAX_SAFE_INTEGER, 0]
+  const match = /^(\d{1,15})\.(\d{1,15})$/.exec(Buffer.from(cursor, 'base64url').toString('latin1'))
+  return match ? [Number(match[1]), Number(match[2])] : [0, 0]
+}

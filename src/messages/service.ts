@@ -1,0 +1,143 @@
+import type { Clock } from '../lib/clock.ts'
+import { uuidv7 } from '../lib/uuid.ts'
+import type { ErrorCode } from '../protocol/codes.ts'
+import type { Ref } from '../protocol/commands.ts'
+import type { ConversationChange, UserId } from '../protocol/message.ts'
+import { type Conversation, conversationBetween } from './conversation.ts'
+import type { KnownHeads } from './known-heads.ts'
+import type { QueuedSend, SendOrigin } from './send-queue.ts'
+import type { ConversationPage, MessageStore, Page, PageRequest, PositionChange } from './store.ts'
+import type { MessageWriter } from './writer.ts'
+
+export interface NewMessage {
+  readonly receiver_id: UserId
+  /** Checked by the protocol's rules for text. */
+  readonly content: string
+  readonly id?: string | undefined
+}
+
+/** How far somebody is in a conversation; `read` implies `ack`. */
+export interface Move {
+  readonly type: 'ack' | 'read'
+  readonly with: UserId
+  readonly seq: number
+}
+
+/** Tells the people concerned what was committed. */
+export interface Announcer {
+  message(send: QueuedSend): void
+  position(change: PositionChange): void
+}
+
+export interface SendObserver {
+  /** `outcome`: stored, duplicate, conflict, or the code of a refusal. */
+  sendSettled(outcome: string, ageMs: number): void
+}
+
+export interface MessageServiceOptions {
+  readonly store: MessageStore
+  readonly writer: MessageWriter
+  readonly clock: Clock
+  readonly announcer: Announcer
+  readonly heads: KnownHeads
+  readonly observer: SendObserver
+}
+
+/** Sends, history, acknowledgements and conversations of one user: the rules, the same through either door. */
+export class MessageService {
+  readonly #options: MessageServiceOptions
+
+  constructor(options: MessageServiceOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Queues a message in the order of the calls and returns at once; `origin` is told the outcome, exactly once, stored only
+   * after the commit.
+   */
+  send(sender: UserId, message: NewMessage, origin: SendOrigin, ref?: Ref): void {
+    const { clock, writer } = this.#options
+    const now = clock.now()
+    const send: QueuedSend = {
+      conversation: conversationBetween(sender, message.receiver_id),
+      id: message.id?.toLowerCase() ?? uuidv7(now),
+      sender_id: sender,
+      receiver_id: message.receiver_id,
+      content: message.content,
+      seq: 0,
+      created_at: '',
+      fate: 'pending',
+      origin,
+      ref,
+      queuedAtMs: now,
+      refusal: undefined,
+    }
+    const refusal = writer.append(send)
+    if (!refusal) return
+    send.refusal = refusal
+    this.#options.observer.sendSettled(refusal, 0)
+    origin.settled(send)
+  }
+
+  /**
+   * "I have stored (and with `read` also seen) everything of this conversation up to `seq`." Cumulative; lower than before
+   * changes nothing. Resolves with the reason when it is refused, without waiting for the commit.
+   */
+  async move(user: UserId, move: Move, origin: object): Promise<ErrorCode | undefined> {
+    const { with: other, seq, type } = move
+    const conversation = conversationBetween(user, other)
+    if (seq > (await this.#head(conversation, seq))) return 'invalid_ack'
+    return this.#options.writer.move({ conversation, user, delivered: seq, read: type === 'read' ? seq : 0, origin })
+  }
+
+  /** Reads its own writes: whatever was acknowledged before the call is in the page. */
+  history(user: UserId, other: UserId, request: PageRequest): Promise<Page> {
+    return this.#options.store.page(conversationBetween(user, other), request)
+  }
+
+  conversations(user: UserId, limit: number, cursor?: string): Promise<ConversationPage> {
+    return this.#options.store.conversations(user, limit, cursor)
+  }
+
+  /** Conversations changed since a time, or, with heads, those whose last message the client does not hold. */
+  async changes(
+    user: UserId,
+    since?: number,
+    heads?: readonly (readonly [UserId, number])[],
+  ): Promise<ConversationChange[]> {
+    const changed = await this.#options.store.changes(user, since)
+    if (!heads) return changed
+    const held = new Map(heads)
+    return changed.filter((conversation) => held.get(conversation.with) !== conversation.last_seq)
+  }
+
+  /** Resolves once every send queued before has its outcome. */
+  flushed(): Promise<void> {
+    return this.#options.writer.flushed()
+  }
+
+  /** What the writer reports: outcomes to where they came from, news to whom they concern. Order is the batch's. */
+  settled(sends: readonly QueuedSend[], positions: readonly PositionChange[]): void {
+    const { announcer, heads, observer, clock } = this.#options
+    const now = clock.now()
+    for (const send of sends) {
+      if (send.fate === 'stored') {
+        heads.saw(send.conversation, send.seq)
+        announcer.message(send)
+      }
+      send.origin.settled(send)
+      observer.sendSettled(send.refusal ?? send.fate, now - send.queuedAtMs)
+    }
+    for (const change of positions) announcer.position(change)
+  }
+
+  /** A lower bound of the conversation's head that is at least `atLeast` if the head is. */
+  async #head(conversation: Conversation, atLeast: number): Promise<number> {
+    const { heads, store } = this.#options
+    const known = heads.of(conversation)
+    if (known >= atLeast) return known
+    const head = await store.lastSeq(conversation)
+    heads.saw(conversation, head)
+    return head
+  }
+}

@@ -1,0 +1,176 @@
+import { MAX_UNREAD_COUNT } from '../protocol/limits.ts'
+import type { ConversationChange, ConversationSummary, Message, Positions, UserId } from '../protocol/message.ts'
+import { type Conversation, otherPerson } from './conversation.ts'
+import { type Group, groupByConversation } from './groups.ts'
+import {
+  type Backlog,
+  CommitError,
+  type CommitPath,
+  type ConversationPage,
+  type MessageStore,
+  type Page,
+  type PageRequest,
+  type PendingMessage,
+  type PositionChange,
+} from './store.ts'
+
+interface Position {
+  delivered: number
+  read: number
+}
+
+interface Log {
+  readonly conversation: Conversation
+  readonly messages: Message[]
+  readonly lo: Position
+  readonly hi: Position
+  updatedAtMs: number
+}
+
+/** The store's contract without a database, for tests and benches of what stands above it. Holds everything for ever. */
+export class MemoryMessageStore implements MessageStore {
+  readonly #logs = new Map<string, Log>()
+  readonly #now: () => number
+
+  constructor(now: () => number) {
+    this.#now = now
+  }
+
+  async commit(
+    messages: readonly PendingMessage[],
+    positions: readonly PositionChange[],
+    path: CommitPath,
+  ): Promise<PositionChange[]> {
+    const groups = groupByConversation(messages, positions)
+    if (path === 'fast' && groups.some((group) => this.#holdsAny(group))) throw new CommitError('duplicate', undefined)
+    return groups.flatMap((group) => this.#apply(group))
+  }
+
+  async page(conversation: Conversation, { before, after, limit }: PageRequest): Promise<Page> {
+    const all = this.#logs.get(conversation.key)?.messages ?? []
+    const to = Math.min(all.length, (before ?? all.length + 1) - 1)
+    const from = after ?? Math.max(0, to - limit)
+    const messages = all.slice(from, Math.max(from, Math.min(to, from + limit)))
+    return { messages, hasMore: after === undefined ? from > 0 && to > 0 : from + limit < to }
+  }
+
+  async lastSeq({ key }: Conversation): Promise<number> {
+    return this.#logs.get(key)?.messages.length ?? 0
+  }
+
+  async conversations(user: UserId, limit: number, cursor?: string): Promise<ConversationPage> {
+    const skip = Number(cursor ?? 0)
+    const mine = this.#of(user).sort((a, b) => (timeOf(a) < timeOf(b) ? 1 : -1))
+    const conversations = mine.slice(skip, skip + limit).map((log) => summary(log, user))
+    return { conversations, nextCursor: mine.length > skip + limit ? String(skip + limit) : null }
+  }
+
+  async changes(user: UserId, since = 0): Promise<ConversationChange[]> {
+    return this.#of(user)
+      .filter((log) => log.updatedAtMs >= since)
+      .map((log) => ({ with: peer(log, user), last_seq: log.messages.length, ...positions(log, user) }))
+  }
+
+  async backlog(user: UserId): Promise<Backlog[]> {
+    return this.#of(user)
+      .map((log) => ({ with: peer(log, user), deliveredSeq: own(log, user).delivered, lastSeq: log.messages.length }))
+      .filter(({ deliveredSeq, lastSeq }) => lastSeq > deliveredSeq)
+  }
+
+  async check(): Promise<void> {
+    // Memory can always store.
+  }
+  async close(): Promise<void> {
+    // Nothing is open.
+  }
+
+  #holdsAny(group: Group): boolean {
+    const log = this.#logs.get(group.conversation.key)
+    const ids = new Set(log?.messages.map(({ id }) => id))
+    return group.messages.some(({ id }) => ids.size === ids.add(id).size)
+  }
+
+  #apply(group: Group): PositionChange[] {
+    const log = this.#logOf(group.conversation)
+    const now = Math.max(this.#now(), log.updatedAtMs)
+    const headBefore = log.messages.length
+    for (const message of group.messages) this.#append(log, message, new Date(now).toISOString())
+    const stored = group.messages.filter(({ fate }) => fate === 'stored')
+    for (const [person, change] of [
+      [log.lo, group.lo],
+      [log.hi, group.hi],
+    ] as const) {
+      const user = person === log.lo ? log.conversation.lo : log.conversation.hi
+      const run = leading(stored, user)
+      for (const position of ['delivered', 'read'] as const) {
+        const carried = person[position] === headBefore ? headBefore + run : 0
+        const moved = Math.min(change?.[position] ?? 0, log.messages.length)
+        person[position] = Math.max(person[position], carried, moved)
+      }
+    }
+    log.updatedAtMs = now
+    return [...(group.lo ? [{ ...group.lo, ...log.lo }] : []), ...(group.hi ? [{ ...group.hi, ...log.hi }] : [])]
+  }
+
+  #append(log: Log, message: PendingMessage, created_at: string): void {
+    const existing = log.messages.find(({ id }) => id === message.id)
+    const seq = existing?.seq ?? log.messages.length + 1
+    message.seq = seq
+    message.created_at = existing?.created_at ?? created_at
+    if (!existing) {
+      const { id, sender_id, receiver_id, content } = message
+      log.messages.push({ id, seq, sender_id, receiver_id, content, created_at })
+      message.fate = 'stored'
+    } else {
+      const same = existing.sender_id === message.sender_id && existing.content === message.content
+      message.fate = same ? 'duplicate' : 'conflict'
+    }
+  }
+
+  #logOf(conversation: Conversation): Log {
+    const known = this.#logs.get(conversation.key)
+    if (known) return known
+    const log = { conversation, messages: [], lo: none(), hi: none(), updatedAtMs: 0 }
+    this.#logs.set(conversation.key, log)
+    return log
+  }
+
+  #of(user: UserId): Log[] {
+    const logs = [...this.#logs.values()].filter(({ messages }) => messages.length > 0)
+    return logs.filter(({ conversation }) => conversation.lo === user || conversation.hi === user)
+  }
+}
+
+const none = (): Position => ({ delivered: 0, read: 0 })
+const timeOf = (log: Log): string => log.messages.at(-1)?.created_at ?? ''
+const peer = (log: Log, user: UserId): UserId => otherPerson(log.conversation, user)
+const own = (log: Log, user: UserId): Position => (user === log.conversation.lo ? log.lo : log.hi)
+
+function positions(log: Log, user: UserId): Positions {
+  const mine = own(log, user)
+  const theirs = user === log.conversation.lo ? log.hi : log.lo
+  return {
+    delivered_seq: mine.delivered,
+    read_seq: mine.read,
+    peer_delivered_seq: theirs.delivered,
+    peer_read_seq: theirs.read,
+  }
+}
+
+function summary(log: Log, user: UserId): ConversationSummary {
+  const { read_seq, ...rest } = positions(log, user)
+  const unread = log.messages.filter(({ seq, sender_id }) => seq > read_seq && sender_id !== user).length
+  return {
+    with: peer(log, user),
+    last_seq: log.messages.length,
+    last_message: log.messages.at(-1) ?? null,
+    read_seq,
+    ...rest,
+    unread: Math.min(unread, MAX_UNREAD_COUNT),
+  }
+}
+
+function leading(messages: readonly PendingMessage[], user: UserId): number {
+  const end = messages.findIndex(({ sender_id }) => sender_id !== user)
+  return end < 0 ? messages.length : end
+}

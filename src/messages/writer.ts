@@ -1,0 +1,250 @@
+import { backoffMs } from '../lib/backoff.ts'
+import type { Clock } from '../lib/clock.ts'
+import type { Logger } from '../lib/logger.ts'
+import type { ErrorCode } from '../protocol/codes.ts'
+import { PositionQueue } from './position-queue.ts'
+import { isSettled, type QueuedSend, SendQueue } from './send-queue.ts'
+import { CommitError, type CommitPath, type MessageStore, type PositionChange } from './store.ts'
+
+export interface WriterLimits {
+  /** Sends that may wait, in rows and in bytes of content. */
+  readonly maxQueueRows: number
+  readonly maxQueueBytes: number
+  /** A send that could not be stored for so long is refused, unless its outcome is unknown. */
+  readonly maxQueueAgeMs: number
+  readonly maxBatchRows: number
+}
+
+export interface WriterObserver {
+  committed(rows: number, durationMs: number, path: CommitPath): void
+  failed(failure: string): void
+}
+
+export interface WriterOptions {
+  readonly store: MessageStore
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly limits: WriterLimits
+  readonly observer: WriterObserver
+  /** Told once about every send (its `fate` or `refusal` is final) and about positions that were asked to move. */
+  settled(sends: readonly QueuedSend[], positions: readonly PositionChange[]): void
+}
+
+interface Batch {
+  readonly sends: readonly QueuedSend[]
+  readonly positions: readonly PositionChange[]
+}
+
+const RETRY = { firstMs: 10, maxMs: 500 }
+/** One duplicate announces more (a client that resends its outbox), and every failed COPY leaves dead rows. */
+const CAREFUL_AFTER_DUPLICATE = 8
+/** Positions without messages wait so long for company: nobody waits for them. */
+const POSITIONS_WAIT_MS = 20
+
+/**
+ * Stores sends and positions in batches, one transaction at a time. A batch is whatever queued up while the one before it
+ * was being committed, so an idle writer waits for nothing and a busy one makes large batches.
+ *
+ * Guarantees: every send settles exactly once, in order of arrival within a conversation · settled as stored only after the
+ * commit · a batch keeps its limits · one bad row fails only itself · a send whose outcome is unknown is neither acked nor
+ * refused until the store has told · no queue grows beyond its limits · `close` resolves after the last batch.
+ *
+ * States of a batch: queued → in transaction → committed, or aborted (retried, until too old), or unknown (resolved).
+ */
+export class MessageWriter {
+  readonly #options: WriterOptions
+  readonly #queue: SendQueue
+  readonly #positions = new PositionQueue()
+  #inFlight: Batch | undefined
+  #running: Promise<void> | undefined
+  #closing = false
+  #failing = false
+  #carefulBatches = 0
+  #waiters: { last: QueuedSend | undefined; batch: Batch | undefined; resolve: () => void }[] = []
+  #cancelWait: (() => void) | undefined
+  #cancelExpiry: (() => void) | undefined
+
+  constructor(options: WriterOptions) {
+    this.#options = options
+    this.#queue = new SendQueue(options.limits)
+  }
+
+  /** True while the last attempt to commit failed. */
+  get failing(): boolean {
+    return this.#failing
+  }
+  get queuedRows(): number {
+    return this.#queue.rows
+  }
+  /** Age of the oldest send that is not settled, in milliseconds. */
+  get oldestAgeMs(): number {
+    const oldest = this.#inFlight?.sends[0] ?? this.#queue.oldest
+    return oldest ? this.#options.clock.now() - oldest.queuedAtMs : 0
+  }
+
+  /** Queues a send. Returns why it can not be taken: nothing was stored then, and `settled` is not called for it. */
+  append(send: QueuedSend): ErrorCode | undefined {
+    if (this.#closing) return 'unavailable'
+    if (!this.#queue.push(send)) return this.#failing ? 'unavailable' : 'overloaded'
+    this.#start()
+    this.#armExpiry()
+    return undefined
+  }
+
+  /** Queues a position. Returns why it can not be taken. Only positions at or below the conversation's head may come here. */
+  move(change: PositionChange): ErrorCode | undefined {
+    if (this.#closing) return 'unavailable'
+    if (!this.#positions.add(change)) return 'overloaded'
+    if (this.#running === undefined)
+      this.#cancelWait ??= this.#options.clock.after(POSITIONS_WAIT_MS, () => this.#start())
+    return undefined
+  }
+
+  /** Resolves once everything appended before is settled. */
+  flushed(): Promise<void> {
+    const last = this.#queue.newest
+    const batch = this.#inFlight
+    if (!last && !batch) return Promise.resolve()
+    return new Promise((resolve) => this.#waiters.push({ last, batch, resolve }))
+  }
+
+  /** Takes no more, stores what is queued, and resolves; at the latest after `timeoutMs`, refusing what is still queued. */
+  async close(timeoutMs: number): Promise<void> {
+    this.#closing = true
+    this.#start()
+    const cancel = this.#options.clock.after(timeoutMs, () => this.#refuse(this.#queue.takeAll(), 'unavailable'))
+    await this.flushed()
+    await this.#running
+    cancel()
+    this.#cancelExpiry?.()
+  }
+
+  #start(): void {
+    this.#cancelWait?.()
+    this.#cancelWait = undefined
+    this.#running ??= this.#run().finally(() => {
+      this.#running = undefined
+      // Something may have been queued after the loop's last look.
+      if (this.#hasWork()) this.#start()
+    })
+  }
+
+  async #run(): Promise<void> {
+    // Everything that arrives in this turn of the event loop shares the first transaction; no timer is involved.
+    await new Promise((resolve) => setImmediate(resolve))
+    while (this.#hasWork()) {
+      const batch = { sends: this.#queue.take(), positions: this.#positions.takeAll() }
+      this.#inFlight = batch
+      await this.#store(batch)
+      this.#inFlight = undefined
+      this.#wake()
+    }
+  }
+
+  #hasWork(): boolean {
+    return this.#queue.rows > 0 || this.#positions.size > 0
+  }
+
+  /** Tries until every send of the batch is settled. */
+  async #store(batch: Batch): Promise<void> {
+    let open = batch
+    let unknown = false
+    for (let attempt = 0; ; attempt += 1) {
+      const path = unknown || this.#carefulBatches > 0 ? 'careful' : 'fast'
+      const failure = await this.#attempt(open, path)
+      if (failure === undefined) return
+      if (failure === 'rejected' && !unknown) return this.#bisect(open)
+      if (failure === 'duplicate') {
+        this.#carefulBatches = CAREFUL_AFTER_DUPLICATE
+        if (path === 'fast') continue
+      }
+      if (failure === 'unknown') unknown = true
+      this.#failing = true
+      if (!unknown) open = this.#withoutTooOld(open)
+      if (open.sends.length === 0 && open.positions.length === 0) return
+      await this.#pause(attempt)
+    }
+  }
+
+  async #attempt(batch: Batch, path: CommitPath): Promise<string | undefined> {
+    const { store, clock, observer, logger } = this.#options
+    const startedMs = clock.now()
+    try {
+      const positions = await store.commit(batch.sends, batch.positions, path)
+      if (path === 'careful') this.#carefulBatches = Math.max(0, this.#carefulBatches - 1)
+      this.#failing = false
+      observer.committed(batch.sends.length, clock.now() - startedMs, path)
+      this.#settle(batch.sends, positions)
+      return undefined
+    } catch (error) {
+      const failure = error instanceof CommitError ? error.failure : 'aborted'
+      observer.failed(failure)
+      if (!(error instanceof CommitError)) logger.error({ err: error }, 'a commit failed in an unforeseen way')
+      return failure
+    }
+  }
+
+  /** Nothing of the batch is stored. Halves it until the row that PostgreSQL refuses stands alone; order is kept. */
+  async #bisect({ sends, positions }: Batch): Promise<void> {
+    if (sends.length <= 1) {
+      this.#refuse(sends, 'invalid_text')
+      if (positions.length > 0 && sends.length > 0) await this.#store({ sends: [], positions })
+      return
+    }
+    const middle = sends.length >> 1
+    await this.#store({ sends: sends.slice(0, middle), positions })
+    await this.#store({ sends: sends.slice(middle), positions: [] })
+  }
+
+  #withoutTooOld(batch: Batch): Batch {
+    const oldestAllowedMs = this.#options.clock.now() - this.#options.limits.maxQueueAgeMs
+    const tooOld = batch.sends.filter((send) => send.queuedAtMs <= oldestAllowedMs)
+    this.#refuse(tooOld, 'unavailable')
+    return { sends: batch.sends.filter((send) => send.queuedAtMs > oldestAllowedMs), positions: batch.positions }
+  }
+
+  #pause(attempt: number): Promise<void> {
+    return new Promise((resolve) => this.#options.clock.after(Math.max(1, backoffMs(attempt, RETRY)), resolve))
+  }
+
+  #armExpiry(): void {
+    const oldest = this.#queue.oldest
+    if (this.#cancelExpiry || !oldest) return
+    const { clock, limits } = this.#options
+    const delayMs = Math.max(1, oldest.queuedAtMs + limits.maxQueueAgeMs - clock.now())
+    this.#cancelExpiry = clock.after(delayMs, () => {
+      this.#cancelExpiry = undefined
+      const tooOld = this.#queue.takeOlderThan(clock.now() - limits.maxQueueAgeMs)
+      this.#refuse(
+        tooOld,
+        this.#failing || this.#options.limits.maxQueueAgeMs < this.oldestAgeMs ? 'unavailable' : 'overloaded',
+      )
+      this.#armExpiry()
+    })
+  }
+
+  #refuse(sends: readonly QueuedSend[], code: ErrorCode): void {
+    if (sends.length === 0) return
+    for (const send of sends) send.refusal = code
+    this.#settle(sends, [])
+    this.#wake()
+  }
+
+  /** What listeners do with an outcome must not stop the writer. */
+  #settle(sends: readonly QueuedSend[], positions: readonly PositionChange[]): void {
+    try {
+      this.#options.settled(sends, positions)
+    } catch (error) {
+      this.#options.logger.error({ err: error }, 'a listener of the writer failed')
+    }
+  }
+
+  #wake(): void {
+    if (this.#waiters.length === 0) return
+    const isDone = ({ last, batch }: { last: QueuedSend | undefined; batch: Batch | undefined }): boolean =>
+      (!last || isSettled(last)) && (!batch || batch !== this.#inFlight)
+    const done = this.#waiters.filter(isDone)
+    this.#waiters = this.#waiters.filter((waiter) => !done.includes(waiter))
+    for (const { resolve } of done) resolve()
+  }
+}
