@@ -1,0 +1,16 @@
+import type { Codec } from '../protocol/codec.ts'
+import type { UserId } from '../protocol/message.ts'
+import type { EncodedEvent } from './encoded.ts'
+
+/**
+ * Fan-out to the sockets of this instance that subscribed to a topic: at most once, and without a sign when a slow reader
+ * drops it. Only for what may be lost; durable messages go to each socket with its result checked.
+ */
+export interface Topics {
+  publish(topic: string, encoded: EncodedEvent): void
+}
+
+/** Sockets of either encoding subscribe to a topic of their own: one frame can not serve both. */
+export const encodedTopic = (topic: string, codec: Codec): string => `${topic}/${codec.name}`
+
+export const typingTopic = (userId: UserId): string => `typing/${userId}`
