@@ -1,0 +1,55 @@
+import type { LocalUsers } from '../delivery/local-users.ts'
+import type { StoredPages } from '../delivery/stored-pages.ts'
+import type { Topics } from '../delivery/topics.ts'
+import type { Clock } from '../lib/clock.ts'
+import type { Logger } from '../lib/logger.ts'
+import type { SendOrigin } from '../messages/send-queue.ts'
+import type { MessageService } from '../messages/service.ts'
+import type { Presence } from '../presence/presence.ts'
+import type { Codec } from '../protocol/codec.ts'
+import type { CloseName } from '../protocol/codes.ts'
+import type { Refusal } from '../protocol/commands.ts'
+import type { ServerEvent } from '../protocol/events.ts'
+import type { UserId } from '../protocol/message.ts'
+
+export interface ConnectionLimits {
+  readonly maxContentBytes: number
+  readonly maxConnectionsPerUser: number
+  /** Bytes waiting for a slow reader beyond which it lags. */
+  readonly maxBackpressureBytes: number
+  /** How long a reader may lag without reading before it is closed. */
+  readonly laggingTimeoutMs: number
+  readonly heartbeatSeconds: number
+}
+
+export interface ConnectionServices {
+  readonly messages: MessageService
+  readonly users: LocalUsers
+  readonly presence: Presence
+  readonly topics: Topics
+  readonly pages: StoredPages
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly limits: ConnectionLimits
+  /** Every open connection of this instance. */
+  readonly connections: Set<Client>
+}
+
+export interface ClientIdentity {
+  readonly userId: UserId
+  readonly connectionId: string
+  readonly codec: Codec
+  /** A client without a subprotocol: bare frames are sends, and what left this process counts as acknowledged. */
+  readonly implicit: boolean
+}
+
+/** A connected client, as commands see it. */
+export interface Client extends SendOrigin {
+  readonly identity: ClientIdentity
+  readonly services: ConnectionServices
+  /** Sends that wait for their outcome. */
+  sendsInFlight: number
+  reply(event: ServerEvent): void
+  refuse(refusal: Refusal): void
+  close(name: CloseName): void
+}

@@ -1,0 +1,105 @@
+import { EncodedEvent } from '../delivery/encoded.ts'
+import { typingTopic } from '../delivery/topics.ts'
+import { StoreUnavailable } from '../messages/store.ts'
+import type { Command, CommandOf } from '../protocol/commands.ts'
+import { DEFAULT_HISTORY_LIMIT, DEFAULT_LIST_LIMIT, MAX_SENDS_IN_FLIGHT } from '../protocol/limits.ts'
+import type { Client } from './client.ts'
+
+type Handler<Type extends Command['type']> = (client: Client, command: CommandOf<Type>) => void | Promise<void>
+
+/** The whole socket API: what each command means. */
+const COMMANDS: { readonly [Type in Command['type']]: Handler<Type> } = {
+  send: (client, command) => {
+    const { ref, id } = command
+    if (client.sendsInFlight >= MAX_SENDS_IN_FLIGHT) {
+      return client.refuse({ code: 'too_many_in_flight', ...(ref !== undefined && { ref }), ...(id && { id }) })
+    }
+    client.sendsInFlight += 1
+    client.services.messages.send(client.identity.userId, command, client, ref)
+  },
+
+  ack: move,
+  read: move,
+
+  typing: ({ services, identity }, { receiver_id, active = true }) => {
+    services.topics.publish(
+      typingTopic(receiver_id),
+      new EncodedEvent({ type: 'typing', sender_id: identity.userId, active }),
+    )
+  },
+
+  history: async (client, { with: other, before, after, limit = DEFAULT_HISTORY_LIMIT, ref }) => {
+    const { messages } = client.services
+    await sendsBefore(client)
+    const page = await messages.history(client.identity.userId, other, { before, after, limit })
+    client.reply({ type: 'history', ref, with: other, messages: page.messages, has_more: page.hasMore })
+  },
+
+  conversations: async (client, { limit = DEFAULT_LIST_LIMIT, cursor, ref }) => {
+    await sendsBefore(client)
+    const page = await client.services.messages.conversations(client.identity.userId, limit, cursor)
+    client.reply({
+      type: 'conversations',
+      ref,
+      conversations: page.conversations,
+      next_cursor: page.nextCursor,
+    })
+  },
+
+  sync: async (client, { heads, since, ref }) => {
+    const { messages, clock } = client.services
+    await sendsBefore(client)
+    const server_time = new Date(clock.now()).toISOString()
+    const sinceMs = since === undefined ? undefined : Date.parse(since) - COMMIT_SLACK_MS
+    const changed = await messages.changes(client.identity.userId, sinceMs, heads)
+    client.reply({ type: 'sync', ref, changed, server_time })
+  },
+
+  watch: notYet,
+  unwatch: notYet,
+  auth: notYet,
+
+  ping: (client, { ref }) => client.reply({ type: 'pong', ref }),
+}
+
+/** Longer than any of our transactions may live: a change may carry a time this much before it became visible. */
+const COMMIT_SLACK_MS = 10_000
+
+/** Runs a command; whatever goes wrong becomes an error reply with the command's `ref`. */
+export function runCommand(client: Client, command: Command): void {
+  try {
+    const pending = handlerOf(command.type)(client, command)
+    if (pending !== undefined) void pending.catch((error: unknown) => failed(client, command, error))
+  } catch (error) {
+    failed(client, command, error)
+  }
+}
+
+function handlerOf(type: Command['type']): (client: Client, command: Command) => void | Promise<void> {
+  // The table's type ties each handler to its command; TypeScript can not follow that through a lookup by union.
+  return COMMANDS[type] as (client: Client, command: Command) => void | Promise<void>
+}
+
+async function move(client: Client, command: CommandOf<'ack' | 'read'>): Promise<void> {
+  const code = await client.services.messages.move(client.identity.userId, command, client)
+  if (code) client.refuse({ code, ...(command.ref !== undefined && { ref: command.ref }) })
+}
+
+function notYet(client: Client, { type, ref }: Command): void {
+  const message = `The command ${type} is not available on this server.`
+  client.refuse({ code: 'invalid_request', message, field: 'type', ...(ref !== undefined && { ref }) })
+}
+
+/** Commands take effect in the order sent: what reads must see what this client sent before. */
+async function sendsBefore(client: Client): Promise<void> {
+  if (client.sendsInFlight > 0) await client.services.messages.flushed()
+}
+
+function failed(client: Client, { ref }: Command, error: unknown): void {
+  const unavailable = error instanceof StoreUnavailable
+  const { logger } = client.services
+  const fields = { err: error, connection_id: client.identity.connectionId }
+  if (unavailable) logger.warn(fields, 'a command could not read')
+  else logger.error(fields, 'a command failed')
+  client.refuse({ code: unavailable ? 'unavailable' : 'internal', ...(ref !== undefined && { ref }) })
+}

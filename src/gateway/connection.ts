@@ -1,0 +1,214 @@
+import type { EncodedEvent } from '../delivery/encoded.ts'
+import type { Recipient } from '../delivery/recipient.ts'
+import { Replay, type ReplayTarget } from '../delivery/replay.ts'
+import { encodedTopic, typingTopic } from '../delivery/topics.ts'
+import type { QueuedSend } from '../messages/send-queue.ts'
+import { type CloseName, DEFAULT_RETRY_AFTER_MS, ERRORS } from '../protocol/codes.ts'
+import { parseCommand, type Refusal } from '../protocol/commands.ts'
+import type { ServerEvent } from '../protocol/events.ts'
+import { MAX_FRAME_BYTES } from '../protocol/limits.ts'
+import type { Message, UserId } from '../protocol/message.ts'
+import type { Client, ClientIdentity, ConnectionServices } from './client.ts'
+import { runCommand } from './command-table.ts'
+import type { Socket, SocketListener } from './socket.ts'
+
+/**
+ * One client: decodes its frames into commands, runs them in order, and writes what concerns it.
+ *
+ * States: catching up (from `opened`) → live ⇄ lagging → closed. While catching up or lagging `#replay` is set and messages
+ * reach the socket from the store only.
+ */
+export class Connection implements SocketListener, Recipient, ReplayTarget, Client {
+  readonly identity: ClientIdentity
+  readonly services: ConnectionServices
+  /** Sends that wait for their outcome. */
+  sendsInFlight = 0
+  #socket: Socket | undefined
+  #replay: Replay | undefined
+  #unacked: Map<UserId, number> | undefined
+  #waitingForRoom: (() => void) | undefined
+
+  constructor(identity: ClientIdentity, services: ConnectionServices) {
+    this.identity = identity
+    this.services = services
+  }
+
+  get userId(): UserId {
+    return this.identity.userId
+  }
+  get isOpen(): boolean {
+    return this.#socket !== undefined
+  }
+
+  opened(socket: Socket): void {
+    const { users, presence, connections, limits, clock } = this.services
+    this.#socket = socket
+    connections.add(this)
+    // Registered before the backlog is read: what is committed from here on is noted, so nothing falls in between.
+    this.#replay = new Replay(this.services.pages, this)
+    users.add(this)
+    presence.connected(this.userId)
+    socket.subscribe(encodedTopic(typingTopic(this.userId), this.identity.codec))
+    this.reply({
+      type: 'welcome',
+      user_id: this.userId,
+      connection_id: this.identity.connectionId,
+      server_time: new Date(clock.now()).toISOString(),
+      protocol: 1,
+      max_content_bytes: limits.maxContentBytes,
+      heartbeat_seconds: limits.heartbeatSeconds,
+    })
+    this.#replaceOldest()
+    void this.#catchUp(this.#replay)
+  }
+
+  received(bytes: Uint8Array, isBinary: boolean): void {
+    const { codec, implicit } = this.identity
+    if (bytes.byteLength > MAX_FRAME_BYTES) return this.close('too_large')
+    if (isBinary !== codec.binary) return this.close('wrong_frame_kind')
+    const decoded = codec.decode(bytes)
+    if (!decoded) return this.close('undecodable')
+    const { maxContentBytes } = this.services.limits
+    const parsed = parseCommand(decoded.value, { maxContentBytes, implicitSend: implicit })
+    if (parsed.ok) runCommand(this, parsed.command)
+    else this.refuse(parsed.refusal)
+  }
+
+  reply(event: ServerEvent): void {
+    this.#socket?.send(this.identity.codec.encode(event))
+  }
+
+  refuse({ code, message, field, ref, id }: Refusal): void {
+    const { temporary, message: meaning } = ERRORS[code]
+    const retry_after_ms = temporary ? DEFAULT_RETRY_AFTER_MS : undefined
+    this.reply({ type: 'error', ref, code, message: message ?? meaning, field, retry_after_ms, id })
+  }
+
+  /** The outcome of one of this connection's sends. */
+  settled({ refusal, fate, ref, id, seq, receiver_id, created_at }: QueuedSend): void {
+    this.sendsInFlight -= 1
+    if (refusal) return this.refuse({ code: refusal, id, ...(ref !== undefined && { ref }) })
+    if (fate === 'conflict') return this.refuse({ code: 'id_conflict', id, ...(ref !== undefined && { ref }) })
+    this.reply({ type: 'sent', ref, id, seq, with: receiver_id, created_at, duplicate: fate === 'duplicate' })
+  }
+
+  message(message: Message, encoded: EncodedEvent): void {
+    const socket = this.#socket
+    if (!socket) return
+    if (this.#replay) return this.#replay.owe(this.#other(message), message.seq)
+    if (socket.bufferedBytes > this.services.limits.maxBackpressureBytes) return this.dropped(message)
+    this.#write(socket, message, encoded.frame(this.identity.codec))
+  }
+
+  replayed(message: Message): void {
+    if (!this.#socket) return
+    this.#write(this.#socket, message, this.identity.codec.encode({ type: 'message', ...message }))
+  }
+
+  event(encoded: EncodedEvent): void {
+    this.#socket?.send(encoded.frame(this.identity.codec))
+  }
+
+  /** A live message could not be written: it is owed from here on, and so is everything after it. */
+  dropped(message: Message | undefined): void {
+    // A reply can not be replayed: a client that asks without reading the answers has to start over.
+    if (!message) return this.close('slow_consumer')
+    const other = this.#other(message)
+    if (this.#replay) return this.#replay.lost(other, message.seq)
+    this.#replay = new Replay(this.services.pages, this)
+    this.#replay.owe(other, message.seq)
+    this.reply({ type: 'lagging', with: other })
+    void this.#recover(this.#replay)
+  }
+
+  flushed(): void {
+    this.#waitingForRoom?.()
+    this.#acknowledgeWritten()
+  }
+
+  async room(): Promise<void> {
+    const socket = this.#socket
+    if (!socket || socket.bufferedBytes === 0) return
+    const { clock, limits } = this.services
+    const cancel = clock.after(limits.laggingTimeoutMs, () => this.close('slow_consumer'))
+    await new Promise<void>((resolve) => {
+      this.#waitingForRoom = resolve
+    })
+    this.#waitingForRoom = undefined
+    cancel()
+  }
+
+  close(name: CloseName): void {
+    this.#socket?.close(name)
+  }
+
+  closed(code: number): void {
+    const { users, presence, connections, logger } = this.services
+    if (!this.#socket) return
+    this.#socket = undefined
+    this.#replay = undefined
+    this.#waitingForRoom?.()
+    connections.delete(this)
+    users.remove(this)
+    presence.disconnected(this.userId)
+    logger.debug({ connection_id: this.identity.connectionId, code }, 'connection closed')
+  }
+
+  upToDate(): void {
+    this.#replay = undefined
+  }
+
+  async #catchUp(replay: Replay): Promise<void> {
+    try {
+      await replay.oweBacklog()
+      await replay.run()
+      this.reply({ type: 'synced', server_time: new Date(this.services.clock.now()).toISOString() })
+    } catch (error) {
+      this.#failed(error)
+    }
+  }
+
+  async #recover(replay: Replay): Promise<void> {
+    try {
+      await replay.run()
+    } catch (error) {
+      this.#failed(error)
+    }
+  }
+
+  /** An empty answer would be a lie: the client resumes with a new connection. */
+  #failed(error: unknown): void {
+    this.services.logger.warn({ err: error, connection_id: this.identity.connectionId }, 'a replay failed')
+    this.close('internal')
+  }
+
+  #write(socket: Socket, message: Message, frame: string | Uint8Array): void {
+    socket.send(frame, message)
+    if (!this.identity.implicit) return
+    this.#unacked ??= new Map()
+    this.#unacked.set(this.#other(message), message.seq)
+  }
+
+  /** For a client without a subprotocol: what has left this process counts as acknowledged. */
+  #acknowledgeWritten(): void {
+    const written = this.#unacked
+    if (!written || written.size === 0) return
+    this.#unacked = undefined
+    for (const [other, seq] of written) {
+      void this.services.messages
+        .move(this.userId, { type: 'ack', with: other, seq }, this)
+        .catch((error: unknown) => this.services.logger.warn({ err: error }, 'an implicit acknowledgement was lost'))
+    }
+  }
+
+  #replaceOldest(): void {
+    const { users, limits } = this.services
+    const mine = users.of(this.userId)
+    const oldest = mine[0]
+    if (mine.length > limits.maxConnectionsPerUser && oldest instanceof Connection) oldest.close('replaced')
+  }
+
+  #other(message: Message): UserId {
+    return message.sender_id === this.userId ? message.receiver_id : message.sender_id
+  }
+}

@@ -1,0 +1,146 @@
+import { claimedIdentity } from '../auth/identity.ts'
+import type { Logger } from '../lib/logger.ts'
+import type { QueuedSend } from '../messages/send-queue.ts'
+import type { MessageService } from '../messages/service.ts'
+import { StoreUnavailable } from '../messages/store.ts'
+import { type Presence, PresenceUnknown } from '../presence/presence.ts'
+import type { UserId } from '../protocol/message.ts'
+import { openApiDocument } from '../protocol/openapi.ts'
+import * as rest from '../protocol/rest.ts'
+import { contentFault } from '../protocol/text.ts'
+import { errorAnswer, type HttpAnswer, type HttpHandler, type HttpQuestion, jsonAnswer, RequestError } from './http.ts'
+import { parseBody, parseQuery } from './request.ts'
+
+export interface RouteServices {
+  readonly messages: MessageService
+  readonly presence: Presence
+  readonly logger: Logger
+  readonly maxContentBytes: number
+  /** Prometheus text. */
+  metrics(): Promise<string>
+  /** Why the service can not store right now; empty when it can. */
+  unreadyReasons(): Promise<readonly string[]>
+}
+
+type Route = (question: HttpQuestion, services: RouteServices) => HttpAnswer | Promise<HttpAnswer>
+
+/** The whole REST API: path, method, meaning. */
+const ROUTES: Readonly<Record<string, Readonly<Record<string, Route>>>> = {
+  '/api/send_message': { POST: sendMessage },
+  '/api/messages': {
+    GET: async (question, { messages }) => {
+      const query = parseQuery(rest.messagesQuery, question)
+      const page = await messages.history(asker(question, query.user_id), query.with, query)
+      return jsonAnswer(200, { messages: page.messages, has_more: page.hasMore })
+    },
+  },
+  '/api/conversations': {
+    GET: async (question, { messages }) => {
+      const query = parseQuery(rest.conversationsQuery, question)
+      const page = await messages.conversations(asker(question, query.user_id), query.limit, query.cursor)
+      return jsonAnswer(200, { conversations: page.conversations, next_cursor: page.nextCursor })
+    },
+  },
+  '/api/online_users': {
+    GET: async (question, { presence }) => {
+      const { limit, cursor } = parseQuery(rest.onlineUsersQuery, question)
+      const { users, count, nextCursor } = await presence.online(limit, cursor)
+      return jsonAnswer(200, { online_users: users, count, next_cursor: nextCursor })
+    },
+  },
+  '/healthz': { GET: () => jsonAnswer(200, { status: 'ok' }) },
+  '/readyz': {
+    GET: async (_question, { unreadyReasons }) => {
+      const reasons = await unreadyReasons()
+      if (reasons.length === 0) return jsonAnswer(200, { status: 'ready' })
+      return jsonAnswer(503, { status: 'unready', reasons }, { 'Retry-After': '1' })
+    },
+  },
+  '/metrics': {
+    GET: async (_question, { metrics }) => ({
+      status: 200,
+      body: await metrics(),
+      headers: { 'Content-Type': 'text/plain; version=0.0.4; charset=utf-8' },
+    }),
+  },
+  '/openapi.json': { GET: () => jsonAnswer(200, openApiDocument) },
+  // The WebSocket route takes every upgrade before this table is asked.
+  '/ws': {
+    GET: ({ requestId }) => errorAnswer('upgrade_required', requestId, { headers: { Upgrade: 'websocket' } }),
+  },
+}
+
+/** Every path and its methods, as registered. */
+export const ROUTE_METHODS = Object.entries(ROUTES).map(([path, methods]) => ({ path, methods: Object.keys(methods) }))
+
+/** One handler for every request: finds the route, and turns whatever goes wrong into the protocol's errors. */
+export function createHttpHandler(services: RouteServices): HttpHandler {
+  return (question) => {
+    try {
+      const answer = routeOf(question)(question, services)
+      return answer instanceof Promise ? answer.catch((error: unknown) => failed(error, question, services)) : answer
+    } catch (error) {
+      return failed(error, question, services)
+    }
+  }
+}
+
+function routeOf({ path, method }: HttpQuestion): Route {
+  const methods = Object.hasOwn(ROUTES, path) ? ROUTES[path] : undefined
+  if (!methods) throw new RequestError('not_found')
+  const route = methods[method === 'HEAD' ? 'GET' : method]
+  if (route) return route
+  const allowed = Object.keys(methods).flatMap((name) => (name === 'GET' ? ['GET', 'HEAD'] : [name]))
+  throw new RequestError('method_not_allowed', { headers: { Allow: allowed.join(', ') } })
+}
+
+function sendMessage(question: HttpQuestion, { messages, maxContentBytes }: RouteServices): Promise<HttpAnswer> {
+  const body = parseBody(rest.sendBody, question)
+  const { user_id } = parseQuery(rest.senderQuery, question)
+  const sender = asker(question, user_id, body.sender_id)
+  const id = body.id ?? idempotencyKey(question)
+  const fault = contentFault(body.content, maxContentBytes)
+  if (fault) throw new RequestError(fault, { field: 'content' })
+  return new Promise((resolve) => {
+    const settled = (send: QueuedSend) => resolve(sendAnswer(send, question.requestId))
+    messages.send(sender, { receiver_id: body.receiver_id, content: body.content, id }, { settled })
+  })
+}
+
+function sendAnswer(send: QueuedSend, requestId: string): HttpAnswer {
+  const { refusal, fate, id, seq, sender_id, receiver_id, content, created_at } = send
+  if (refusal) return errorAnswer(refusal, requestId)
+  if (fate === 'conflict') return errorAnswer('id_conflict', requestId, { field: 'id' })
+  const duplicate = fate === 'duplicate'
+  return jsonAnswer(duplicate ? 200 : 201, { id, seq, sender_id, receiver_id, content, created_at, duplicate })
+}
+
+function idempotencyKey({ headers }: HttpQuestion): string | undefined {
+  const key = headers.get('idempotency-key')
+  if (key === undefined) return undefined
+  if (!rest.message.shape.id.safeParse(key).success) {
+    throw new RequestError('invalid_request', { message: 'Idempotency-Key must be a UUID.', field: 'Idempotency-Key' })
+  }
+  return key
+}
+
+function asker({ headers }: HttpQuestion, userId: string | undefined, senderId?: string): UserId {
+  const identity = claimedIdentity([
+    { field: 'user_id', value: userId },
+    { field: 'X-User-Id', value: headers.get('x-user-id') },
+    { field: 'sender_id', value: senderId },
+  ])
+  if ('userId' in identity) return identity.userId
+  throw new RequestError('invalid_request', { message: `${identity.wrong} is not a user id.`, field: identity.wrong })
+}
+
+function failed(error: unknown, { requestId, path }: HttpQuestion, { logger }: RouteServices): HttpAnswer {
+  if (error instanceof RequestError) return errorAnswer(error.code, requestId, error.detail)
+  if (error instanceof PresenceUnknown) return errorAnswer('presence_unknown', requestId)
+  if (error instanceof StoreUnavailable) {
+    logger.warn({ err: error, request_id: requestId, path }, 'a request could not read')
+    return errorAnswer('unavailable', requestId)
+  }
+  logger.error({ err: error, request_id: requestId, path }, 'a request failed')
+  return errorAnswer('internal', requestId)
+}

@@ -1,0 +1,146 @@
+import { randomUUID } from 'node:crypto'
+import { STATUS_CODES } from 'node:http'
+import type { HttpAnswer, HttpHandler, HttpQuestion } from '../gateway/http.ts'
+import { errorAnswer } from '../gateway/http.ts'
+import type { Logger } from '../lib/logger.ts'
+import type { ErrorCode } from '../protocol/codes.ts'
+import { MAX_BODY_BYTES } from '../protocol/limits.ts'
+import type { HttpRequest, HttpResponse } from './uws.ts'
+
+/** uWebSockets sets no limit to how long an answer may take. */
+const ANSWER_DEADLINE_MS = 30_000
+/** A body that is too large is still read to its end, unkept: closing on unread bytes can destroy the answer on its way. */
+const MAX_DISCARDED_BYTES = 16 * 1024 * 1024
+/** Repeating one of these lets two readers of a request disagree about where it ends or whom it is for. */
+const ONCE_ONLY = ['content-length', 'host', 'authorization', 'content-type']
+
+/**
+ * One HTTP request, from its first byte to its answer. Nothing here throws: an exception in a handler of uWebSockets ends
+ * the process. The request object dies when this returns, so everything is copied first.
+ */
+export function serveHttp(res: HttpResponse, req: HttpRequest, handler: HttpHandler, logger: Logger): void {
+  const method = req.getCaseSensitiveMethod()
+  const exchange = new Exchange(res, method, logger)
+  try {
+    const { headers, repeated } = readHeaders(req)
+    const question: HttpQuestion = {
+      method,
+      path: req.getUrl(),
+      query: req.getQuery(),
+      headers,
+      body: '',
+      requestId: exchange.requestId,
+    }
+    const fault = framingFault(question, repeated)
+    if (fault) exchange.refuse('invalid_request', fault, true)
+    else if (bodyBytes(question) > MAX_DISCARDED_BYTES) exchange.refuse('payload_too_large', undefined, true)
+    else if (bodyBytes(question) > 0) exchange.readBody((body) => exchange.handle(handler, { ...question, body }))
+    else exchange.handle(handler, question)
+  } catch (error) {
+    exchange.failed(error)
+  }
+}
+
+function readHeaders(req: HttpRequest): { headers: Map<string, string>; repeated: string | undefined } {
+  const headers = new Map<string, string>()
+  let repeated: string | undefined
+  req.forEach((name, value) => {
+    if (headers.has(name) && ONCE_ONLY.includes(name)) repeated = name
+    headers.set(name, value)
+  })
+  return { headers, repeated }
+}
+
+/** What makes the length of the request doubtful; such a request is refused and its connection closed. */
+function framingFault({ method, headers }: HttpQuestion, repeated: string | undefined): string | undefined {
+  if (headers.has('transfer-encoding')) return 'Transfer-Encoding is not accepted; send Content-Length.'
+  if (repeated) return `The header ${repeated} is repeated.`
+  const length = headers.get('content-length')
+  if (length !== undefined && !/^\d{1,15}$/.test(length)) return 'Content-Length is not a number.'
+  const bodyless = method === 'GET' || method === 'HEAD' || method === 'OPTIONS'
+  return bodyless && Number(length ?? 0) > 0 ? `A ${method} request must not have a body.` : undefined
+}
+
+function bodyBytes({ headers }: HttpQuestion): number {
+  return Number(headers.get('content-length') ?? 0)
+}
+
+/** Writes a whole answer at once. The response object must still be alive. */
+export function answerHttp(res: HttpResponse, answer: HttpAnswer, requestId: string, method: string): void {
+  const { status, body, headers, close = false } = answer
+  res.cork(() => {
+    res.writeStatus(`${status} ${STATUS_CODES[status] ?? ''}`)
+    res.writeHeader('X-Request-Id', requestId)
+    for (const [name, value] of Object.entries(headers)) res.writeHeader(name, value)
+    if (method === 'HEAD') res.endWithoutBody(Buffer.byteLength(body), close)
+    else res.end(body, close)
+  })
+}
+
+class Exchange {
+  readonly requestId = randomUUID()
+  readonly #res: HttpResponse
+  readonly #method: string
+  readonly #logger: Logger
+  /** Answered, or the client has gone: the response object must not be touched any more. */
+  #isOver = false
+  #deadline: NodeJS.Timeout | undefined
+
+  constructor(res: HttpResponse, method: string, logger: Logger) {
+    this.#res = res
+    this.#method = method
+    this.#logger = logger
+    res.onAborted(() => this.#end())
+  }
+
+  readBody(done: (body: Buffer) => void): void {
+    const chunks: Buffer[] = []
+    let bytes = 0
+    this.#res.onData((chunk, isLast) => {
+      if (this.#isOver) return
+      bytes += chunk.byteLength
+      // The chunk's memory is taken back when this callback returns, so it is copied.
+      if (bytes <= MAX_BODY_BYTES) chunks.push(Buffer.from(Buffer.from(chunk)))
+      if (!isLast) return
+      if (bytes > MAX_BODY_BYTES) this.refuse('payload_too_large')
+      else done(Buffer.concat(chunks))
+    })
+  }
+
+  handle(handler: HttpHandler, question: HttpQuestion): void {
+    try {
+      const answer = handler(question)
+      if (!(answer instanceof Promise)) return this.#answer(answer)
+      this.#deadline = setTimeout(
+        () => this.refuse('internal', 'No answer in time; the outcome is not known.'),
+        ANSWER_DEADLINE_MS,
+      )
+      answer.then(
+        (settled) => this.#answer(settled),
+        (error: unknown) => this.failed(error),
+      )
+    } catch (error) {
+      this.failed(error)
+    }
+  }
+
+  refuse(code: ErrorCode, message?: string, close = false): void {
+    this.#answer({ ...errorAnswer(code, this.requestId, { ...(message && { message }) }), close })
+  }
+
+  failed(error: unknown): void {
+    this.#logger.error({ err: error, request_id: this.requestId }, 'a request failed')
+    this.refuse('internal')
+  }
+
+  #answer(answer: HttpAnswer): void {
+    if (this.#isOver) return
+    this.#end()
+    answerHttp(this.#res, answer, this.requestId, this.#method)
+  }
+
+  #end(): void {
+    this.#isOver = true
+    clearTimeout(this.#deadline)
+  }
+}

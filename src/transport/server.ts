@@ -1,0 +1,111 @@
+import type { EncodedEvent } from '../delivery/encoded.ts'
+import { encodedTopic, type Topics } from '../delivery/topics.ts'
+import type { UpgradeHandler } from '../gateway/admission.ts'
+import type { HttpHandler } from '../gateway/http.ts'
+import type { SocketListener } from '../gateway/socket.ts'
+import type { Logger } from '../lib/logger.ts'
+import { CODECS } from '../protocol/codec.ts'
+import { MAX_FRAME_BYTES } from '../protocol/limits.ts'
+import { serveHttp } from './http.ts'
+import { serveUpgrade } from './upgrade.ts'
+import { loadUws, type TemplatedApp, type us_listen_socket } from './uws.ts'
+import { type SocketHolder, UwsSocket, WriteQueue } from './websocket.ts'
+
+export interface ServerOptions {
+  readonly host: string
+  /** 0 takes any free port. */
+  readonly port: number
+  readonly tls: { readonly certFile: string; readonly keyFile: string } | undefined
+  /** A socket that answers no ping for so long is closed. */
+  readonly idleTimeoutSeconds: number
+  readonly maxBackpressureBytes: number
+  readonly logger: Logger
+}
+
+export interface ServerHandlers {
+  readonly http: HttpHandler
+  readonly upgrade: UpgradeHandler
+}
+
+/**
+ * uWebSockets drops beyond its own limit without asking. Ours is reached first; the room between the two holds the answers
+ * to commands and the page of a replay that is under way.
+ */
+const HARD_BACKPRESSURE_ROOM_BYTES = 16 * 1024 * 1024
+/** Twice what we accept: uWebSockets can only cut a larger frame off, while we can say why. */
+const HARD_FRAME_BYTES = 2 * MAX_FRAME_BYTES
+/** Without it a second server on the port would silently take half of the connections. */
+const EXCLUSIVE_PORT = 1
+
+type ListenOnHost = (
+  host: string,
+  port: number,
+  options: number,
+  done: (socket: us_listen_socket | false) => void,
+) => void
+
+/** The one uWebSockets app: REST and WebSocket on one port. */
+export class Server implements Topics {
+  readonly #uws = loadUws()
+  readonly #options: ServerOptions
+  readonly #app: TemplatedApp
+  readonly #writes = new WriteQueue()
+  readonly #makeSocket = (listener: SocketListener): UwsSocket =>
+    new UwsSocket(listener, this.#writes, this.#options.logger)
+  #listenSocket: us_listen_socket | undefined
+
+  constructor(options: ServerOptions) {
+    this.#options = options
+    const { tls } = options
+    this.#app = tls ? this.#uws.SSLApp({ cert_file_name: tls.certFile, key_file_name: tls.keyFile }) : this.#uws.App()
+  }
+
+  mount({ http, upgrade }: ServerHandlers): void {
+    const { logger, idleTimeoutSeconds, maxBackpressureBytes } = this.#options
+    this.#app.ws<SocketHolder>('/ws', {
+      compression: this.#uws.DISABLED,
+      maxPayloadLength: HARD_FRAME_BYTES,
+      maxBackpressure: maxBackpressureBytes + HARD_BACKPRESSURE_ROOM_BYTES,
+      idleTimeout: idleTimeoutSeconds,
+      sendPingsAutomatically: true,
+      upgrade: (res, req, context) => serveUpgrade({ res, req, context }, upgrade, this.#makeSocket, logger),
+      open: (ws) => ws.getUserData().socket.opened(ws),
+      message: (ws, message, isBinary) => ws.getUserData().socket.received(message, isBinary),
+      drain: (ws) => ws.getUserData().socket.drained(),
+      close: (ws, code) => ws.getUserData().socket.closed(code),
+    })
+    this.#app.any('/*', (res, req) => serveHttp(res, req, http, logger))
+  }
+
+  /** Resolves with the port; rejects when it is taken. */
+  listen(): Promise<number> {
+    const { host, port } = this.#options
+    return new Promise((resolve, reject) => {
+      // The overload with host and options exists in every build; the published types lack it (uWebSockets.js#118).
+      const listen: ListenOnHost = this.#app.listen.bind(this.#app) as unknown as ListenOnHost
+      listen(host, port, EXCLUSIVE_PORT, (socket) => {
+        if (!socket) return reject(new Error(`can not listen on ${host}:${port}: is another server using the port?`))
+        this.#listenSocket = socket
+        resolve(this.#uws.us_socket_local_port(socket))
+      })
+    })
+  }
+
+  publish(topic: string, encoded: EncodedEvent): void {
+    for (const codec of Object.values(CODECS)) {
+      const name = encodedTopic(topic, codec)
+      if (this.#app.numSubscribers(name) > 0) this.#app.publish(name, encoded.frame(codec), codec.binary)
+    }
+  }
+
+  /** Takes no new connection; the open ones stay. */
+  stopListening(): void {
+    if (this.#listenSocket) this.#uws.us_listen_socket_close(this.#listenSocket)
+    this.#listenSocket = undefined
+  }
+
+  /** Ends everything that is still open. */
+  close(): void {
+    this.#app.close()
+  }
+}

@@ -1,0 +1,46 @@
+import { randomUUID } from 'node:crypto'
+import type { UpgradeHandler } from '../gateway/admission.ts'
+import { errorAnswer, type HttpAnswer } from '../gateway/http.ts'
+import type { SocketListener } from '../gateway/socket.ts'
+import type { Logger } from '../lib/logger.ts'
+import { answerHttp } from './http.ts'
+import type { HttpRequest, HttpResponse } from './uws.ts'
+import type { SocketHolder, UwsSocket } from './websocket.ts'
+
+interface Upgrade {
+  readonly res: HttpResponse
+  readonly req: HttpRequest
+  readonly context: Parameters<HttpResponse['upgrade']>[4]
+}
+
+/** Turns an upgrade request into a socket, or answers it; all within the call, and without ever throwing. */
+export function serveUpgrade(
+  { res, req, context }: Upgrade,
+  handler: UpgradeHandler,
+  makeSocket: (listener: SocketListener) => UwsSocket,
+  logger: Logger,
+): void {
+  const requestId = randomUUID()
+  const refuse = (answer: HttpAnswer): void => answerHttp(res, { ...answer, close: true }, requestId, 'GET')
+  try {
+    const version = req.getHeader('sec-websocket-version')
+    const key = req.getHeader('sec-websocket-key')
+    if (version !== '13' || key === '') {
+      return refuse(errorAnswer('upgrade_required', requestId, { headers: { 'Sec-WebSocket-Version': '13' } }))
+    }
+    const headers = new Map([['sec-websocket-protocol', req.getHeader('sec-websocket-protocol')]])
+    const admission = handler({
+      method: 'GET',
+      path: req.getUrl(),
+      query: req.getQuery(),
+      headers,
+      body: '',
+      requestId,
+    })
+    if ('refused' in admission) return refuse(admission.refused)
+    res.upgrade<SocketHolder>({ socket: makeSocket(admission.listener) }, key, admission.subprotocol, '', context)
+  } catch (error) {
+    logger.error({ err: error, request_id: requestId }, 'an upgrade failed')
+    refuse(errorAnswer('internal', requestId))
+  }
+}

@@ -1,0 +1,143 @@
+import type { Socket, SocketListener } from '../gateway/socket.ts'
+import type { Logger } from '../lib/logger.ts'
+import type { Frame } from '../protocol/codec.ts'
+import { CLOSES, type CloseName } from '../protocol/codes.ts'
+import type { Message } from '../protocol/message.ts'
+import type { WebSocket } from './uws.ts'
+
+/** Results of uWebSockets' send. */
+const BUFFERED = 0
+const DROPPED = 2
+
+/**
+ * Writes what was sent in one turn of the event loop at its end, socket by socket. A committed batch gives one socket many
+ * frames; written together they cost one system call.
+ */
+export class WriteQueue {
+  #dirty: UwsSocket[] = []
+  #isScheduled = false
+  readonly #flush = (): void => {
+    this.#isScheduled = false
+    const sockets = this.#dirty
+    this.#dirty = []
+    for (const socket of sockets) socket.flush()
+  }
+
+  add(socket: UwsSocket): void {
+    this.#dirty.push(socket)
+    if (this.#isScheduled) return
+    this.#isScheduled = true
+    queueMicrotask(this.#flush)
+  }
+}
+
+/** uWebSockets copies the properties of what it is given, so an object with methods has to hang one level deeper. */
+export interface SocketHolder {
+  readonly socket: UwsSocket
+}
+
+/** One uWebSockets socket; inert before `opened` and after `closed`, when touching the native object would throw. */
+export class UwsSocket implements Socket {
+  readonly #listener: SocketListener
+  readonly #writes: WriteQueue
+  readonly #logger: Logger
+  #ws: WebSocket<SocketHolder> | undefined
+  #frames: Frame[] | undefined
+  #messages: (Message | undefined)[] | undefined
+  /** Set while the kernel takes no more, so that the common case never asks the native object. */
+  #isBackedUp = false
+
+  constructor(listener: SocketListener, writes: WriteQueue, logger: Logger) {
+    this.#listener = listener
+    this.#writes = writes
+    this.#logger = logger
+  }
+
+  get bufferedBytes(): number {
+    return this.#isBackedUp ? (this.#ws?.getBufferedAmount() ?? 0) : 0
+  }
+
+  send(frame: Frame, message?: Message): void {
+    if (!this.#ws) return
+    if (this.#frames && this.#messages) {
+      this.#frames.push(frame)
+      this.#messages.push(message)
+      return
+    }
+    this.#frames = [frame]
+    this.#messages = [message]
+    this.#writes.add(this)
+  }
+
+  close(name: CloseName): void {
+    this.flush()
+    const { code, reason } = CLOSES[name]
+    this.#ws?.end(code, reason)
+  }
+
+  subscribe(topic: string): void {
+    this.#ws?.subscribe(topic)
+  }
+
+  opened(ws: WebSocket<SocketHolder>): void {
+    this.#ws = ws
+    this.#guarded(() => this.#listener.opened(this))
+  }
+
+  /** The message's memory is taken back when this returns. */
+  received(message: ArrayBuffer, isBinary: boolean): void {
+    this.#guarded(() => this.#listener.received(new Uint8Array(message), isBinary))
+  }
+
+  drained(): void {
+    this.#settleBuffer()
+  }
+
+  closed(code: number): void {
+    this.#ws = undefined
+    this.#frames = undefined
+    this.#messages = undefined
+    this.#listener.closed(code)
+  }
+
+  flush(): void {
+    const ws = this.#ws
+    const frames = this.#frames
+    const messages = this.#messages
+    if (!ws || !frames || !messages) return
+    this.#frames = undefined
+    this.#messages = undefined
+    if (frames.length === 1) this.#write(ws, frames, messages)
+    else ws.cork(() => this.#write(ws, frames, messages))
+    this.#settleBuffer()
+  }
+
+  /** A bug met by one client ends that client's connection, not everybody's. */
+  #guarded(task: () => void): void {
+    try {
+      task()
+    } catch (error) {
+      this.#logger.error({ err: error }, 'a connection failed')
+      this.close('internal')
+    }
+  }
+
+  #write(ws: WebSocket<SocketHolder>, frames: readonly Frame[], messages: readonly (Message | undefined)[]): void {
+    for (let index = 0; index < frames.length; index += 1) {
+      const frame = frames[index] ?? ''
+      const result = ws.send(frame, typeof frame !== 'string')
+      if (result === BUFFERED) this.#isBackedUp = true
+      else if (result === DROPPED) this.#listener.dropped(messages[index])
+      // A listener may close the socket; the native object must not be touched then.
+      if (this.#ws !== ws) return
+    }
+  }
+
+  /** Corked sends report success before the kernel has taken them, so what counts is what is left afterwards. */
+  #settleBuffer(): void {
+    const left = this.#ws?.getBufferedAmount()
+    if (left === undefined) return
+    this.#isBackedUp = left > 0
+    if (left === 0) this.#listener.flushed()
+  }
+}
