@@ -1,0 +1,111 @@
+import type { Config } from './config.ts'
+import { Delivery } from './delivery/delivery.ts'
+import { LocalUsers } from './delivery/local-users.ts'
+import { StoredPages } from './delivery/stored-pages.ts'
+import { createUpgradeHandler } from './gateway/admission.ts'
+import type { Client, ConnectionServices } from './gateway/client.ts'
+import { drainConnections } from './gateway/drain.ts'
+import { createHttpHandler } from './gateway/route-table.ts'
+import { systemClock } from './lib/clock.ts'
+import { reasonOf } from './lib/errors.ts'
+import { KnownHeads } from './messages/known-heads.ts'
+import { MessageService } from './messages/service.ts'
+import { PostgresMessageStore } from './messages/store.postgres.ts'
+import { MessageWriter } from './messages/writer.ts'
+import { openDatabase } from './postgres/database.ts'
+import { MemoryPresence } from './presence/presence.memory.ts'
+import type { RootLogger } from './telemetry/logger.ts'
+import { Metrics } from './telemetry/metrics.ts'
+import { Server } from './transport/server.ts'
+
+export interface App {
+  /** The port it listens on. */
+  readonly port: number
+  /** Drains: nothing acknowledged is lost, everything queued is answered. */
+  stop(): Promise<void>
+}
+
+/** Builds every object, starts to listen, and returns how to stop. The only place that names concrete classes. */
+export async function startApp(config: Config, logger: RootLogger): Promise<App> {
+  const clock = systemClock
+  const database = await openDatabase({ ...config.postgres, logger })
+  const store = new PostgresMessageStore({ session: database.session, pool: database.pool, logger })
+  const users = new LocalUsers()
+  const presence = new MemoryPresence()
+  const connections = new Set<Client>()
+  const metrics: Metrics = new Metrics({
+    connections: () => connections.size,
+    queuedRows: () => writer.queuedRows,
+    oldestSendMs: () => writer.oldestAgeMs,
+  })
+  const writer: MessageWriter = new MessageWriter({
+    store,
+    clock,
+    logger,
+    limits: config.writer,
+    observer: metrics,
+    settled: (sends, positions) => messages.settled(sends, positions),
+  })
+  const messages: MessageService = new MessageService({
+    store,
+    writer,
+    clock,
+    announcer: new Delivery(users),
+    heads: new KnownHeads(),
+    observer: metrics,
+  })
+  const server = new Server({ ...config.http, logger })
+  const services: ConnectionServices = {
+    messages,
+    users,
+    presence,
+    topics: server,
+    pages: new StoredPages(store, clock, config.delivery.catchupConcurrency),
+    clock,
+    logger,
+    connections,
+    limits: {
+      ...config.limits,
+      maxBackpressureBytes: config.http.maxBackpressureBytes,
+      laggingTimeoutMs: config.delivery.laggingTimeoutMs,
+      heartbeatSeconds: config.http.idleTimeoutSeconds,
+    },
+  }
+  let isDraining = false
+  server.mount({
+    upgrade: createUpgradeHandler(services, () => isDraining),
+    http: createHttpHandler({
+      messages,
+      presence,
+      logger,
+      maxContentBytes: config.limits.maxContentBytes,
+      metrics: () => metrics.text(),
+      unreadyReasons: async () => {
+        if (isDraining) return ['draining']
+        const failure = await store.check().then(() => undefined, reasonOf)
+        return failure === undefined ? [] : [`database: ${failure}`]
+      },
+    }),
+  })
+
+  const port = await server.listen().catch(async (error: unknown) => {
+    await store.close()
+    await database.close()
+    throw error
+  })
+
+  return {
+    port,
+    // Announce · answer what is queued · close with "come back" · then what the answers needed, the database last.
+    async stop() {
+      isDraining = true
+      server.stopListening()
+      const close = drainConnections(connections, config.shutdown.drainReconnectSpreadMs)
+      await writer.close(config.shutdown.timeoutMs)
+      await close()
+      server.close()
+      await store.close()
+      await database.close()
+    },
+  }
+}

@@ -1,0 +1,92 @@
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
+import { BucketHistogram } from './bucket-histogram.ts'
+
+/** What is read when somebody scrapes; nothing is counted twice. */
+export interface MetricSources {
+  connections(): number
+  queuedRows(): number
+  oldestSendMs(): number
+}
+
+const MS_TO_SECONDS = 0.001
+const LATENCY_BOUNDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5]
+const ROW_BOUNDS = [1, 4, 16, 64, 256, 1024, 2048]
+
+/** The service's Prometheus metrics. Labels have few values: never a user, a conversation or a path. */
+export class Metrics {
+  readonly #registry = new Registry()
+  readonly #sends = new Map<string, number>()
+  readonly #batchRows = this.#histogram('messaging_batch_rows', 'Messages of a committed batch', ROW_BOUNDS)
+  readonly #batchSeconds = this.#histogram('messaging_batch_seconds', 'Time to commit a batch', LATENCY_BOUNDS)
+  readonly #ackSeconds = this.#histogram(
+    'messaging_ack_seconds',
+    'From receiving a send to its outcome',
+    LATENCY_BOUNDS,
+  )
+  readonly #failures = new Counter({
+    name: 'messaging_batch_failures_total',
+    help: 'Batches that were not committed at once, by failure',
+    labelNames: ['failure'],
+    registers: [this.#registry],
+  })
+
+  constructor(sources: MetricSources) {
+    collectDefaultMetrics({ register: this.#registry })
+    this.#gauge('messaging_connections', 'Open WebSocket connections', () => sources.connections())
+    this.#gauge('messaging_queue_rows', 'Sends that wait for a batch', () => sources.queuedRows())
+    this.#gauge('messaging_queue_age_seconds', 'Age of the oldest send without an outcome', () => {
+      return sources.oldestSendMs() * MS_TO_SECONDS
+    })
+    this.#countSends()
+  }
+
+  /** One send has its outcome: stored, duplicate, conflict or the code of its refusal. */
+  sendSettled(outcome: string, ageMs: number): void {
+    this.#sends.set(outcome, (this.#sends.get(outcome) ?? 0) + 1)
+    this.#ackSeconds.observe(ageMs * MS_TO_SECONDS)
+  }
+
+  committed(rows: number, durationMs: number): void {
+    this.#batchRows.observe(rows)
+    this.#batchSeconds.observe(durationMs * MS_TO_SECONDS)
+  }
+
+  failed(failure: string): void {
+    this.#failures.inc({ failure })
+  }
+
+  /** Prometheus text. */
+  text(): Promise<string> {
+    return this.#registry.metrics()
+  }
+
+  /** Plain numbers on the message path, copied into the counter when it is read. */
+  #countSends(): void {
+    const sends = this.#sends
+    new Counter({
+      name: 'messaging_sends_total',
+      help: 'Sends by outcome',
+      labelNames: ['outcome'],
+      registers: [this.#registry],
+      collect() {
+        this.reset()
+        for (const [outcome, count] of sends) this.inc({ outcome }, count)
+      },
+    })
+  }
+
+  #gauge(name: string, help: string, read: () => number): void {
+    new Gauge({
+      name,
+      help,
+      registers: [this.#registry],
+      collect() {
+        this.set(read())
+      },
+    })
+  }
+
+  #histogram(name: string, help: string, bounds: readonly number[]): BucketHistogram {
+    return new BucketHistogram(this.#registry, name, help, bounds)
+  }
+}
