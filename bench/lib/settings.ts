@@ -1,0 +1,81 @@
+/** Command line and environment of a bench run: the only place in bench/ that reads them. */
+import { existsSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+
+export interface Settings {
+  readonly mode: 'full' | 'quick' | 'smoke'
+  readonly names: readonly string[]
+  readonly pairs: number
+  readonly warmupMs: number
+  readonly measureMs: number
+  readonly withMsgpack: boolean
+  /** Which servers `send` compares, the first with each other; the same name twice measures the noise (A/A). */
+  readonly subjects: readonly string[]
+  /** Connections of the throughput benches. */
+  readonly connections: number
+  readonly generators: number
+  /** Messages between two `ack` commands of a receiver; 0 until the service knows `ack`. */
+  readonly ackEvery: number
+  /** PostgreSQL to use in place of one that the service starts itself. */
+  readonly postgresDsn: string | undefined
+  readonly projectRoot: string
+  readonly environment: Readonly<Record<string, string | undefined>>
+}
+
+const modes = {
+  full: { pairs: 5, warmupMs: 3000, measureMs: 8000 },
+  quick: { pairs: 3, warmupMs: 1000, measureMs: 3000 },
+  smoke: { pairs: 1, warmupMs: 300, measureMs: 700 },
+} as const
+
+export function readSettings(args: readonly string[], environment: Settings['environment']): Settings {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: {
+      quick: { type: 'boolean', default: false },
+      smoke: { type: 'boolean', default: false },
+      msgpack: { type: 'boolean', default: false },
+      pairs: { type: 'string' },
+      subjects: { type: 'string', default: 'service,ws-relay,uws-relay' },
+      connections: { type: 'string' },
+      generators: { type: 'string' },
+      'ack-every': { type: 'string' },
+    },
+  })
+  const mode = values.smoke ? 'smoke' : values.quick ? 'quick' : 'full'
+  const defaults = modes[mode]
+  return {
+    ...defaults,
+    mode,
+    names: positionals,
+    pairs: positiveInteger('pairs', values.pairs, defaults.pairs),
+    withMsgpack: values.msgpack,
+    subjects: values.subjects.split(','),
+    connections: positiveInteger('connections', values.connections, 100),
+    generators: positiveInteger('generators', values.generators, 2),
+    ackEvery: values['ack-every'] === undefined ? 0 : positiveInteger('ack-every', values['ack-every'], 64),
+    postgresDsn: environment['BENCH_POSTGRES_DSN'] || undefined,
+    projectRoot: findProjectRoot(),
+    environment,
+  }
+}
+
+function positiveInteger(name: string, text: string | undefined, fallback: number): number {
+  if (text === undefined) return fallback
+  const value = Number(text)
+  if (!Number.isInteger(value) || value < 1) throw new Error(`--${name} must be a whole number from 1, not '${text}'`)
+  return value
+}
+
+/** This file runs from the build folder: the project is where package.json lies. */
+function findProjectRoot(): string {
+  let folder = dirname(fileURLToPath(import.meta.url))
+  while (!existsSync(join(folder, 'package.json'))) {
+    if (folder === dirname(folder)) throw new Error('no package.json above the bench')
+    folder = dirname(folder)
+  }
+  return folder
+}

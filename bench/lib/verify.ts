@@ -1,0 +1,70 @@
+import type { LoadConnection } from './connection.ts'
+
+/** The seqs of one kind of frame on one socket: strictly increasing, remembered as count, sum and last. */
+export class SeqLog {
+  count = 0
+  sum = 0
+  last = 0
+  fault: string | undefined
+  readonly #kind: string
+
+  constructor(kind: string) {
+    this.#kind = kind
+  }
+
+  add(seq: number): void {
+    if (seq <= this.last) this.fault ??= `${this.#kind}: seq ${seq} after ${this.last}`
+    this.count++
+    this.sum += seq
+    this.last = seq
+  }
+}
+
+/** How many messages a conversation must hold. */
+export interface ConversationCount {
+  readonly users: readonly [string, string]
+  readonly messages: number
+}
+
+/**
+ * Why two users' counts do not add up; empty when they do. Together: sent = acked = delivered both ways, and the seqs
+ * that each socket saw (its replies and its pushes) are 1, 2, 3 … without a gap or a repetition. Order is checked for
+ * replies and for pushes separately, since a server may write a batch's replies before its pushes.
+ */
+export function conversationFaults(a: LoadConnection, b: LoadConnection): string[] {
+  const total = a.sent + b.sent
+  const checks: [boolean, string][] = [
+    [a.acked === a.sent && b.acked === b.sent, `sent ${a.sent}+${b.sent} but acked ${a.acked}+${b.acked}`],
+    [
+      b.delivered === a.sent && a.delivered === b.sent,
+      `sent ${a.sent}+${b.sent} but delivered ${b.delivered}+${a.delivered}`,
+    ],
+    [isDense(a, total) && isDense(b, total), `seqs are not 1 … ${total}`],
+    [
+      a.sentSeqs.sum === b.deliveredSeqs.sum && b.sentSeqs.sum === a.deliveredSeqs.sum,
+      'sender and receiver saw different seqs',
+    ],
+  ]
+  const broken = checks.filter(([holds]) => !holds).map(([, reason]) => reason)
+  return [...broken, ...orderFaults(a), ...orderFaults(b)].map((reason) => `${a.plan.userId}: ${reason}`)
+}
+
+/** The same for a sender whose receiver has no socket: only replies are expected. */
+export function soloFaults(sender: LoadConnection): string[] {
+  const faults = orderFaults(sender)
+  if (sender.acked !== sender.sent) faults.push(`sent ${sender.sent} but acked ${sender.acked}`)
+  if (!isDense(sender, sender.sent)) faults.push(`seqs are not 1 … ${sender.sent}`)
+  return faults.map((reason) => `${sender.plan.userId}: ${reason}`)
+}
+
+function isDense({ sentSeqs, deliveredSeqs }: LoadConnection, total: number): boolean {
+  return (
+    sentSeqs.count + deliveredSeqs.count === total &&
+    Math.max(sentSeqs.last, deliveredSeqs.last) === total &&
+    sentSeqs.sum + deliveredSeqs.sum === (total * (total + 1)) / 2
+  )
+}
+
+function orderFaults({ sentSeqs, deliveredSeqs }: LoadConnection): string[] {
+  return [sentSeqs.fault, deliveredSeqs.fault].filter((fault) => fault !== undefined)
+}

@@ -1,0 +1,123 @@
+/** The two encodings of the wire, as a load generator sees them: prefixes and offsets, not objects. */
+import { Packr } from 'msgpackr'
+import { binaryOpcode, textOpcode } from './frames.ts'
+
+export type Encoding = 'json' | 'msgpack'
+export type FrameKind = 'sent' | 'message' | 'error' | 'welcome' | 'lagging' | 'other'
+
+/** How one encoding is written and read. */
+export interface Wire {
+  readonly subprotocol: string
+  readonly opcode: number
+  encode(command: Readonly<Record<string, unknown>>): Buffer
+  /** Kind of a server frame, from its first bytes: `type` is always the first field. */
+  kindOf(bytes: Buffer, start: number): FrameKind
+  /** Bytes that stand right before the value of the field called `name`. */
+  fieldPrefix(name: string): Buffer
+  /** The unsigned integer at `at`, or -1. */
+  readNumber(bytes: Buffer, at: number): number
+  /** Encoded length of every ref from `firstRef` on, and each of its bytes: written without an allocation. */
+  readonly refBytes: number
+  refByte(ref: number, index: number): number
+}
+
+/** Refs have eight decimal digits and need a uint32 in MessagePack, so every frame has the same length. */
+export const firstRef = 10_000_000
+
+const letter = { e: 0x65, l: 0x6c, m: 0x6d, s: 0x73, w: 0x77 }
+
+function kindFromName(first: number | undefined, second: number | undefined): FrameKind {
+  switch (first) {
+    case letter.s:
+      return second === letter.e ? 'sent' : 'other' // not 'synced'
+    case letter.m:
+      return 'message'
+    case letter.e:
+      return 'error'
+    case letter.w:
+      return 'welcome'
+    case letter.l:
+      return 'lagging'
+    default:
+      return 'other'
+  }
+}
+
+const jsonTypePrefixBytes = '{"type":"'.length
+
+const jsonWire: Wire = {
+  subprotocol: 'messaging.v1.json',
+  opcode: textOpcode,
+  encode: (command) => Buffer.from(JSON.stringify(command)),
+  kindOf: (bytes, start) => kindFromName(bytes[start + jsonTypePrefixBytes], bytes[start + jsonTypePrefixBytes + 1]),
+  fieldPrefix: (name) => Buffer.from(`"${name}":`),
+  readNumber(bytes, at) {
+    let value = -1
+    for (let index = at; ; index++) {
+      const digit = (bytes[index] ?? 0) - 0x30
+      if (digit < 0 || digit > 9) return value
+      value = value < 0 ? digit : value * 10 + digit
+    }
+  },
+  refBytes: 8,
+  refByte: (ref, index) => 0x30 + (Math.floor(ref / 10 ** (7 - index)) % 10),
+}
+
+const packr = new Packr({ useRecords: false })
+
+const msgpackWire: Wire = {
+  subprotocol: 'messaging.v1.msgpack',
+  opcode: binaryOpcode,
+  encode: (command) => Buffer.from(packr.pack(command)),
+  kindOf(bytes, start) {
+    // Map header (fixmap, or map16 with two length bytes), the key 'type' (5 bytes), the string's length byte.
+    const name = start + ((bytes[start] ?? 0) === 0xde ? 3 : 1) + 5 + 1
+    return kindFromName(bytes[name], bytes[name + 1])
+  },
+  fieldPrefix: (name) => Buffer.from([0xa0 | name.length, ...Buffer.from(name)]),
+  readNumber(bytes, at) {
+    const head = bytes[at] ?? 0xc0
+    if (head < 0x80) return head
+    if (head === 0xcc) return bytes[at + 1] ?? -1
+    if (head === 0xcd) return bytes.readUInt16BE(at + 1)
+    if (head === 0xce) return bytes.readUInt32BE(at + 1)
+    if (head === 0xcf) return Number(bytes.readBigUInt64BE(at + 1))
+    return head === 0xcb ? bytes.readDoubleBE(at + 1) : -1
+  },
+  refBytes: 5,
+  refByte: (ref, index) => (index === 0 ? 0xce : (ref >>> (8 * (4 - index))) & 0xff),
+}
+
+/** The wire of an encoding. */
+export function wireOf(encoding: Encoding): Wire {
+  return encoding === 'json' ? jsonWire : msgpackWire
+}
+
+/** Reads one number out of frames of one shape: remembers where it was last time and looks there first. */
+export class NumberField {
+  readonly #wire: Wire
+  readonly #prefix: Buffer
+  #offset = 0
+
+  constructor(wire: Wire, name: string) {
+    this.#wire = wire
+    this.#prefix = wire.fieldPrefix(name)
+  }
+
+  /** The value, or -1 when the frame has no such field. */
+  read(bytes: Buffer, start: number, end: number): number {
+    if (!this.#standsAt(bytes, start + this.#offset)) {
+      const found = bytes.indexOf(this.#prefix, start)
+      if (found < 0 || found >= end) return -1
+      this.#offset = found - start
+    }
+    return this.#wire.readNumber(bytes, start + this.#offset + this.#prefix.length)
+  }
+
+  #standsAt(bytes: Buffer, at: number): boolean {
+    for (let index = 0; index < this.#prefix.length; index++) {
+      if (bytes[at + index] !== this.#prefix[index]) return false
+    }
+    return true
+  }
+}
