@@ -9,8 +9,11 @@ export interface ReplayTarget {
   replayed(message: Message): void
   /** Resolves when the socket can take another page; never rejects. */
   room(): Promise<void>
-  /** Nothing is owed: pushes may go to the socket again. Called in the very turn in which that was found. */
-  upToDate(): void
+  /**
+   * Nothing is owed: pushes may go to the socket again. Called in the very turn in which that was found. What a page held
+   * may still be on its way as a push: `sentTo` says, by conversation, up to where pushes would be repeats.
+   */
+  upToDate(sentTo: Map<UserId, number>): void
 }
 
 /**
@@ -53,7 +56,7 @@ export class Replay {
     for (;;) {
       const next = this.#owedFrom.entries().next()
       if (!this.#target.isOpen) return
-      if (next.done) return this.#target.upToDate()
+      if (next.done) return this.#target.upToDate(this.#sentTo)
       await this.#replayPage(...next.value)
     }
   }

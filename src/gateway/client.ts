@@ -49,6 +49,8 @@ export interface Client extends SendOrigin {
   readonly services: ConnectionServices
   /** Sends that wait for their outcome. */
   sendsInFlight: number
+  /** A send with this id is on its way; its outcome comes as a reply, so no push must repeat it. */
+  sending(id: string): void
   reply(event: ServerEvent): void
   refuse(refusal: Refusal): void
   close(name: CloseName): void

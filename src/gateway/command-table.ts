@@ -15,7 +15,7 @@ const COMMANDS: { readonly [Type in Command['type']]: Handler<Type> } = {
       return client.refuse({ code: 'too_many_in_flight', ...(ref !== undefined && { ref }), ...(id && { id }) })
     }
     client.sendsInFlight += 1
-    client.services.messages.send(client.identity.userId, command, client, ref)
+    client.sending(client.services.messages.send(client.identity.userId, command, client, ref))
   },
 
   ack: move,

@@ -12,6 +12,9 @@ import type { Client, ClientIdentity, ConnectionServices } from './client.ts'
 import { runCommand } from './command-table.ts'
 import type { Socket, SocketListener } from './socket.ts'
 
+/** How long after a replay a push may still arrive that a page already held: longer than a commit takes to be announced. */
+const REPEATS_EXPECTED_MS = 10_000
+
 /**
  * One client: decodes its frames into commands, runs them in order, and writes what concerns it.
  *
@@ -25,6 +28,9 @@ export class Connection implements SocketListener, Recipient, ReplayTarget, Clie
   sendsInFlight = 0
   #socket: Socket | undefined
   #replay: Replay | undefined
+  #replayedTo: Map<UserId, number> | undefined
+  /** Sent on this socket while it was being replayed to: a page may hold them before their reply was given. */
+  #sentMeanwhile: Set<string> | undefined
   #unacked: Map<UserId, number> | undefined
   #waitingForRoom: (() => void) | undefined
 
@@ -74,6 +80,12 @@ export class Connection implements SocketListener, Recipient, ReplayTarget, Clie
     else this.refuse(parsed.refusal)
   }
 
+  sending(id: string): void {
+    if (!this.#replay) return
+    this.#sentMeanwhile ??= new Set()
+    this.#sentMeanwhile.add(id)
+  }
+
   reply(event: ServerEvent): void {
     this.#socket?.send(this.identity.codec.encode(event))
   }
@@ -96,12 +108,13 @@ export class Connection implements SocketListener, Recipient, ReplayTarget, Clie
     const socket = this.#socket
     if (!socket) return
     if (this.#replay) return this.#replay.owe(this.#other(message), message.seq)
+    if (message.seq <= (this.#replayedTo?.get(this.#other(message)) ?? 0)) return
     if (socket.bufferedBytes > this.services.limits.maxBackpressureBytes) return this.dropped(message)
     this.#write(socket, message, encoded.frame(this.identity.codec))
   }
 
   replayed(message: Message): void {
-    if (!this.#socket) return
+    if (!this.#socket || this.#sentMeanwhile?.has(message.id)) return
     this.#write(this.#socket, message, this.identity.codec.encode({ type: 'message', ...message }))
   }
 
@@ -147,6 +160,7 @@ export class Connection implements SocketListener, Recipient, ReplayTarget, Clie
     if (!this.#socket) return
     this.#socket = undefined
     this.#replay = undefined
+    this.#replayedTo = undefined
     this.#waitingForRoom?.()
     connections.delete(this)
     users.remove(this)
@@ -154,8 +168,13 @@ export class Connection implements SocketListener, Recipient, ReplayTarget, Clie
     logger.debug({ connection_id: this.identity.connectionId, code }, 'connection closed')
   }
 
-  upToDate(): void {
+  upToDate(sentTo: Map<UserId, number>): void {
     this.#replay = undefined
+    this.#sentMeanwhile = undefined
+    this.#replayedTo = sentTo
+    this.services.clock.after(REPEATS_EXPECTED_MS, () => {
+      if (this.#replayedTo === sentTo) this.#replayedTo = undefined
+    })
   }
 
   async #catchUp(replay: Replay): Promise<void> {

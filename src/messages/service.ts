@@ -52,10 +52,10 @@ export class MessageService {
   }
 
   /**
-   * Queues a message in the order of the calls and returns at once; `origin` is told the outcome, exactly once, stored only
-   * after the commit.
+   * Queues a message in the order of the calls and returns its id at once; `origin` is told the outcome, exactly once,
+   * stored only after the commit.
    */
-  send(sender: UserId, message: NewMessage, origin: SendOrigin, ref?: Ref): void {
+  send(sender: UserId, message: NewMessage, origin: SendOrigin, ref?: Ref): string {
     const { clock, writer } = this.#options
     const now = clock.now()
     const send: QueuedSend = {
@@ -72,11 +72,12 @@ export class MessageService {
       queuedAtMs: now,
       refusal: undefined,
     }
-    const refusal = writer.append(send)
-    if (!refusal) return
-    send.refusal = refusal
-    this.#options.observer.sendSettled(refusal, 0)
-    origin.settled(send)
+    send.refusal = writer.append(send)
+    if (send.refusal) {
+      this.#options.observer.sendSettled(send.refusal, 0)
+      origin.settled(send)
+    }
+    return send.id
   }
 
   /**
