@@ -1,11 +1,11 @@
 import type { Config } from './config.ts'
-import { Delivery } from './delivery/delivery.ts'
 import { LocalUsers } from './delivery/local-users.ts'
 import { StoredPages } from './delivery/stored-pages.ts'
 import { createUpgradeHandler } from './gateway/admission.ts'
 import type { Client, ConnectionServices } from './gateway/client.ts'
 import { drainConnections } from './gateway/drain.ts'
 import { createHttpHandler } from './gateway/route-table.ts'
+import { joinInstances } from './instances.ts'
 import { systemClock } from './lib/clock.ts'
 import { reasonOf } from './lib/errors.ts'
 import { KnownHeads } from './messages/known-heads.ts'
@@ -13,7 +13,6 @@ import { MessageService } from './messages/service.ts'
 import { PostgresMessageStore } from './messages/store.postgres.ts'
 import { MessageWriter } from './messages/writer.ts'
 import { openDatabase } from './postgres/database.ts'
-import { MemoryPresence } from './presence/presence.memory.ts'
 import type { RootLogger } from './telemetry/logger.ts'
 import { Metrics } from './telemetry/metrics.ts'
 import { Server } from './transport/server.ts'
@@ -25,19 +24,22 @@ export interface App {
   stop(): Promise<void>
 }
 
-/** Builds every object, starts to listen, and returns how to stop. The only place that names concrete classes. */
+/** Builds every object, starts to listen, and returns how to stop. */
 export async function startApp(config: Config, logger: RootLogger): Promise<App> {
   const clock = systemClock
   const database = await openDatabase({ ...config.postgres, logger })
   const store = new PostgresMessageStore({ session: database.session, pool: database.pool, logger })
   const users = new LocalUsers()
-  const presence = new MemoryPresence()
+  const heads = new KnownHeads()
   const connections = new Set<Client>()
   const metrics: Metrics = new Metrics({
     connections: () => connections.size,
     queuedRows: () => writer.queuedRows,
     oldestSendMs: () => writer.oldestAgeMs,
+    isConnectedToOthers: () => instances.isConnected(),
   })
+  const server = new Server({ ...config.http, logger })
+  const instances = joinInstances({ ...config.redis, store, users, heads, topics: server, clock, logger, metrics })
   const writer: MessageWriter = new MessageWriter({
     store,
     clock,
@@ -50,16 +52,16 @@ export async function startApp(config: Config, logger: RootLogger): Promise<App>
     store,
     writer,
     clock,
-    announcer: new Delivery(users),
-    heads: new KnownHeads(),
+    announcer: instances.fanout,
+    heads,
     observer: metrics,
   })
-  const server = new Server({ ...config.http, logger })
   const services: ConnectionServices = {
     messages,
     users,
-    presence,
-    topics: server,
+    presence: instances.presence,
+    watches: instances.watches,
+    fanout: instances.fanout,
     pages: new StoredPages(store, clock, config.delivery.catchupConcurrency),
     clock,
     logger,
@@ -76,7 +78,7 @@ export async function startApp(config: Config, logger: RootLogger): Promise<App>
     upgrade: createUpgradeHandler(services, () => isDraining),
     http: createHttpHandler({
       messages,
-      presence,
+      presence: instances.presence,
       logger,
       maxContentBytes: config.limits.maxContentBytes,
       metrics: () => metrics.text(),
@@ -88,9 +90,13 @@ export async function startApp(config: Config, logger: RootLogger): Promise<App>
     }),
   })
 
-  const port = await server.listen().catch(async (error: unknown) => {
+  const release = async (): Promise<void> => {
+    await instances.close()
     await store.close()
     await database.close()
+  }
+  const port = await server.listen().catch(async (error: unknown) => {
+    await release()
     throw error
   })
 
@@ -100,12 +106,12 @@ export async function startApp(config: Config, logger: RootLogger): Promise<App>
     async stop() {
       isDraining = true
       server.stopListening()
+      instances.presence.drain()
       const close = drainConnections(connections, config.shutdown.drainReconnectSpreadMs)
       await writer.close(config.shutdown.timeoutMs)
       await close()
       server.close()
-      await store.close()
-      await database.close()
+      await release()
     },
   }
 }

@@ -87,7 +87,7 @@ const schema = z.object({
   }),
   REDIS_ADDR: optional(redisUrl, 'none: single instance', {
     expects: 'host:port or a redis:// or rediss:// URL',
-    meaning: 'Redis that connects several instances; checked, not used yet',
+    meaning: 'Redis (6.2 or newer) or Valkey that connects several instances',
   }),
   REDIS_PREFIX: variable(z.string(), 'msg:', { expects: 'text', meaning: 'put before every Redis key and channel' }),
   AUTH: oneOf(

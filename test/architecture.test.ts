@@ -31,7 +31,7 @@ const reservedFor: Record<string, RegExp> = {
   zod: /^(protocol\/|config\.ts$)/,
 }
 // The composition root and the entry name concrete classes; nothing else does.
-const isRoot = (file: string) => file === 'app.ts' || file === 'main.ts'
+const isRoot = (file: string) => ['app.ts', 'instances.ts', 'main.ts', 'workers.ts'].includes(file)
 const adapterOf = (file: string) => /\.(postgres|redis|memory|local)\.ts$/.exec(file)?.[1]
 const folderOf = (file: string) => (file.includes('/') ? file.slice(0, file.indexOf('/')) : '')
 
@@ -152,7 +152,7 @@ describe('layout of src/', () => {
       'messages/reads.postgres.ts': `import { insert } from './statements.postgres.ts'`,
       'messages/store.ts': `import { readFile } from 'node:fs/promises'`,
       'postgres/pool.ts': `import pg from 'pg'`,
-      'presence/a.ts': `import type { S } from '../messages/store.ts'`,
+      'delivery/a.ts': `import type { S } from '../messages/store.ts'`,
     }
     expect(violations(sources)).toEqual([])
   })

@@ -12,6 +12,11 @@ export class LocalUsers {
     return this.#byUser.get(userId) ?? NOBODY
   }
 
+  /** Everybody with a connection here. */
+  ids(): UserId[] {
+    return [...this.#byUser.keys()]
+  }
+
   /** True when it is the user's first. */
   add(recipient: Recipient): boolean {
     const known = this.#byUser.get(recipient.userId)

@@ -16,16 +16,22 @@ export interface ReplayTarget {
   upToDate(sentTo: Map<UserId, number>): void
 }
 
+/** The lowest and the highest seq of a conversation that are known to be owed. */
+interface Owed {
+  readonly from: number
+  readonly to: number
+}
+
 /**
  * Brings one connection up to date from the store: at connect what its user has not acknowledged, and whenever live pushes
- * had to be dropped what it is owed. While a replay is under way live messages are only noted as owed, by conversation and
- * lowest seq; so memory is bounded by the number of conversations, and each conversation reaches the socket in order of
+ * had to be dropped what it is owed. While a replay is under way live messages are only noted as owed, by conversation, lowest
+ * and highest seq; so memory is bounded by the number of conversations, and each conversation reaches the socket in order of
  * `seq` without a hole and without a repeat.
  */
 export class Replay {
   readonly #pages: StoredPages
   readonly #target: ReplayTarget
-  readonly #owedFrom = new Map<UserId, number>()
+  readonly #owed = new Map<UserId, Owed>()
   readonly #sentTo = new Map<UserId, number>()
 
   constructor(pages: StoredPages, target: ReplayTarget) {
@@ -36,7 +42,8 @@ export class Replay {
   /** Everything of the conversation from this seq on is to be replayed. */
   owe(other: UserId, seq: number): void {
     if (seq <= (this.#sentTo.get(other) ?? 0)) return
-    this.#owedFrom.set(other, Math.min(seq, this.#owedFrom.get(other) ?? seq))
+    const { from, to } = this.#owed.get(other) ?? { from: seq, to: seq }
+    this.#owed.set(other, { from: Math.min(from, seq), to: Math.max(to, seq) })
   }
 
   /** As `owe`, for a message that was written but did not get through. */
@@ -54,25 +61,28 @@ export class Replay {
 
   async run(): Promise<void> {
     for (;;) {
-      const next = this.#owedFrom.entries().next()
+      const next = this.#owed.entries().next()
       if (!this.#target.isOpen) return
       if (next.done) return this.#target.upToDate(this.#sentTo)
-      await this.#replayPage(...next.value)
+      const [other, { from }] = next.value
+      await this.#replayPage(other, from)
     }
   }
 
   async #replayPage(other: UserId, from: number): Promise<void> {
-    this.#owedFrom.delete(other)
+    this.#owed.delete(other)
     await this.#target.room()
     const { messages, hasMore } = await this.#pages.after(this.#target.userId, other, from - 1)
+    const noted = this.#owed.get(other)
+    // Something below this page was lost meanwhile and has to come first.
+    if (noted && noted.from < from) return
+    // What was noted and is in the page is about to be sent; what is lost while it is being sent is owed again.
+    this.#owed.delete(other)
     for (const message of messages) {
       this.#sentTo.set(other, message.seq)
       this.#target.replayed(message)
     }
-    const last = messages.at(-1)?.seq ?? from
-    const owed = this.#owedFrom.get(other)
-    // What was noted meanwhile and has just been sent is no longer owed.
-    if (owed !== undefined && owed <= last) this.#owedFrom.delete(other)
-    if (hasMore || (owed !== undefined && owed > last)) this.owe(other, last + 1)
+    const last = messages.at(-1)?.seq ?? from - 1
+    if (hasMore || (noted && noted.to > last)) this.owe(other, last + 1)
   }
 }

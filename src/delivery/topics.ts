@@ -13,4 +13,5 @@ export interface Topics {
 /** Sockets of either encoding subscribe to a topic of their own: one frame can not serve both. */
 export const encodedTopic = (topic: string, codec: Codec): string => `${topic}/${codec.name}`
 
+export const presenceTopic = (userId: UserId): string => `presence/${userId}`
 export const typingTopic = (userId: UserId): string => `typing/${userId}`

@@ -1,11 +1,12 @@
+import type { Fanout } from '../delivery/fanout.ts'
 import type { LocalUsers } from '../delivery/local-users.ts'
 import type { StoredPages } from '../delivery/stored-pages.ts'
-import type { Topics } from '../delivery/topics.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Logger } from '../lib/logger.ts'
 import type { SendOrigin } from '../messages/send-queue.ts'
 import type { MessageService } from '../messages/service.ts'
 import type { Presence } from '../presence/presence.ts'
+import type { PresenceWatches } from '../presence/watches.ts'
 import type { Codec } from '../protocol/codec.ts'
 import type { CloseName } from '../protocol/codes.ts'
 import type { Refusal } from '../protocol/commands.ts'
@@ -26,7 +27,8 @@ export interface ConnectionServices {
   readonly messages: MessageService
   readonly users: LocalUsers
   readonly presence: Presence
-  readonly topics: Topics
+  readonly watches: PresenceWatches
+  readonly fanout: Fanout
   readonly pages: StoredPages
   readonly clock: Clock
   readonly logger: Logger
@@ -49,6 +51,11 @@ export interface Client extends SendOrigin {
   readonly services: ConnectionServices
   /** Sends that wait for their outcome. */
   sendsInFlight: number
+  /** Settles when the positions moved so far have been queued; undefined once nothing moved since they were stored. */
+  moving: Promise<unknown> | undefined
+  /** Starts to watch these users; their states now follow as pushes, and so does every change. */
+  watch(userIds: readonly UserId[]): Promise<void>
+  unwatch(userIds: readonly UserId[]): void
   /** A send with this id is on its way; its outcome comes as a reply, so no push must repeat it. */
   sending(id: string): void
   reply(event: ServerEvent): void

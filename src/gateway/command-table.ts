@@ -1,5 +1,4 @@
 import { EncodedEvent } from '../delivery/encoded.ts'
-import { typingTopic } from '../delivery/topics.ts'
 import { StoreUnavailable } from '../messages/store.ts'
 import type { Command, CommandOf } from '../protocol/commands.ts'
 import { DEFAULT_HISTORY_LIMIT, DEFAULT_LIST_LIMIT, MAX_SENDS_IN_FLIGHT } from '../protocol/limits.ts'
@@ -22,21 +21,18 @@ const COMMANDS: { readonly [Type in Command['type']]: Handler<Type> } = {
   read: move,
 
   typing: ({ services, identity }, { receiver_id, active = true }) => {
-    services.topics.publish(
-      typingTopic(receiver_id),
-      new EncodedEvent({ type: 'typing', sender_id: identity.userId, active }),
-    )
+    services.fanout.typing(receiver_id, new EncodedEvent({ type: 'typing', sender_id: identity.userId, active }))
   },
 
   history: async (client, { with: other, before, after, limit = DEFAULT_HISTORY_LIMIT, ref }) => {
     const { messages } = client.services
-    await sendsBefore(client)
+    await commandsBefore(client)
     const page = await messages.history(client.identity.userId, other, { before, after, limit })
     client.reply({ type: 'history', ref, with: other, messages: page.messages, has_more: page.hasMore })
   },
 
   conversations: async (client, { limit = DEFAULT_LIST_LIMIT, cursor, ref }) => {
-    await sendsBefore(client)
+    await commandsBefore(client)
     const page = await client.services.messages.conversations(client.identity.userId, limit, cursor)
     client.reply({
       type: 'conversations',
@@ -48,15 +44,15 @@ const COMMANDS: { readonly [Type in Command['type']]: Handler<Type> } = {
 
   sync: async (client, { heads, since, ref }) => {
     const { messages, clock } = client.services
-    await sendsBefore(client)
+    await commandsBefore(client)
     const server_time = new Date(clock.now()).toISOString()
     const sinceMs = since === undefined ? undefined : Date.parse(since) - COMMIT_SLACK_MS
     const changed = await messages.changes(client.identity.userId, sinceMs, heads)
     client.reply({ type: 'sync', ref, changed, server_time })
   },
 
-  watch: notYet,
-  unwatch: notYet,
+  watch: (client, { user_ids }) => client.watch(user_ids),
+  unwatch: (client, { user_ids }) => client.unwatch(user_ids),
   auth: notYet,
 
   ping: (client, { ref }) => client.reply({ type: 'pong', ref }),
@@ -81,7 +77,9 @@ function handlerOf(type: Command['type']): (client: Client, command: Command) =>
 }
 
 async function move(client: Client, command: CommandOf<'ack' | 'read'>): Promise<void> {
-  const code = await client.services.messages.move(client.identity.userId, command, client)
+  const moved = client.services.messages.move(client.identity.userId, command, client)
+  client.moving = Promise.allSettled([client.moving, moved])
+  const code = await moved
   if (code) client.refuse({ code, ...(command.ref !== undefined && { ref: command.ref }) })
 }
 
@@ -90,9 +88,13 @@ function notYet(client: Client, { type, ref }: Command): void {
   client.refuse({ code: 'invalid_request', message, field: 'type', ...(ref !== undefined && { ref }) })
 }
 
-/** Commands take effect in the order sent: what reads must see what this client sent before. */
-async function sendsBefore(client: Client): Promise<void> {
-  if (client.sendsInFlight > 0) await client.services.messages.flushed()
+/** Commands take effect in the order sent: what reads must see what this client sent and acknowledged before. */
+async function commandsBefore(client: Client): Promise<void> {
+  const { moving } = client
+  if (client.sendsInFlight === 0 && !moving) return
+  await moving
+  await client.services.messages.flushed()
+  if (client.moving === moving) client.moving = undefined
 }
 
 function failed(client: Client, { ref }: Command, error: unknown): void {

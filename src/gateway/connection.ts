@@ -1,15 +1,16 @@
 import type { EncodedEvent } from '../delivery/encoded.ts'
-import type { Recipient } from '../delivery/recipient.ts'
+import { type MessagePlace, otherOf, type Recipient } from '../delivery/recipient.ts'
 import { Replay, type ReplayTarget } from '../delivery/replay.ts'
-import { encodedTopic, typingTopic } from '../delivery/topics.ts'
+import { encodedTopic, presenceTopic, typingTopic } from '../delivery/topics.ts'
 import type { QueuedSend } from '../messages/send-queue.ts'
 import { type CloseName, DEFAULT_RETRY_AFTER_MS, ERRORS } from '../protocol/codes.ts'
 import { parseCommand, type Refusal } from '../protocol/commands.ts'
 import type { ServerEvent } from '../protocol/events.ts'
-import { MAX_FRAME_BYTES } from '../protocol/limits.ts'
+import { MAX_FRAME_BYTES, MAX_WATCHED } from '../protocol/limits.ts'
 import type { Message, UserId } from '../protocol/message.ts'
 import type { Client, ClientIdentity, ConnectionServices } from './client.ts'
 import { runCommand } from './command-table.ts'
+import { presenceEvent } from './presence-event.ts'
 import type { Socket, SocketListener } from './socket.ts'
 
 /** How long after a replay a push may still arrive that a page already held: longer than a commit takes to be announced. */
@@ -26,12 +27,14 @@ export class Connection implements SocketListener, Recipient, ReplayTarget, Clie
   readonly services: ConnectionServices
   /** Sends that wait for their outcome. */
   sendsInFlight = 0
+  moving: Promise<unknown> | undefined
   #socket: Socket | undefined
   #replay: Replay | undefined
   #replayedTo: Map<UserId, number> | undefined
   /** Sent on this socket while it was being replayed to: a page may hold them before their reply was given. */
   #sentMeanwhile: Set<string> | undefined
   #unacked: Map<UserId, number> | undefined
+  #watched: Set<UserId> | undefined
   #waitingForRoom: (() => void) | undefined
 
   constructor(identity: ClientIdentity, services: ConnectionServices) {
@@ -47,12 +50,12 @@ export class Connection implements SocketListener, Recipient, ReplayTarget, Clie
   }
 
   opened(socket: Socket): void {
-    const { users, presence, connections, limits, clock } = this.services
+    const { fanout, presence, connections, limits, clock } = this.services
     this.#socket = socket
     connections.add(this)
     // Registered before the backlog is read: what is committed from here on is noted, so nothing falls in between.
     this.#replay = new Replay(this.services.pages, this)
-    users.add(this)
+    const joined = fanout.joined(this)
     presence.connected(this.userId)
     socket.subscribe(encodedTopic(typingTopic(this.userId), this.identity.codec))
     this.reply({
@@ -65,7 +68,7 @@ export class Connection implements SocketListener, Recipient, ReplayTarget, Clie
       heartbeat_seconds: limits.heartbeatSeconds,
     })
     this.#replaceOldest()
-    void this.#catchUp(this.#replay)
+    void this.#catchUp(this.#replay, joined)
   }
 
   received(bytes: Uint8Array, isBinary: boolean): void {
@@ -78,6 +81,31 @@ export class Connection implements SocketListener, Recipient, ReplayTarget, Clie
     const parsed = parseCommand(decoded.value, { maxContentBytes, implicitSend: implicit })
     if (parsed.ok) runCommand(this, parsed.command)
     else this.refuse(parsed.refusal)
+  }
+
+  async watch(userIds: readonly UserId[]): Promise<void> {
+    this.#watched ??= new Set()
+    const watched = this.#watched
+    const added = [...new Set(userIds)].filter((userId) => !watched.has(userId))
+    if (watched.size + added.length > MAX_WATCHED) {
+      const message = `One connection can watch ${MAX_WATCHED} users.`
+      return this.refuse({ code: 'invalid_request', message, field: 'user_ids' })
+    }
+    for (const userId of added) {
+      watched.add(userId)
+      this.#socket?.subscribe(encodedTopic(presenceTopic(userId), this.identity.codec))
+    }
+    await this.services.watches.watch(added)
+    for (const state of await this.services.watches.states(userIds))
+      if (watched.has(state.userId)) this.reply(presenceEvent(state))
+  }
+
+  unwatch(userIds: readonly UserId[]): void {
+    const dropped = userIds.filter((userId) => this.#watched?.delete(userId))
+    for (const userId of dropped) {
+      this.#socket?.unsubscribe(encodedTopic(presenceTopic(userId), this.identity.codec))
+    }
+    this.services.watches.unwatch(dropped)
   }
 
   sending(id: string): void {
@@ -104,11 +132,11 @@ export class Connection implements SocketListener, Recipient, ReplayTarget, Clie
     this.reply({ type: 'sent', ref, id, seq, with: receiver_id, created_at, duplicate: fate === 'duplicate' })
   }
 
-  message(message: Message, encoded: EncodedEvent): void {
+  message(message: MessagePlace, encoded: EncodedEvent): void {
     const socket = this.#socket
     if (!socket) return
-    if (this.#replay) return this.#replay.owe(this.#other(message), message.seq)
-    if (message.seq <= (this.#replayedTo?.get(this.#other(message)) ?? 0)) return
+    if (this.#replay) return this.#replay.owe(otherOf(message, this.userId), message.seq)
+    if (message.seq <= (this.#replayedTo?.get(otherOf(message, this.userId)) ?? 0)) return
     if (socket.bufferedBytes > this.services.limits.maxBackpressureBytes) return this.dropped(message)
     this.#write(socket, message, encoded.frame(this.identity.codec))
   }
@@ -119,18 +147,28 @@ export class Connection implements SocketListener, Recipient, ReplayTarget, Clie
   }
 
   event(encoded: EncodedEvent): void {
-    this.#socket?.send(encoded.frame(this.identity.codec))
+    const socket = this.#socket
+    if (!socket || socket.bufferedBytes > this.services.limits.maxBackpressureBytes) return
+    socket.send(encoded.frame(this.identity.codec))
   }
 
   /** A live message could not be written: it is owed from here on, and so is everything after it. */
-  dropped(message: Message | undefined): void {
+  dropped(message: MessagePlace | undefined): void {
     // A reply can not be replayed: a client that asks without reading the answers has to start over.
     if (!message) return this.close('slow_consumer')
-    const other = this.#other(message)
+    const other = otherOf(message, this.userId)
+    // It was noted when it was handed to the socket; what did not leave must not count as received.
+    if ((this.#unacked?.get(other) ?? 0) >= message.seq) this.#unacked?.set(other, message.seq - 1)
     if (this.#replay) return this.#replay.lost(other, message.seq)
-    this.#replay = new Replay(this.services.pages, this)
-    this.#replay.owe(other, message.seq)
     this.reply({ type: 'lagging', with: other })
+    this.owe(other, message.seq)
+  }
+
+  owe(other: UserId, fromSeq: number): void {
+    if (!this.#socket) return
+    if (this.#replay) return this.#replay.owe(other, fromSeq)
+    this.#replay = new Replay(this.services.pages, this)
+    this.#replay.owe(other, fromSeq)
     void this.#recover(this.#replay)
   }
 
@@ -156,14 +194,15 @@ export class Connection implements SocketListener, Recipient, ReplayTarget, Clie
   }
 
   closed(code: number): void {
-    const { users, presence, connections, logger } = this.services
+    const { fanout, presence, connections, logger } = this.services
     if (!this.#socket) return
     this.#socket = undefined
     this.#replay = undefined
     this.#replayedTo = undefined
     this.#waitingForRoom?.()
     connections.delete(this)
-    users.remove(this)
+    fanout.left(this)
+    if (this.#watched) this.unwatch([...this.#watched])
     presence.disconnected(this.userId)
     logger.debug({ connection_id: this.identity.connectionId, code }, 'connection closed')
   }
@@ -177,8 +216,11 @@ export class Connection implements SocketListener, Recipient, ReplayTarget, Clie
     })
   }
 
-  async #catchUp(replay: Replay): Promise<void> {
+  async #catchUp(replay: Replay, joined: Promise<void>): Promise<void> {
     try {
+      await joined
+      // What another connection of this user acknowledged just before is not to come again.
+      await this.services.messages.flushed()
       await replay.oweBacklog()
       await replay.run()
       this.reply({ type: 'synced', server_time: new Date(this.services.clock.now()).toISOString() })
@@ -201,11 +243,12 @@ export class Connection implements SocketListener, Recipient, ReplayTarget, Clie
     this.close('internal')
   }
 
-  #write(socket: Socket, message: Message, frame: string | Uint8Array): void {
+  #write(socket: Socket, message: MessagePlace, frame: string | Uint8Array): void {
     socket.send(frame, message)
     if (!this.identity.implicit) return
     this.#unacked ??= new Map()
-    this.#unacked.set(this.#other(message), message.seq)
+    const other = otherOf(message, this.userId)
+    this.#unacked.set(other, Math.max(message.seq, this.#unacked.get(other) ?? 0))
   }
 
   /** For a client without a subprotocol: what has left this process counts as acknowledged. */
@@ -214,6 +257,7 @@ export class Connection implements SocketListener, Recipient, ReplayTarget, Clie
     if (!written || written.size === 0) return
     this.#unacked = undefined
     for (const [other, seq] of written) {
+      if (seq === 0) continue
       void this.services.messages
         .move(this.userId, { type: 'ack', with: other, seq }, this)
         .catch((error: unknown) => this.services.logger.warn({ err: error }, 'an implicit acknowledgement was lost'))
@@ -225,9 +269,5 @@ export class Connection implements SocketListener, Recipient, ReplayTarget, Clie
     const mine = users.of(this.userId)
     const oldest = mine[0]
     if (mine.length > limits.maxConnectionsPerUser && oldest instanceof Connection) oldest.close('replaced')
-  }
-
-  #other(message: Message): UserId {
-    return message.sender_id === this.userId ? message.receiver_id : message.sender_id
   }
 }

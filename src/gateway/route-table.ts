@@ -88,7 +88,8 @@ export function createHttpHandler(services: RouteServices): HttpHandler {
 function routeOf({ path, method }: HttpQuestion): Route {
   const methods = Object.hasOwn(ROUTES, path) ? ROUTES[path] : undefined
   if (!methods) throw new RequestError('not_found')
-  const route = methods[method === 'HEAD' ? 'GET' : method]
+  const name = method === 'HEAD' ? 'GET' : method
+  const route = Object.hasOwn(methods, name) ? methods[name] : undefined
   if (route) return route
   const allowed = Object.keys(methods).flatMap((name) => (name === 'GET' ? ['GET', 'HEAD'] : [name]))
   throw new RequestError('method_not_allowed', { headers: { Allow: allowed.join(', ') } })

@@ -1,6 +1,6 @@
+import type { MessagePlace } from '../delivery/recipient.ts'
 import type { Frame } from '../protocol/codec.ts'
 import type { CloseName } from '../protocol/codes.ts'
-import type { Message } from '../protocol/message.ts'
 
 /**
  * One open WebSocket. Frames leave in the order of the calls, all of one turn of the event loop in one write. No method
@@ -10,9 +10,10 @@ export interface Socket {
   /** Bytes accepted by `send` that the peer's reading holds up in this process. */
   readonly bufferedBytes: number
   /** `message`: what the frame carries, reported back by `dropped` when it could not be written. */
-  send(frame: Frame, message?: Message): void
+  send(frame: Frame, message?: MessagePlace): void
   close(name: CloseName): void
   subscribe(topic: string): void
+  unsubscribe(topic: string): void
 }
 
 /** What happens to a socket; the calls come in the order open, then any number of the others, then closed, once. */
@@ -23,6 +24,6 @@ export interface SocketListener {
   /** Everything sent so far has left this process. */
   flushed(): void
   /** A frame was not written, because too much was waiting. */
-  dropped(message: Message | undefined): void
+  dropped(message: MessagePlace | undefined): void
   closed(code: number): void
 }

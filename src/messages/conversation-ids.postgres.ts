@@ -1,3 +1,4 @@
+import { arrayLiteral } from '../postgres/array.ts'
 import type { Session } from '../postgres/session.ts'
 import type { Conversation } from './conversation.ts'
 import { FIND, OPEN } from './statements.postgres.ts'
@@ -51,8 +52,6 @@ function byPair(a: Conversation, b: Conversation): number {
   return a.key < b.key ? -1 : 1
 }
 
-/** User ids are quoted: an unquoted element NULL would be a null, and NULL is a valid user id. */
 function pairArrays(conversations: readonly Conversation[]): string[] {
-  const quoted = (ids: string[]) => `{${ids.map((id) => `"${id}"`).join(',')}}`
-  return [quoted(conversations.map(({ lo }) => lo)), quoted(conversations.map(({ hi }) => hi))]
+  return [arrayLiteral(conversations.map(({ lo }) => lo)), arrayLiteral(conversations.map(({ hi }) => hi))]
 }

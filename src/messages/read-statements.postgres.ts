@@ -72,5 +72,16 @@ export const BACKLOG: Statement = {
   text: `select c.peer, c.delivered_seq, c.last_seq from ${OF_USER} c where c.last_seq > c.delivered_seq`,
 }
 
+/** $1 users, $2 age in milliseconds. Returns user, other person, head and what the user has acknowledged. */
+export const RECENT_HEADS: Statement = {
+  name: 'recent_heads',
+  text: `select c.user_lo, c.user_hi, c.last_seq, c.lo_delivered_seq from conversations c
+      where c.user_lo = any($1::text[]) and c.updated_at >= now() - $2::float8 * interval '1 millisecond' and c.last_seq > 0
+    union all
+    select c.user_hi, c.user_lo, c.last_seq, c.hi_delivered_seq from conversations c
+      where c.user_hi = any($1::text[]) and c.user_lo <> c.user_hi and c.last_seq > 0
+        and c.updated_at >= now() - $2::float8 * interval '1 millisecond'`,
+}
+
 /** 0 on a primary, 1 on a standby. */
 export const CHECK: Statement = { name: 'check', text: 'select pg_is_in_recovery()::int' }

@@ -1,8 +1,16 @@
+import { arrayLiteral } from '../postgres/array.ts'
 import type { Pool } from '../postgres/pool.ts'
 import type { ConversationChange, ConversationSummary, Message, UserId } from '../protocol/message.ts'
 import { type Conversation, conversationBetween } from './conversation.ts'
 import * as sql from './read-statements.postgres.ts'
-import { type Backlog, type ConversationPage, type Page, type PageRequest, StoreUnavailable } from './store.ts'
+import {
+  type Backlog,
+  type ConversationPage,
+  type Page,
+  type PageRequest,
+  type RecentHead,
+  StoreUnavailable,
+} from './store.ts'
 
 type Row = readonly (string | number | null)[]
 
@@ -52,6 +60,16 @@ export class PostgresReads {
   async backlog(user: UserId): Promise<Backlog[]> {
     const rows = await this.#query(sql.BACKLOG, [user])
     return rows.map((row) => ({ with: String(row[0]), deliveredSeq: Number(row[1]), lastSeq: Number(row[2]) }))
+  }
+
+  async recentHeads(users: readonly UserId[], ageMs: number): Promise<RecentHead[]> {
+    const rows = await this.#query(sql.RECENT_HEADS, [arrayLiteral(users), ageMs])
+    return rows.map(([user, other, lastSeq, deliveredSeq]) => ({
+      user: String(user),
+      other: String(other),
+      lastSeq: Number(lastSeq),
+      deliveredSeq: Number(deliveredSeq),
+    }))
   }
 
   /** A primary that answers; a server that became a standby can not store. */

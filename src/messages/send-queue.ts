@@ -15,6 +15,8 @@ export interface QueuedSend extends PendingMessage {
   readonly queuedAtMs: number
   /** Set when it was not stored; then `fate` stays `pending`. */
   refusal: ErrorCode | undefined
+  /** A commit of it had no answer. If it proves to be a duplicate, that commit may have been its first: nobody was told. */
+  wasUnknown?: boolean
 }
 
 export function isSettled(send: QueuedSend): boolean {

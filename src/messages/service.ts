@@ -27,6 +27,8 @@ export interface Move {
 export interface Announcer {
   message(send: QueuedSend): void
   position(change: PositionChange): void
+  /** Everything of one batch has been announced. */
+  batchDone(): void
 }
 
 export interface SendObserver {
@@ -42,6 +44,8 @@ export interface MessageServiceOptions {
   readonly heads: KnownHeads
   readonly observer: SendObserver
 }
+
+const FLUSH_LIMIT_MS = 2_000
 
 /** Sends, history, acknowledgements and conversations of one user: the rules, the same through either door. */
 export class MessageService {
@@ -112,9 +116,17 @@ export class MessageService {
     return changed.filter((conversation) => held.get(conversation.with) !== conversation.last_seq)
   }
 
-  /** Resolves once every send queued before has its outcome. */
-  flushed(): Promise<void> {
-    return this.#options.writer.flushed()
+  /**
+   * Resolves once every send queued before has its outcome and every position moved before is stored; after two seconds in
+   * any case: while the database is away, whatever is read next finds that out by itself.
+   */
+  async flushed(): Promise<void> {
+    let cancel = (): void => undefined
+    const limit = new Promise<void>((resolve) => {
+      cancel = this.#options.clock.after(FLUSH_LIMIT_MS, resolve)
+    })
+    await Promise.race([this.#options.writer.flushed(), limit])
+    cancel()
   }
 
   /** What the writer reports: outcomes to where they came from, news to whom they concern. Order is the batch's. */
@@ -122,7 +134,7 @@ export class MessageService {
     const { announcer, heads, observer, clock } = this.#options
     const now = clock.now()
     for (const send of sends) {
-      if (send.fate === 'stored') {
+      if (send.fate === 'stored' || (send.fate === 'duplicate' && send.wasUnknown)) {
         heads.saw(send.conversation, send.seq)
         announcer.message(send)
       }
@@ -130,6 +142,7 @@ export class MessageService {
       observer.sendSettled(send.refusal ?? send.fate, now - send.queuedAtMs)
     }
     for (const change of positions) announcer.position(change)
+    announcer.batchDone()
   }
 
   /** A lower bound of the conversation's head that is at least `atLeast` if the head is. */

@@ -12,6 +12,7 @@ import {
   type PageRequest,
   type PendingMessage,
   type PositionChange,
+  type RecentHead,
 } from './store.ts'
 
 interface Position {
@@ -75,6 +76,20 @@ export class MemoryMessageStore implements MessageStore {
     return this.#of(user)
       .map((log) => ({ with: peer(log, user), deliveredSeq: own(log, user).delivered, lastSeq: log.messages.length }))
       .filter(({ deliveredSeq, lastSeq }) => lastSeq > deliveredSeq)
+  }
+
+  async recentHeads(users: readonly UserId[], ageMs: number): Promise<RecentHead[]> {
+    const since = this.#now() - ageMs
+    return users.flatMap((user) =>
+      this.#of(user)
+        .filter((log) => log.updatedAtMs >= since)
+        .map((log) => ({
+          user,
+          other: peer(log, user),
+          lastSeq: log.messages.length,
+          deliveredSeq: own(log, user).delivered,
+        })),
+    )
   }
 
   async check(): Promise<void> {

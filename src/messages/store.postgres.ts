@@ -19,6 +19,7 @@ import {
   type PageRequest,
   type PendingMessage,
   type PositionChange,
+  type RecentHead,
 } from './store.ts'
 
 export interface PostgresMessageStoreOptions {
@@ -134,6 +135,9 @@ export class PostgresMessageStore implements MessageStore {
   }
   backlog(user: UserId): Promise<Backlog[]> {
     return this.#reads.backlog(user)
+  }
+  recentHeads(users: readonly UserId[], ageMs: number): Promise<RecentHead[]> {
+    return this.#reads.recentHeads(users, ageMs)
   }
   check(): Promise<void> {
     return this.#reads.check()

@@ -81,6 +81,15 @@ export interface ConversationPage {
   readonly nextCursor: string | null
 }
 
+/** The head of a conversation, for one of its people. */
+export interface RecentHead {
+  readonly user: UserId
+  readonly other: UserId
+  readonly lastSeq: number
+  /** What the user has acknowledged. */
+  readonly deliveredSeq: number
+}
+
 /** A conversation that holds something its reader has not acknowledged. */
 export interface Backlog {
   readonly with: UserId
@@ -111,6 +120,8 @@ export interface MessageStore {
   conversations(user: UserId, limit: number, cursor?: string): Promise<ConversationPage>
   /** Conversations of these users changed at or after `since` (milliseconds since the epoch), or all. */
   changes(user: UserId, since?: number): Promise<ConversationChange[]>
+  /** Conversations of these users that changed within the last `ageMs` of the database's clock, once for each of the users. */
+  recentHeads(users: readonly UserId[], ageMs: number): Promise<RecentHead[]>
   /** Conversations in which the user has not acknowledged everything. */
   backlog(user: UserId): Promise<Backlog[]>
   /** Throws when the store can not commit right now. */

@@ -60,7 +60,8 @@ export class MessageWriter {
   #closing = false
   #failing = false
   #carefulBatches = 0
-  #waiters: { last: QueuedSend | undefined; batch: Batch | undefined; resolve: () => void }[] = []
+  #batchesDone = 0
+  #waiters: { last: QueuedSend | undefined; batchesDone: number; resolve: () => void }[] = []
   #cancelWait: (() => void) | undefined
   #cancelExpiry: (() => void) | undefined
 
@@ -100,23 +101,39 @@ export class MessageWriter {
     return undefined
   }
 
-  /** Resolves once everything appended before is settled. */
+  /** Resolves once everything appended before is settled and every position moved before is stored. */
   flushed(): Promise<void> {
     const last = this.#queue.newest
-    const batch = this.#inFlight
-    if (!last && !batch) return Promise.resolve()
-    return new Promise((resolve) => this.#waiters.push({ last, batch, resolve }))
+    const isMoving = this.#positions.size > 0
+    if (!last && !this.#inFlight && !isMoving) return Promise.resolve()
+    // A batch takes all positions there are, so those that wait now are in the next one.
+    const batchesDone = this.#batchesDone + (this.#inFlight ? 1 : 0) + (isMoving ? 1 : 0)
+    if (isMoving) this.#start()
+    return new Promise((resolve) => this.#waiters.push({ last, batchesDone, resolve }))
   }
 
-  /** Takes no more, stores what is queued, and resolves; at the latest after `timeoutMs`, refusing what is still queued. */
+  /**
+   * Takes no more, stores what is queued, and resolves; at the latest after `timeoutMs`, refusing what is still queued. What
+   * is in flight then may yet be stored, and is not told.
+   */
   async close(timeoutMs: number): Promise<void> {
     this.#closing = true
     this.#start()
-    const cancel = this.#options.clock.after(timeoutMs, () => this.#refuse(this.#queue.takeAll(), 'unavailable'))
-    await this.flushed()
-    await this.#running
+    let cancel = (): void => undefined
+    const timeout = new Promise<void>((resolve) => {
+      cancel = this.#options.clock.after(timeoutMs, () => {
+        this.#refuse(this.#queue.takeAll(), 'unavailable')
+        resolve()
+      })
+    })
+    await Promise.race([this.#idle(), timeout])
     cancel()
     this.#cancelExpiry?.()
+  }
+
+  async #idle(): Promise<void> {
+    await this.flushed()
+    await this.#running
   }
 
   #start(): void {
@@ -137,6 +154,7 @@ export class MessageWriter {
       this.#inFlight = batch
       await this.#store(batch)
       this.#inFlight = undefined
+      this.#batchesDone += 1
       this.#wake()
     }
   }
@@ -145,20 +163,23 @@ export class MessageWriter {
     return this.#queue.rows > 0 || this.#positions.size > 0
   }
 
-  /** Tries until every send of the batch is settled. */
-  async #store(batch: Batch): Promise<void> {
+  /** Tries until every send of the batch is settled; `isUnknown`: an earlier attempt may have stored some of it. */
+  async #store(batch: Batch, isUnknown = false): Promise<void> {
     let open = batch
-    let unknown = false
+    let unknown = isUnknown
     for (let attempt = 0; ; attempt += 1) {
       const path = unknown || this.#carefulBatches > 0 ? 'careful' : 'fast'
       const failure = await this.#attempt(open, path)
       if (failure === undefined) return
-      if (failure === 'rejected' && !unknown) return this.#bisect(open)
+      if (failure === 'rejected') return this.#bisect(open, unknown)
       if (failure === 'duplicate') {
         this.#carefulBatches = CAREFUL_AFTER_DUPLICATE
         if (path === 'fast') continue
       }
-      if (failure === 'unknown') unknown = true
+      if (failure === 'unknown') {
+        unknown = true
+        for (const send of open.sends) send.wasUnknown = true
+      }
       this.#failing = true
       if (!unknown) open = this.#withoutTooOld(open)
       if (open.sends.length === 0 && open.positions.length === 0) return
@@ -184,16 +205,19 @@ export class MessageWriter {
     }
   }
 
-  /** Nothing of the batch is stored. Halves it until the row that PostgreSQL refuses stands alone; order is kept. */
-  async #bisect({ sends, positions }: Batch): Promise<void> {
+  /**
+   * Nothing was stored by this attempt. Halves the batch until the row that PostgreSQL refuses stands alone; order is kept.
+   * That row is not stored by an earlier attempt of unknown outcome either: the careful path would have found it.
+   */
+  async #bisect({ sends, positions }: Batch, unknown: boolean): Promise<void> {
     if (sends.length <= 1) {
       this.#refuse(sends, 'invalid_text')
       if (positions.length > 0 && sends.length > 0) await this.#store({ sends: [], positions })
       return
     }
     const middle = sends.length >> 1
-    await this.#store({ sends: sends.slice(0, middle), positions })
-    await this.#store({ sends: sends.slice(middle), positions: [] })
+    await this.#store({ sends: sends.slice(0, middle), positions }, unknown)
+    await this.#store({ sends: sends.slice(middle), positions: [] }, unknown)
   }
 
   #withoutTooOld(batch: Batch): Batch {
@@ -241,9 +265,9 @@ export class MessageWriter {
 
   #wake(): void {
     if (this.#waiters.length === 0) return
-    const isDone = ({ last, batch }: { last: QueuedSend | undefined; batch: Batch | undefined }): boolean =>
-      (!last || isSettled(last)) && (!batch || batch !== this.#inFlight)
-    const done = this.#waiters.filter(isDone)
+    const done = this.#waiters.filter(
+      ({ last, batchesDone }) => (!last || isSettled(last)) && batchesDone <= this.#batchesDone,
+    )
     this.#waiters = this.#waiters.filter((waiter) => !done.includes(waiter))
     for (const { resolve } of done) resolve()
   }

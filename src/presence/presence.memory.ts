@@ -1,44 +1,87 @@
+import type { Clock } from '../lib/clock.ts'
 import type { UserId } from '../protocol/message.ts'
-import type { OnlinePage, Presence } from './presence.ts'
+import type { OnlinePage, Presence, PresenceState } from './presence.ts'
+import { SortedUsers } from './sorted-users.ts'
 
-/** Presence of a single instance. The sorted list is kept, not made: asking costs the page, not the number of users. */
+/** Users whose last visit is remembered; the earliest go first. */
+const MAX_LAST_SEEN = 100_000
+
+/** Presence of a single instance: its own connections are all there are. */
 export class MemoryPresence implements Presence {
+  readonly #clock: Pick<Clock, 'now'>
   readonly #connections = new Map<UserId, number>()
-  readonly #sorted: UserId[] = []
+  readonly #sorted = new SortedUsers()
+  readonly #lastSeenMs = new Map<UserId, number>()
+  readonly #watched = new Set<UserId>()
+  #changed: ((state: PresenceState) => void) | undefined
+
+  constructor(clock: Pick<Clock, 'now'>) {
+    this.#clock = clock
+  }
 
   connected(userId: UserId): void {
     const known = this.#connections.get(userId) ?? 0
     this.#connections.set(userId, known + 1)
-    if (known === 0) this.#sorted.splice(this.#positionOf(userId), 0, userId)
+    if (known > 0) return
+    this.#sorted.add(userId)
+    this.#lastSeenMs.delete(userId)
+    this.#tell(userId)
   }
 
   disconnected(userId: UserId): void {
     const known = this.#connections.get(userId) ?? 0
-    if (known > 1) this.#connections.set(userId, known - 1)
-    else if (this.#connections.delete(userId)) this.#sorted.splice(this.#positionOf(userId), 1)
+    if (known > 1) {
+      this.#connections.set(userId, known - 1)
+    } else if (this.#connections.delete(userId)) {
+      this.#sorted.delete(userId)
+      this.#remember(userId)
+      this.#tell(userId)
+    }
+  }
+
+  drain(): void {
+    // Nobody is left to be told.
   }
 
   async online(limit: number, cursor?: string): Promise<OnlinePage> {
-    const from = cursor === undefined ? 0 : this.#positionAfter(cursor)
-    const users = this.#sorted.slice(from, from + limit)
-    const more = from + limit < this.#sorted.length
-    return { users, count: this.#sorted.length, nextCursor: more ? (users.at(-1) ?? null) : null }
+    const { users, hasMore } = this.#sorted.page(limit, cursor)
+    return { users, count: this.#sorted.size, nextCursor: hasMore ? (users.at(-1) ?? null) : null }
   }
 
-  #positionAfter(userId: UserId): number {
-    const position = this.#positionOf(userId)
-    return this.#sorted[position] === userId ? position + 1 : position
+  async states(userIds: readonly UserId[]): Promise<PresenceState[]> {
+    return userIds.map((userId) => this.#stateOf(userId))
   }
 
-  /** Where the user is, or would be; by binary search. */
-  #positionOf(userId: UserId): number {
-    let low = 0
-    let high = this.#sorted.length
-    while (low < high) {
-      const middle = (low + high) >> 1
-      if ((this.#sorted[middle] ?? '') < userId) low = middle + 1
-      else high = middle
-    }
-    return low
+  async watch(userId: UserId): Promise<void> {
+    this.#watched.add(userId)
+  }
+
+  unwatch(userId: UserId): void {
+    this.#watched.delete(userId)
+  }
+
+  listen({ changed }: { changed(state: PresenceState): void }): void {
+    this.#changed = changed
+  }
+
+  async close(): Promise<void> {
+    this.#changed = undefined
+  }
+
+  #tell(userId: UserId): void {
+    if (this.#watched.has(userId)) this.#changed?.(this.#stateOf(userId))
+  }
+
+  #stateOf(userId: UserId): PresenceState {
+    if (this.#connections.has(userId)) return { userId, status: 'online' }
+    const lastSeenMs = this.#lastSeenMs.get(userId)
+    return lastSeenMs === undefined ? { userId, status: 'offline' } : { userId, status: 'offline', lastSeenMs }
+  }
+
+  #remember(userId: UserId): void {
+    this.#lastSeenMs.set(userId, this.#clock.now())
+    if (this.#lastSeenMs.size <= MAX_LAST_SEEN) return
+    const earliest = this.#lastSeenMs.keys().next()
+    if (!earliest.done) this.#lastSeenMs.delete(earliest.value)
   }
 }

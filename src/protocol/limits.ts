@@ -11,6 +11,8 @@ export const MAX_HISTORY_LIMIT = 500
 export const DEFAULT_LIST_LIMIT = 100
 export const MAX_LIST_LIMIT = 1000
 export const MAX_WATCHED_PER_COMMAND = 500
+/** Users that one connection may watch at a time. */
+export const MAX_WATCHED = 10_000
 export const MAX_SYNC_HEADS = 1000
 /** Unread messages are counted up to here, shown as "99+". */
 export const MAX_UNREAD_COUNT = 100

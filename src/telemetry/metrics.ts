@@ -6,6 +6,7 @@ export interface MetricSources {
   connections(): number
   queuedRows(): number
   oldestSendMs(): number
+  isConnectedToOthers(): boolean
 }
 
 const MS_TO_SECONDS = 0.001
@@ -29,6 +30,10 @@ export class Metrics {
     labelNames: ['failure'],
     registers: [this.#registry],
   })
+  readonly #publishFailures = this.#counter('messaging_publish_failures_total', 'Batches that Redis did not take')
+  readonly #heals = this.#counter('messaging_heals_total', 'Comparisons of what was pushed with what is stored')
+  readonly #healedConversations = this.#counter('messaging_healed_conversations_total', 'Conversations found behind')
+  readonly #healSeconds = this.#histogram('messaging_heal_seconds', 'Time of one comparison', LATENCY_BOUNDS)
 
   constructor(sources: MetricSources) {
     collectDefaultMetrics({ register: this.#registry })
@@ -36,6 +41,9 @@ export class Metrics {
     this.#gauge('messaging_queue_rows', 'Sends that wait for a batch', () => sources.queuedRows())
     this.#gauge('messaging_queue_age_seconds', 'Age of the oldest send without an outcome', () => {
       return sources.oldestSendMs() * MS_TO_SECONDS
+    })
+    this.#gauge('messaging_redis_connected', '1 while pushes from other instances can arrive', () => {
+      return sources.isConnectedToOthers() ? 1 : 0
     })
     this.#countSends()
   }
@@ -53,6 +61,16 @@ export class Metrics {
 
   failed(failure: string): void {
     this.#failures.inc({ failure })
+  }
+
+  publishFailed(): void {
+    this.#publishFailures.inc()
+  }
+
+  healed(conversations: number, durationMs: number): void {
+    this.#heals.inc()
+    this.#healedConversations.inc(conversations)
+    this.#healSeconds.observe(durationMs * MS_TO_SECONDS)
   }
 
   /** Prometheus text. */
@@ -73,6 +91,10 @@ export class Metrics {
         for (const [outcome, count] of sends) this.inc({ outcome }, count)
       },
     })
+  }
+
+  #counter(name: string, help: string): Counter {
+    return new Counter({ name, help, registers: [this.#registry] })
   }
 
   #gauge(name: string, help: string, read: () => number): void {

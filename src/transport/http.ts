@@ -32,7 +32,7 @@ export function serveHttp(res: HttpResponse, req: HttpRequest, handler: HttpHand
       requestId: exchange.requestId,
     }
     const fault = framingFault(question, repeated)
-    if (fault) exchange.refuse('invalid_request', fault, true)
+    if (fault) exchange.refuseLater('invalid_request', fault)
     else if (bodyBytes(question) > MAX_DISCARDED_BYTES) exchange.refuse('payload_too_large', undefined, true)
     else if (bodyBytes(question) > 0) exchange.readBody((body) => exchange.handle(handler, { ...question, body }))
     else exchange.handle(handler, question)
@@ -126,6 +126,14 @@ class Exchange {
 
   refuse(code: ErrorCode, message?: string, close = false): void {
     this.#answer({ ...errorAnswer(code, this.requestId, { ...(message && { message }) }), close })
+  }
+
+  /**
+   * Refuses in a later turn of the event loop, then closes. As long as there is no answer uWebSockets ends a connection on
+   * which another request shows up; after one it would serve whatever the doubtful bytes are taken for, `close` or not.
+   */
+  refuseLater(code: ErrorCode, message: string): void {
+    setImmediate(() => this.refuse(code, message, true))
   }
 
   failed(error: unknown): void {

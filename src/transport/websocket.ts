@@ -1,8 +1,8 @@
+import type { MessagePlace } from '../delivery/recipient.ts'
 import type { Socket, SocketListener } from '../gateway/socket.ts'
 import type { Logger } from '../lib/logger.ts'
 import type { Frame } from '../protocol/codec.ts'
 import { CLOSES, type CloseName } from '../protocol/codes.ts'
-import type { Message } from '../protocol/message.ts'
 import type { WebSocket } from './uws.ts'
 
 /** Results of uWebSockets' send. */
@@ -43,7 +43,7 @@ export class UwsSocket implements Socket {
   readonly #logger: Logger
   #ws: WebSocket<SocketHolder> | undefined
   #frames: Frame[] | undefined
-  #messages: (Message | undefined)[] | undefined
+  #messages: (MessagePlace | undefined)[] | undefined
   /** Set while the kernel takes no more, so that the common case never asks the native object. */
   #isBackedUp = false
 
@@ -57,7 +57,7 @@ export class UwsSocket implements Socket {
     return this.#isBackedUp ? (this.#ws?.getBufferedAmount() ?? 0) : 0
   }
 
-  send(frame: Frame, message?: Message): void {
+  send(frame: Frame, message?: MessagePlace): void {
     if (!this.#ws) return
     if (this.#frames && this.#messages) {
       this.#frames.push(frame)
@@ -77,6 +77,10 @@ export class UwsSocket implements Socket {
 
   subscribe(topic: string): void {
     this.#ws?.subscribe(topic)
+  }
+
+  unsubscribe(topic: string): void {
+    this.#ws?.unsubscribe(topic)
   }
 
   opened(ws: WebSocket<SocketHolder>): void {
@@ -122,7 +126,7 @@ export class UwsSocket implements Socket {
     }
   }
 
-  #write(ws: WebSocket<SocketHolder>, frames: readonly Frame[], messages: readonly (Message | undefined)[]): void {
+  #write(ws: WebSocket<SocketHolder>, frames: readonly Frame[], messages: readonly (MessagePlace | undefined)[]): void {
     for (let index = 0; index < frames.length; index += 1) {
       const frame = frames[index] ?? ''
       const result = ws.send(frame, typeof frame !== 'string')

@@ -1,0 +1,38 @@
+import type { Envelope } from './broker.ts'
+
+/**
+ * Envelopes of one user as one text, a line each after the publisher's name: `seq sender receiver json` for a message, `~ json`
+ * for what may be lost, `= json` for other events. JSON frames hold no line break and ids hold no space, so nothing needs
+ * escaping, and a receiver passes the frame on without parsing it.
+ */
+export function encodeEnvelopes(instanceId: string, envelopes: readonly Envelope[]): string {
+  let text = instanceId
+  for (const { message, ephemeral, json } of envelopes) {
+    if (message) text += `\n${message.seq} ${message.sender_id} ${message.receiver_id} ${json}`
+    else text += `\n${ephemeral ? '~' : '='} ${json}`
+  }
+  return text
+}
+
+/** Undefined when this instance itself published the text. Lines of a later version are left out. */
+export function decodeEnvelopes(ownInstanceId: string, text: string): Envelope[] | undefined {
+  if (text.startsWith(ownInstanceId) && text[ownInstanceId.length] === '\n') return undefined
+  const lines = text.split('\n')
+  const envelopes: Envelope[] = []
+  for (let index = 1; index < lines.length; index += 1) {
+    const envelope = decodeLine(lines[index] ?? '')
+    if (envelope) envelopes.push(envelope)
+  }
+  return envelopes
+}
+
+const MESSAGE_LINE = /^(\d+) ([^ ]+) ([^ ]+) /
+
+function decodeLine(line: string): Envelope | undefined {
+  if (line.startsWith('~ ')) return { ephemeral: true, json: line.slice(2) }
+  if (line.startsWith('= ')) return { json: line.slice(2) }
+  const head = MESSAGE_LINE.exec(line)
+  if (!head) return undefined
+  const [whole, seq, sender_id = '', receiver_id = ''] = head
+  return { message: { seq: Number(seq), sender_id, receiver_id }, json: line.slice(whole.length) }
+}

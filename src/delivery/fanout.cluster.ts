@@ -1,0 +1,99 @@
+import { conversationBetween } from '../messages/conversation.ts'
+import type { KnownHeads } from '../messages/known-heads.ts'
+import type { QueuedSend } from '../messages/send-queue.ts'
+import type { PositionChange } from '../messages/store.ts'
+import type { UserId } from '../protocol/message.ts'
+import type { Broker, Envelope } from './broker.ts'
+import type { Continuity } from './continuity.ts'
+import { EncodedEvent } from './encoded.ts'
+import type { Fanout } from './fanout.ts'
+import type { LocalUsers } from './local-users.ts'
+import { receiptsOf, toMessage } from './pushes.ts'
+import { type MessagePlace, otherOf, type Recipient } from './recipient.ts'
+import { type Topics, typingTopic } from './topics.ts'
+
+export interface ClusterFanoutOptions {
+  readonly users: LocalUsers
+  readonly topics: Topics
+  readonly broker: Broker
+  readonly continuity: Continuity
+  readonly heads: KnownHeads
+}
+
+/** Fan-out of one instance among several: to its own sockets directly, to the others' through the broker. */
+export class ClusterFanout implements Fanout {
+  readonly #options: ClusterFanoutOptions
+
+  constructor(options: ClusterFanoutOptions) {
+    this.#options = options
+  }
+
+  joined(recipient: Recipient): Promise<void> {
+    const { users, continuity, broker } = this.#options
+    users.add(recipient)
+    continuity.joined(recipient.userId)
+    return broker.subscribe(recipient.userId)
+  }
+
+  left(recipient: Recipient): void {
+    const { users, continuity, broker } = this.#options
+    if (!users.remove(recipient)) return
+    continuity.left(recipient.userId)
+    broker.unsubscribe(recipient.userId)
+  }
+
+  message(send: QueuedSend): void {
+    const { broker } = this.#options
+    const message = toMessage(send)
+    const encoded = new EncodedEvent({ type: 'message', ...message })
+    const envelope = { message, json: encoded.json }
+    for (const userId of new Set([send.receiver_id, send.sender_id])) {
+      this.#offer(userId, message, encoded, send.origin)
+      broker.add(userId, envelope)
+    }
+  }
+
+  position(change: PositionChange): void {
+    for (const { userId, encoded } of receiptsOf(change)) {
+      this.#event(userId, encoded, change.origin)
+      this.#options.broker.add(userId, { json: encoded.json })
+    }
+  }
+
+  batchDone(): void {
+    this.#options.broker.flush()
+  }
+
+  typing(receiver: UserId, encoded: EncodedEvent): void {
+    const { topics, broker } = this.#options
+    topics.publish(typingTopic(receiver), encoded)
+    broker.add(receiver, { ephemeral: true, json: encoded.json })
+    broker.flush()
+  }
+
+  /** From another instance. */
+  received(userId: UserId, envelopes: readonly Envelope[]): void {
+    for (const { message, ephemeral, json } of envelopes) {
+      const encoded = new EncodedEvent(json)
+      if (message) this.#remote(userId, message, encoded)
+      else if (ephemeral) this.#options.topics.publish(typingTopic(userId), encoded)
+      else this.#event(userId, encoded)
+    }
+  }
+
+  #remote(userId: UserId, message: MessagePlace, encoded: EncodedEvent): void {
+    this.#options.heads.saw(conversationBetween(message.sender_id, message.receiver_id), message.seq)
+    this.#offer(userId, message, encoded)
+  }
+
+  #offer(userId: UserId, message: MessagePlace, encoded: EncodedEvent, origin?: object): void {
+    const { users, continuity } = this.#options
+    continuity.offer(userId, otherOf(message, userId), message.seq, () => {
+      for (const recipient of users.of(userId)) if (recipient !== origin) recipient.message(message, encoded)
+    })
+  }
+
+  #event(userId: UserId, encoded: EncodedEvent, origin?: object): void {
+    for (const recipient of this.#options.users.of(userId)) if (recipient !== origin) recipient.event(encoded)
+  }
+}

@@ -1,0 +1,110 @@
+import type { Clock } from '../lib/clock.ts'
+import type { Logger } from '../lib/logger.ts'
+import type { MessageStore } from '../messages/store.ts'
+import type { UserId } from '../protocol/message.ts'
+import type { Continuity } from './continuity.ts'
+import type { LocalUsers } from './local-users.ts'
+
+export interface HealingObserver {
+  /** One look at the database ended, having found so many conversations with messages that were not pushed. */
+  healed(conversations: number, durationMs: number): void
+}
+
+export interface HealingOptions {
+  readonly store: Pick<MessageStore, 'recentHeads'>
+  readonly users: LocalUsers
+  readonly continuity: Continuity
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly observer: HealingObserver
+  /** Whether pushes from other instances arrive. */
+  isConnected(): boolean
+}
+
+const USERS_PER_QUERY = 500
+const POLL_INTERVAL_MS = 1_000
+const RETRY_MS = 500
+/** Longer than a transaction may live: a row's time is from before its commit. */
+const COMMIT_SLACK_MS = 10_000
+
+/**
+ * Finds what other instances committed and this one was not told of: compares the heads of its users' recently changed
+ * conversations with what was pushed, and has the difference replayed. Runs whenever something may have been lost, and
+ * every second while nothing can arrive at all.
+ */
+export class Healing {
+  readonly #options: HealingOptions
+  #wantedSinceMs: number | undefined
+  #running: Promise<void> | undefined
+  #cancelPoll: (() => void) | undefined
+  #isStopped = false
+
+  constructor(options: HealingOptions) {
+    this.#options = options
+  }
+
+  /** Starts to poll whenever pushes can not arrive. */
+  start(): void {
+    this.#armPoll(this.#options.clock.now())
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopped = true
+    this.#cancelPoll?.()
+    await this.#running
+  }
+
+  /** Looks at everything committed since this time (milliseconds since the epoch). Calls that come meanwhile are joined. */
+  heal(sinceMs: number): void {
+    this.#wantedSinceMs = Math.min(sinceMs, this.#wantedSinceMs ?? sinceMs)
+    this.#running ??= this.#run().finally(() => {
+      this.#running = undefined
+    })
+  }
+
+  #armPoll(lastMs: number): void {
+    const { clock, isConnected } = this.#options
+    this.#cancelPoll = clock.after(POLL_INTERVAL_MS, () => {
+      const now = clock.now()
+      if (!isConnected()) this.heal(lastMs)
+      void Promise.resolve(this.#running).then(() => {
+        if (!this.#isStopped) this.#armPoll(isConnected() ? clock.now() : now)
+      })
+    })
+  }
+
+  async #run(): Promise<void> {
+    while (this.#wantedSinceMs !== undefined && !this.#isStopped) {
+      const sinceMs = this.#wantedSinceMs
+      this.#wantedSinceMs = undefined
+      try {
+        await this.#compareAll(sinceMs)
+      } catch (error) {
+        this.#options.logger.warn({ err: error }, 'healing failed and is tried again')
+        this.#wantedSinceMs = Math.min(sinceMs, this.#wantedSinceMs ?? sinceMs)
+        await new Promise<void>((resolve) => this.#options.clock.after(RETRY_MS, resolve))
+      }
+    }
+  }
+
+  async #compareAll(sinceMs: number): Promise<void> {
+    const { users, clock, observer } = this.#options
+    const startedMs = clock.now()
+    const ids = users.ids()
+    let healed = 0
+    for (let from = 0; from < ids.length; from += USERS_PER_QUERY) {
+      healed += await this.#compare(ids.slice(from, from + USERS_PER_QUERY), sinceMs)
+    }
+    observer.healed(healed, clock.now() - startedMs)
+  }
+
+  async #compare(users: readonly UserId[], sinceMs: number): Promise<number> {
+    const { store, continuity, clock } = this.#options
+    const ageMs = clock.now() - sinceMs + COMMIT_SLACK_MS
+    const heads = await store.recentHeads(users, ageMs)
+    const holes = heads.filter(({ user, other, lastSeq, deliveredSeq }) =>
+      continuity.compare(user, other, lastSeq, deliveredSeq + 1),
+    )
+    return holes.length
+  }
+}

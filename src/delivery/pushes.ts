@@ -1,0 +1,27 @@
+import { otherPerson } from '../messages/conversation.ts'
+import type { QueuedSend } from '../messages/send-queue.ts'
+import type { PositionChange } from '../messages/store.ts'
+import type { Message, UserId } from '../protocol/message.ts'
+import { EncodedEvent } from './encoded.ts'
+
+export function toMessage({ id, seq, sender_id, receiver_id, content, created_at }: QueuedSend): Message {
+  return { id, seq, sender_id, receiver_id, content, created_at }
+}
+
+/**
+ * How far a person is, told to the other person; and to the person's own other devices, so that reading on the phone clears
+ * the laptop. Receipts carry cumulative positions, so one that is lost is made up for by the next.
+ */
+export function receiptsOf({ conversation, user, delivered, read }: PositionChange): {
+  readonly userId: UserId
+  readonly encoded: EncodedEvent
+}[] {
+  const other = otherPerson(conversation, user)
+  const positions = { delivered_seq: delivered, read_seq: read }
+  const own = {
+    userId: user,
+    encoded: new EncodedEvent({ type: 'receipt', with: other, ...positions, user_id: user }),
+  }
+  if (other === user) return [own]
+  return [own, { userId: other, encoded: new EncodedEvent({ type: 'receipt', with: user, ...positions }) }]
+}

@@ -1,0 +1,229 @@
+import type { Clock } from '../lib/clock.ts'
+import type { Logger } from '../lib/logger.ts'
+import type { UserId } from '../protocol/message.ts'
+import type { Redis } from '../redis/client.ts'
+import type { Subscriptions } from '../redis/subscriptions.ts'
+import { type OnlinePage, type Presence, type PresenceState, PresenceUnknown } from './presence.ts'
+import { presenceScripts } from './scripts.redis.ts'
+
+export interface RedisPresenceOptions {
+  readonly commands: Redis
+  readonly subscriptions: Subscriptions
+  readonly instanceId: string
+  readonly prefix: string
+  readonly clock: Clock
+  readonly logger: Logger
+  /** Another instance is gone; what it committed since then (milliseconds since the epoch) it may not have announced. */
+  instanceLost(sinceMs: number): void
+}
+
+const RENEW_INTERVAL_MS = 3_000
+const LEASE_MS = 15_000
+/** Users of one script call: a longer one would hold Redis up for everybody. */
+const USERS_PER_CALL = 500
+
+/**
+ * Presence in two levels: a user is online on the instances that list them, and an instance counts while it renews its lease,
+ * so a heartbeat costs by the instance and not by the user. Any instance clears up after a dead one. Everything in Redis can
+ * be made again from the instances' own connections, and is, whenever a lease is found missing.
+ */
+export class RedisPresence implements Presence {
+  readonly #options: RedisPresenceOptions
+  readonly #scripts: ReturnType<typeof presenceScripts>
+  readonly #channel: string
+  readonly #connections = new Map<UserId, number>()
+  #listener: { changed(state: PresenceState): void; refresh(): void } | undefined
+  #others = new Set<string>()
+  #renewedMs = 0
+  /** What Redis holds of this instance may differ from what is: to be made equal at the next renewal. */
+  #isStale = true
+  #cancelRenewal: (() => void) | undefined
+  #isClosed = false
+  #isDraining = false
+
+  constructor(options: RedisPresenceOptions) {
+    this.#options = options
+    this.#scripts = presenceScripts(options.commands)
+    this.#channel = `${options.prefix}presence:`
+    options.subscriptions.onMessage(this.#channel, (userId, payload) => this.#heard(userId, payload))
+    options.subscriptions.onGap(() => this.#listener?.refresh())
+    options.commands.on('ready', () => {
+      this.#isStale = true
+      this.#renewNow()
+    })
+    options.commands.on('close', () => this.#listener?.refresh())
+    if (options.commands.status === 'ready') this.#renewNow()
+    else this.#armRenewal()
+  }
+
+  connected(userId: UserId): void {
+    const known = this.#connections.get(userId) ?? 0
+    this.#connections.set(userId, known + 1)
+    if (known === 0) this.#tell('join', [userId])
+  }
+
+  disconnected(userId: UserId): void {
+    const known = this.#connections.get(userId) ?? 0
+    if (known > 1) this.#connections.set(userId, known - 1)
+    else if (this.#connections.delete(userId) && !this.#isDraining) this.#tell('leave', [userId])
+  }
+
+  drain(): void {
+    this.#isDraining = true
+  }
+
+  async online(limit: number, cursor?: string): Promise<OnlinePage> {
+    this.#requireKnown()
+    const { commands, prefix } = this.#options
+    const from = cursor === undefined ? '-' : `(${cursor}`
+    try {
+      const [users, count] = await Promise.all([
+        commands.zrangebylex(`${prefix}online`, from, '+', 'LIMIT', 0, limit + 1),
+        commands.zcard(`${prefix}online`),
+      ])
+      const hasMore = users.length > limit
+      if (hasMore) users.length = limit
+      return { users, count, nextCursor: hasMore ? (users.at(-1) ?? null) : null }
+    } catch (error) {
+      throw new PresenceUnknown('Redis did not answer', { cause: error })
+    }
+  }
+
+  async states(userIds: readonly UserId[]): Promise<PresenceState[]> {
+    if (userIds.length === 0) return []
+    const { commands, prefix, logger } = this.#options
+    try {
+      this.#requireKnown()
+      const [online, seen] = await Promise.all([
+        commands.zmscore(`${prefix}online`, ...userIds),
+        commands.mget(...userIds.map((userId) => `${prefix}seen:${userId}`)),
+      ])
+      return userIds.map((userId, index) => stateOf(userId, online[index] ?? null, seen[index] ?? null))
+    } catch (error) {
+      logger.debug({ err: error }, 'presence is not known')
+      return userIds.map((userId) => ({ userId, status: 'unknown' }))
+    }
+  }
+
+  watch(userId: UserId): Promise<void> {
+    return this.#options.subscriptions.add(this.#channel + userId)
+  }
+
+  unwatch(userId: UserId): void {
+    this.#options.subscriptions.remove(this.#channel + userId)
+  }
+
+  listen(listener: { changed(state: PresenceState): void; refresh(): void }): void {
+    this.#listener = listener
+  }
+
+  /** The lease is left to run out: whoever has come back to another instance by then was never offline. */
+  async close(): Promise<void> {
+    this.#isClosed = true
+    this.#cancelRenewal?.()
+  }
+
+  #requireKnown(): void {
+    const { commands, clock } = this.#options
+    // After a restart the list is not whole before every instance has had the time to fill it again.
+    const isFresh = clock.now() - this.#renewedMs < 2 * RENEW_INTERVAL_MS
+    if (commands.status !== 'ready' || !isFresh) throw new PresenceUnknown('Redis is away')
+  }
+
+  #heard(userId: UserId, payload: string): void {
+    const [status, ms] = payload.split(' ')
+    if (status === 'online') this.#listener?.changed({ userId, status })
+    if (status === 'offline') this.#listener?.changed({ userId, status, lastSeenMs: Number(ms) })
+  }
+
+  #tell(what: 'join' | 'leave', userIds: readonly UserId[]): void {
+    this.#call(what, userIds).catch(() => {
+      this.#isStale = true
+    })
+  }
+
+  #call(what: 'join' | 'leave', userIds: readonly UserId[]): Promise<unknown> {
+    const { prefix, instanceId } = this.#options
+    return this.#scripts[what](`${prefix}instances`, prefix, instanceId, ...userIds)
+  }
+
+  #renewNow(): void {
+    this.#cancelRenewal?.()
+    void this.#renew().finally(() => {
+      if (!this.#isClosed) this.#armRenewal()
+    })
+  }
+
+  #armRenewal(): void {
+    this.#cancelRenewal?.()
+    this.#cancelRenewal = this.#options.clock.after(RENEW_INTERVAL_MS, () => this.#renewNow())
+  }
+
+  async #renew(): Promise<void> {
+    const { prefix, instanceId, clock, logger } = this.#options
+    try {
+      const answer = await this.#scripts.renew(`${prefix}instances`, prefix, instanceId, LEASE_MS)
+      const { stood, living, dead } = parseRenewal(answer)
+      if (!stood || this.#isStale) await this.#register()
+      this.#renewedMs = clock.now()
+      this.#compareInstances(living)
+      for (const other of dead) await this.#sweep(other)
+    } catch (error) {
+      this.#isStale = true
+      logger.debug({ err: error }, 'the lease could not be renewed')
+    }
+  }
+
+  /** Makes what Redis holds of this instance equal to what is. */
+  async #register(): Promise<void> {
+    const { commands, prefix, instanceId } = this.#options
+    const listed = await commands.smembers(`${prefix}instance:${instanceId}`)
+    this.#isStale = false
+    // Sent in the turn in which the difference was found: whoever connects later joins later.
+    const gone = listed.filter((userId) => !this.#connections.has(userId))
+    const calls = [
+      ...chunks(gone).map((users) => this.#call('leave', users)),
+      ...chunks([...this.#connections.keys()]).map((users) => this.#call('join', users)),
+    ]
+    await Promise.all(calls)
+  }
+
+  #compareInstances(living: readonly string[]): void {
+    const { instanceId, clock, instanceLost } = this.#options
+    const others = new Set(living.filter((id) => id !== instanceId))
+    const isOneLost = [...this.#others].some((id) => !others.has(id))
+    this.#others = others
+    // Its lease ran from its last renewal; whatever it did after that it may not have told.
+    if (isOneLost) instanceLost(clock.now() - LEASE_MS - 2 * RENEW_INTERVAL_MS)
+  }
+
+  async #sweep(instanceId: string): Promise<void> {
+    const { prefix, logger } = this.#options
+    logger.warn({ instance: instanceId }, 'clearing up after an instance whose lease ran out')
+    let taken: number
+    do {
+      taken = Number(await this.#scripts.sweep(`${prefix}instances`, prefix, instanceId, USERS_PER_CALL))
+    } while (taken === USERS_PER_CALL)
+  }
+}
+
+function stateOf(userId: UserId, score: string | number | null, seen: string | null): PresenceState {
+  if (score !== null) return { userId, status: 'online' }
+  return seen === null ? { userId, status: 'offline' } : { userId, status: 'offline', lastSeenMs: Number(seen) }
+}
+
+function parseRenewal(answer: unknown): { stood: boolean; living: string[]; dead: string[] } {
+  const [stood, living, dead] = Array.isArray(answer) ? answer : []
+  return { stood: stood === 1, living: texts(living), dead: texts(dead) }
+}
+
+function texts(value: unknown): string[] {
+  return Array.isArray(value) ? value.map(String) : []
+}
+
+function chunks(userIds: readonly UserId[]): UserId[][] {
+  const parts: UserId[][] = []
+  for (let from = 0; from < userIds.length; from += USERS_PER_CALL)
+    parts.push(userIds.slice(from, from + USERS_PER_CALL))
+  return parts
+}

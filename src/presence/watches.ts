@@ -1,0 +1,105 @@
+import type { Clock } from '../lib/clock.ts'
+import type { UserId } from '../protocol/message.ts'
+import type { Presence, PresenceState } from './presence.ts'
+
+export interface WatchesOptions {
+  readonly presence: Presence
+  readonly clock: Clock
+  /** How long somebody must be gone before it is announced; milliseconds. */
+  readonly graceMs: number
+  /** To every socket of this instance that watches the user. */
+  announce(state: PresenceState): void
+}
+
+const USERS_PER_LOOK = 500
+
+interface Watched {
+  watchers: number
+  /** What the watchers were told last. */
+  announced: PresenceState | undefined
+  cancelOffline: (() => void) | undefined
+}
+
+/**
+ * Whom the clients of this instance watch, and what they were told. A reload of a page or a rolling restart takes somebody
+ * off and back within seconds; watchers are told of it only when it lasts longer than the grace.
+ */
+export class PresenceWatches {
+  readonly #options: WatchesOptions
+  readonly #watched = new Map<UserId, Watched>()
+
+  constructor(options: WatchesOptions) {
+    this.#options = options
+    options.presence.listen({ changed: (state) => this.#changed(state), refresh: () => void this.#refresh() })
+  }
+
+  /** One more watcher of each of these users; resolves when no change will be missed any more. */
+  async watch(userIds: readonly UserId[]): Promise<void> {
+    for (const userId of userIds) this.#add(userId)
+    await Promise.all(userIds.map((userId) => this.#options.presence.watch(userId)))
+  }
+
+  /** What a watcher is to be told now; later changes are announced. */
+  async states(userIds: readonly UserId[]): Promise<PresenceState[]> {
+    const states = await this.#options.presence.states(userIds)
+    return states.map((state) => this.#first(state))
+  }
+
+  unwatch(userIds: readonly UserId[]): void {
+    for (const userId of userIds) {
+      const watched = this.#watched.get(userId)
+      if (!watched) continue
+      watched.watchers -= 1
+      if (watched.watchers > 0) continue
+      watched.cancelOffline?.()
+      this.#watched.delete(userId)
+      this.#options.presence.unwatch(userId)
+    }
+  }
+
+  #add(userId: UserId): void {
+    const watched = this.#watched.get(userId)
+    if (watched) watched.watchers += 1
+    else this.#watched.set(userId, { watchers: 1, announced: undefined, cancelOffline: undefined })
+  }
+
+  /** Who watches within a grace is told what the others still believe, or the return would be no news to tell. */
+  #first(state: PresenceState): PresenceState {
+    const watched = this.#watched.get(state.userId)
+    if (!watched) return state
+    if (watched.cancelOffline && watched.announced) return watched.announced
+    if (watched.announced && watched.announced.status !== state.status) this.#changed(state)
+    watched.announced ??= state
+    return watched.cancelOffline ? watched.announced : state
+  }
+
+  #changed(state: PresenceState): void {
+    const watched = this.#watched.get(state.userId)
+    if (!watched) return
+    if (state.status === 'offline' && watched.announced?.status === 'online') {
+      watched.cancelOffline ??= this.#options.clock.after(this.#options.graceMs, () => {
+        watched.cancelOffline = undefined
+        this.#announce(watched, state)
+      })
+      return
+    }
+    if (state.status !== 'offline') {
+      watched.cancelOffline?.()
+      watched.cancelOffline = undefined
+    }
+    if (watched.announced?.status !== state.status) this.#announce(watched, state)
+  }
+
+  #announce(watched: Watched, state: PresenceState): void {
+    watched.announced = state
+    this.#options.announce(state)
+  }
+
+  async #refresh(): Promise<void> {
+    const userIds = [...this.#watched.keys()]
+    for (let from = 0; from < userIds.length; from += USERS_PER_LOOK) {
+      const states = await this.#options.presence.states(userIds.slice(from, from + USERS_PER_LOOK))
+      for (const state of states) this.#changed(state)
+    }
+  }
+}

@@ -1,0 +1,58 @@
+import { Redis, type RedisOptions } from 'ioredis'
+import type { Logger } from '../lib/logger.ts'
+
+export type { Redis } from 'ioredis'
+
+export interface RedisClientOptions {
+  /** redis:// or rediss://, with user, password and database as in the URL. */
+  readonly url: string
+  readonly logger: Logger
+  /** Shown in CLIENT LIST. */
+  readonly name: string
+}
+
+const CONNECT_TIMEOUT_MS = 2_000
+/** A command that takes longer has failed for us, whether or not Redis still runs it. */
+const COMMAND_TIMEOUT_MS = 1_000
+const RECONNECT = { firstMs: 50, maxMs: 1_000 }
+
+/**
+ * A connection for commands. While Redis is away commands fail at once: ioredis would queue them without bound, and send
+ * them, stale, when it is back.
+ */
+export function createCommandClient(options: RedisClientOptions): Redis {
+  return connect(options, { commandTimeout: COMMAND_TIMEOUT_MS })
+}
+
+/** A connection for SUBSCRIBE. Its owner resubscribes: only the owner knows what is wanted by then. */
+export function createSubscriberClient(options: RedisClientOptions): Redis {
+  return connect(options, { autoResubscribe: false })
+}
+
+type Script = (...args: readonly (string | number)[]) => Promise<unknown>
+
+/** A Lua script as a function of its KEYS (the first `keys` arguments) and ARGV; sent whole only when Redis lacks it. */
+export function defineScript(redis: Redis, name: string, lua: string, keys = 0): Script {
+  redis.defineCommand(name, { numberOfKeys: keys, lua })
+  const script: Script = Reflect.get(redis, name)
+  return script.bind(redis)
+}
+
+function connect(
+  { url, logger, name }: RedisClientOptions,
+  extra: Pick<RedisOptions, 'commandTimeout' | 'autoResubscribe'>,
+): Redis {
+  const redis = new Redis(url, {
+    connectionName: name,
+    connectTimeout: CONNECT_TIMEOUT_MS,
+    enableOfflineQueue: false,
+    maxRetriesPerRequest: 0,
+    autoResendUnfulfilledCommands: false,
+    retryStrategy: (attempt: number) => Math.min(RECONNECT.maxMs, RECONNECT.firstMs * 2 ** Math.min(attempt, 10)),
+    // After a failover the old primary answers READONLY until its clients go elsewhere.
+    reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
+    ...extra,
+  })
+  redis.on('error', (error: Error) => logger.debug({ err: error, client: name }, 'Redis connection error'))
+  return redis
+}

@@ -1,0 +1,179 @@
+import type { Clock } from '../lib/clock.ts'
+import type { Logger } from '../lib/logger.ts'
+import type { Redis } from './client.ts'
+
+type MessageHandler = (rest: string, payload: string) => void
+
+/** How often the connection must show that it lives; a dead one is noticed after twice that at most. */
+const PING_INTERVAL_MS = 2_000
+/** Channels of one SUBSCRIBE: a longer command would hold Redis up for everybody. */
+const CHANNELS_PER_COMMAND = 500
+
+/**
+ * The channels one connection is subscribed to. What is wanted is kept here and brought about in the background, many
+ * channels a command, again after every reconnect.
+ */
+export class Subscriptions {
+  readonly #redis: Redis
+  readonly #clock: Clock
+  readonly #logger: Logger
+  readonly #wanted = new Set<string>()
+  readonly #confirmed = new Set<string>()
+  readonly #handlers: { prefix: string; handler: MessageHandler }[] = []
+  readonly #gapListeners: ((sinceMs: number) => void)[] = []
+  #changed = new Set<string>()
+  #waiting = new Map<string, (() => void)[]>()
+  #applying = false
+  /** When it was last known that nothing was missed. */
+  #aliveMs: number
+  #isConnected = false
+  #cancelPing: (() => void) | undefined
+  #isClosed = false
+
+  constructor(redis: Redis, clock: Clock, logger: Logger) {
+    this.#redis = redis
+    this.#clock = clock
+    this.#logger = logger
+    this.#aliveMs = clock.now()
+    redis.on('message', (channel: string, payload: string) => this.#dispatch(channel, payload))
+    redis.on('ready', () => void this.#connected())
+    redis.on('close', () => this.#lost())
+    if (redis.status === 'ready') void this.#connected()
+    this.#armPing()
+  }
+
+  /** True while messages arrive. */
+  get isConnected(): boolean {
+    return this.#isConnected
+  }
+
+  /** Calls back with what follows the prefix in the channel's name. */
+  onMessage(prefix: string, handler: MessageHandler): void {
+    this.#handlers.push({ prefix, handler })
+  }
+
+  /** Calls back after every time in which messages may have been lost, once all channels are subscribed again. */
+  onGap(listener: (sinceMs: number) => void): void {
+    this.#gapListeners.push(listener)
+  }
+
+  /** Resolves when Redis has confirmed, or at once while it is away. */
+  add(channel: string): Promise<void> {
+    this.#wanted.add(channel)
+    if (this.#confirmed.has(channel) || !this.#isConnected) return Promise.resolve()
+    this.#changed.add(channel)
+    const done = new Promise<void>((resolve) => {
+      const waiting = this.#waiting.get(channel)
+      if (waiting) waiting.push(resolve)
+      else this.#waiting.set(channel, [resolve])
+    })
+    this.#apply()
+    return done
+  }
+
+  remove(channel: string): void {
+    this.#wanted.delete(channel)
+    this.#changed.add(channel)
+    this.#apply()
+  }
+
+  close(): void {
+    this.#isClosed = true
+    this.#cancelPing?.()
+    this.#redis.disconnect()
+  }
+
+  #dispatch(channel: string, payload: string): void {
+    for (const { prefix, handler } of this.#handlers) {
+      if (channel.startsWith(prefix)) return handler(channel.slice(prefix.length), payload)
+    }
+  }
+
+  async #connected(): Promise<void> {
+    this.#confirmed.clear()
+    this.#changed = new Set(this.#wanted)
+    this.#isConnected = true
+    const sinceMs = this.#aliveMs
+    await this.#applyChanges()
+    if (!this.#isConnected) return
+    this.#aliveMs = this.#clock.now()
+    for (const listener of this.#gapListeners) listener(sinceMs)
+  }
+
+  #lost(): void {
+    if (this.#isConnected && !this.#isClosed)
+      this.#logger.warn({}, 'lost Redis; other instances are polled through PostgreSQL')
+    this.#isConnected = false
+    this.#confirmed.clear()
+    for (const resolvers of this.#waiting.values()) for (const resolve of resolvers) resolve()
+    this.#waiting = new Map()
+  }
+
+  #apply(): void {
+    if (this.#applying || !this.#isConnected) return
+    this.#applying = true
+    // Everything asked for in this turn goes in one command.
+    setImmediate(() => {
+      this.#applying = false
+      void this.#applyChanges()
+    })
+  }
+
+  async #applyChanges(): Promise<void> {
+    const changed = [...this.#changed]
+    this.#changed = new Set()
+    const toAdd = changed.filter((channel) => this.#wanted.has(channel) && !this.#confirmed.has(channel))
+    const toRemove = changed.filter((channel) => !this.#wanted.has(channel) && this.#confirmed.has(channel))
+    // Before the answer: whoever wants the channel again by then has to ask again.
+    for (const channel of toRemove) this.#confirmed.delete(channel)
+    try {
+      // Redis handles the commands of one connection in order, so nothing has to wait for an answer to be right.
+      await Promise.all([
+        ...chunks(toAdd).map((channels) => this.#redis.subscribe(...channels).then(() => this.#confirm(channels))),
+        ...chunks(toRemove).map((channels) => this.#redis.unsubscribe(...channels)),
+      ])
+    } catch (error) {
+      // Whether they took effect is not known; a new connection starts from what is wanted.
+      this.#logger.debug({ err: error }, 'subscribing failed')
+      this.#redis.disconnect(true)
+    }
+  }
+
+  #confirm(channels: readonly string[]): void {
+    for (const channel of channels) {
+      this.#confirmed.add(channel)
+      if (!this.#wanted.has(channel)) this.remove(channel)
+      for (const resolve of this.#waiting.get(channel) ?? []) resolve()
+      this.#waiting.delete(channel)
+    }
+  }
+
+  /** A connection that Redis or the network has forgotten looks idle; only an answer proves that it is not. */
+  #armPing(): void {
+    this.#cancelPing = this.#clock.after(PING_INTERVAL_MS, () => {
+      if (this.#isConnected) void this.#ping()
+      if (!this.#isClosed) this.#armPing()
+    })
+  }
+
+  async #ping(): Promise<void> {
+    const cancel = this.#clock.after(PING_INTERVAL_MS - 100, () => this.#redis.disconnect(true))
+    try {
+      const sentMs = this.#clock.now()
+      await this.#redis.ping()
+      this.#aliveMs = sentMs
+    } catch (error) {
+      this.#logger.debug({ err: error }, 'a ping of the subscriber failed')
+    } finally {
+      cancel()
+    }
+  }
+}
+
+function chunks(channels: readonly string[]): string[][] {
+  const parts: string[][] = []
+  for (let from = 0; from < channels.length; from += CHANNELS_PER_COMMAND) {
+    parts.push(channels.slice(from, from + CHANNELS_PER_COMMAND))
+  }
+  return parts
+}
