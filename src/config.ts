@@ -90,6 +90,7 @@ const schema = z.object({
     meaning: 'Redis (6.2 or newer) or Valkey that connects several instances',
   }),
   REDIS_PREFIX: variable(z.string(), 'msg:', { expects: 'text', meaning: 'put before every Redis key and channel' }),
+  WORKERS: wholeNumber(1, 256, 1, 'processes that share the port; more than one needs `REDIS_ADDR`'),
   AUTH: oneOf(
     ['none', 'jwt'],
     'none',
@@ -154,6 +155,11 @@ export function loadConfig(env: Environment = process.env): Config {
   return toConfig(parsed.data, given.AUTH !== undefined)
 }
 
+/** The environment of a child process: ours, with these variables set. */
+export function environmentWith(variables: Environment): NodeJS.ProcessEnv {
+  return { ...process.env, ...variables }
+}
+
 /** Deployment templates often set every name they know, to nothing: an empty value counts as unset. */
 function withoutEmpty(env: Environment): Environment {
   const trimmed = CONFIG_VARIABLES.map(({ name }) => [name, env[name]?.trim()] as const)
@@ -178,6 +184,12 @@ function contradictions(given: Environment): string[] {
         'that, or AUTH=jwt',
     )
   }
+  if (Number(given.WORKERS) > 1 && !given.REDIS_ADDR) {
+    mistakes.push('REDIS_ADDR: is missing beside WORKERS; it connects the processes')
+  }
+  if (Number(given.WORKERS) > 1 && given.PORT === '0') {
+    mistakes.push('PORT: 0 would give each of several WORKERS a port of its own')
+  }
   if (given.AUTH === 'jwt') mistakes.push('AUTH: jwt is not available in this version; it may be none')
   return mistakes
 }
@@ -197,6 +209,8 @@ function toConfig(given: z.infer<typeof schema>, isAuthExplicit: boolean) {
       host: given.HOST,
       port: given.PORT,
       tls: certFile && keyFile ? Object.freeze({ certFile, keyFile }) : undefined,
+      /** Several processes of this service listen on the port. */
+      isShared: given.WORKERS > 1,
       idleTimeoutSeconds: given.IDLE_TIMEOUT_SECONDS,
       maxBackpressureBytes: given.MAX_BACKPRESSURE_BYTES,
     }),
@@ -206,6 +220,7 @@ function toConfig(given: z.infer<typeof schema>, isAuthExplicit: boolean) {
       poolMax: given.POSTGRES_POOL_MAX,
     }),
     redis: Object.freeze({ url: given.REDIS_ADDR, prefix: given.REDIS_PREFIX }),
+    workers: given.WORKERS,
     auth: Object.freeze({ mode: given.AUTH, explicit: isAuthExplicit }),
     writer: Object.freeze({
       maxQueueRows: given.WRITER_MAX_QUEUE_ROWS,

@@ -1,9 +1,15 @@
 import { startApp } from './app.ts'
 import { ConfigError, loadConfig } from './config.ts'
 import { createLogger } from './telemetry/logger.ts'
+import { startWorkers, WORKER_ARGUMENT } from './workers.ts'
+
+interface Running {
+  stop(): Promise<void>
+}
 
 const config = readConfig()
 const logger = createLogger(config.log.level)
+const isWorker = process.argv.includes(WORKER_ARGUMENT)
 
 process.on('uncaughtException', (error) => {
   logger.fatal({ err: error }, 'a bug: leaving at once, unanswered sends are the clients to repeat')
@@ -11,29 +17,37 @@ process.on('uncaughtException', (error) => {
 })
 
 let stopping = false
-for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-  process.on(signal, () => {
-    if (stopping) process.exit(1)
-    stopping = true
-    void stop(signal)
-  })
+for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stop(signal))
+if (isWorker) process.on('disconnect', () => stop('supervisor gone'))
+
+const running = start()
+running.catch((error: unknown) => {
+  logger.fatal({ err: error }, 'could not start')
+  process.exit(1)
+})
+
+async function start(): Promise<Running> {
+  if (config.workers > 1 && !isWorker) return startWorkers(config, logger)
+  const app = await startApp(config, logger)
+  logger.info({ host: config.http.host, port: app.port, tls: config.http.tls !== undefined }, 'listening')
+  return app
 }
 
-const app = startApp(config, logger)
-app.then(
-  ({ port }) => logger.info({ host: config.http.host, port, tls: config.http.tls !== undefined }, 'listening'),
-  (error: unknown) => {
-    logger.fatal({ err: error }, 'could not start')
-    process.exit(1)
-  },
-)
-
-async function stop(signal: string): Promise<void> {
-  logger.info({ signal }, 'draining')
+function stop(reason: string): void {
+  if (stopping) process.exit(1)
+  stopping = true
+  logger.info({ reason }, 'draining')
   setTimeout(() => process.exit(1), config.shutdown.timeoutMs).unref()
-  await (await app).stop()
-  logger.info({}, 'stopped')
-  process.exit(0)
+  running
+    .then((app) => app.stop())
+    .then(() => {
+      logger.info({}, 'stopped')
+      process.exit(0)
+    })
+    .catch((error: unknown) => {
+      logger.fatal({ err: error }, 'could not drain')
+      process.exit(1)
+    })
 }
 
 function readConfig() {

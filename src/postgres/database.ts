@@ -2,7 +2,7 @@ import pg from 'pg'
 import type { Logger } from '../lib/logger.ts'
 import { assertDurable } from './assertions.ts'
 import { resolveDsn } from './dsn.ts'
-import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded.ts'
+import { type KeptPostgres, keepEmbeddedPostgres } from './embedded-keeper.ts'
 import { migrate } from './migrate.ts'
 import { createPool, type Pool, sessionLimits } from './pool.ts'
 import { Session } from './session.ts'
@@ -41,7 +41,7 @@ const WRITER_SETTINGS = [
 
 /** A migrated database that keeps what it acknowledges, ours or one given; refuses to start on any other. */
 export async function openDatabase({ dsn, dataDir, poolMax, logger }: DatabaseOptions): Promise<Database> {
-  const own = dsn === undefined ? await startEmbeddedPostgres({ dataDir, logger }) : undefined
+  const own = dsn === undefined ? await keepEmbeddedPostgres({ dataDir, logger }) : undefined
   try {
     const config = await resolveDsn(dsn ?? own?.dsn ?? '')
     await prepare(config, logger)
@@ -72,7 +72,7 @@ function writerConfig(config: pg.ClientConfig): pg.ClientConfig {
   return { ...config, ...sessionLimits({ connectionTimeoutMs: 2_000 }), options: settings }
 }
 
-async function closeAll(pool: Pool, own: EmbeddedPostgres | undefined): Promise<void> {
+async function closeAll(pool: Pool, own: KeptPostgres | undefined): Promise<void> {
   await pool.end()
   await own?.stop()
 }

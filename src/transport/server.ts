@@ -18,6 +18,8 @@ export interface ServerOptions {
   readonly tls: { readonly certFile: string; readonly keyFile: string } | undefined
   /** A socket that answers no ping for so long is closed. */
   readonly idleTimeoutSeconds: number
+  /** Other processes of this service listen on the same port; the kernel spreads connections. */
+  readonly isShared: boolean
   readonly maxBackpressureBytes: number
   readonly logger: Logger
 }
@@ -36,6 +38,7 @@ const HARD_BACKPRESSURE_ROOM_BYTES = 16 * 1024 * 1024
 const HARD_FRAME_BYTES = 2 * MAX_FRAME_BYTES
 /** Without it a second server on the port would silently take half of the connections. */
 const EXCLUSIVE_PORT = 1
+const SHARED_PORT = 0
 
 type ListenOnHost = (
   host: string,
@@ -79,11 +82,11 @@ export class Server implements Topics {
 
   /** Resolves with the port; rejects when it is taken. */
   listen(): Promise<number> {
-    const { host, port } = this.#options
+    const { host, port, isShared } = this.#options
     return new Promise((resolve, reject) => {
       // The overload with host and options exists in every build; the published types lack it (uWebSockets.js#118).
       const listen: ListenOnHost = this.#app.listen.bind(this.#app) as unknown as ListenOnHost
-      listen(host, port, EXCLUSIVE_PORT, (socket) => {
+      listen(host, port, isShared ? SHARED_PORT : EXCLUSIVE_PORT, (socket) => {
         if (!socket) return reject(new Error(`can not listen on ${host}:${port}: is another server using the port?`))
         this.#listenSocket = socket
         resolve(this.#uws.us_socket_local_port(socket))

@@ -7,7 +7,7 @@ import { type Account, canPass } from './account.ts'
 export const SOCKET_PORT = 5432
 
 // sun_path holds 108 bytes on Linux and 104 on macOS, with the final NUL.
-const MAX_SOCKET_PATH_BYTES = 103
+export const MAX_SOCKET_PATH_BYTES = 103
 
 const PREFIX = 'messaging-pg-'
 

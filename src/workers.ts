@@ -1,0 +1,91 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { createServer } from 'node:net'
+import { fileURLToPath } from 'node:url'
+import { type Config, environmentWith } from './config.ts'
+import { backoffMs } from './lib/backoff.ts'
+import type { Logger } from './lib/logger.ts'
+import { type KeptPostgres, keepEmbeddedPostgres } from './postgres/embedded-keeper.ts'
+
+const RESTART = { firstMs: 100, maxMs: 10_000 }
+/** A worker that lived so long did not die of what it met at its start. */
+const HEALTHY_MS = 30_000
+
+/** What tells a process that it is one of several on the port. */
+export const WORKER_ARGUMENT = '--worker'
+
+export interface Workers {
+  /** Drains all; resolves when the last has ended. */
+  stop(): Promise<void>
+}
+
+/** Runs several processes on one port, the kernel spreading connections over them, and replaces those that die. */
+export async function startWorkers(config: Config, logger: Logger): Promise<Workers> {
+  await requireFreePort(config.http)
+  const own = config.postgres.dsn === undefined ? await keepEmbeddedPostgres({ ...config.postgres, logger }) : undefined
+  return new Supervisor(config.workers, logger, own)
+}
+
+/** Workers share the port with anybody who also shares it, so a foreign server has to be noticed beforehand. */
+function requireFreePort({ host, port }: { readonly host: string; readonly port: number }): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer()
+    probe.once('error', (error) => reject(new Error(`can not listen on ${host}:${port}: ${error.message}`)))
+    probe.listen({ host, port, exclusive: true }, () => probe.close(() => resolve()))
+  })
+}
+
+class Supervisor implements Workers {
+  readonly #logger: Logger
+  readonly #own: KeptPostgres | undefined
+  readonly #running = new Map<number, ChildProcess>()
+  readonly #timers = new Set<NodeJS.Timeout>()
+  #isStopping = false
+  #allEnded: (() => void) | undefined
+
+  constructor(count: number, logger: Logger, own: KeptPostgres | undefined) {
+    this.#logger = logger
+    this.#own = own
+    for (let index = 0; index < count; index += 1) this.#start(index, 0)
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopping = true
+    for (const timer of this.#timers) clearTimeout(timer)
+    const ended = new Promise<void>((resolve) => {
+      this.#allEnded = resolve
+    })
+    for (const child of this.#running.values()) child.kill('SIGTERM')
+    if (this.#running.size > 0) await ended
+    await this.#own?.stop()
+  }
+
+  #start(index: number, attempt: number): void {
+    // A group of its own: Ctrl-C reaches the supervisor alone, which tells each worker once. When the supervisor dies the
+    // channel between them closes, and the worker drains by itself.
+    const child = fork(fileURLToPath(new URL('./main.js', import.meta.url)), [WORKER_ARGUMENT], {
+      detached: true,
+      env: environmentWith(this.#own ? { POSTGRES_DSN: this.#own.dsn } : {}),
+    })
+    const startedMs = Date.now()
+    this.#running.set(index, child)
+    child.once('exit', (code, signal) => {
+      this.#running.delete(index)
+      if (this.#isStopping) {
+        if (this.#running.size === 0) this.#allEnded?.()
+        return
+      }
+      const failures = Date.now() - startedMs > HEALTHY_MS ? 0 : attempt
+      const delayMs = backoffMs(failures, RESTART)
+      this.#logger.error({ worker: index, code, signal, delay_ms: delayMs }, 'a worker ended unasked and is replaced')
+      this.#later(delayMs, () => this.#start(index, failures + 1))
+    })
+  }
+
+  #later(delayMs: number, task: () => void): void {
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer)
+      task()
+    }, delayMs)
+    this.#timers.add(timer)
+  }
+}
