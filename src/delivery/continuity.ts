@@ -3,6 +3,13 @@ import type { UserId } from '../protocol/message.ts'
 
 type Push = () => void
 
+/** What was pushed of a conversation: everything between the two, and what came late from below. */
+interface Pushed {
+  from: number
+  to: number
+  late: Set<number> | undefined
+}
+
 interface Gap {
   readonly held: Map<number, Push>
   readonly cancel: () => void
@@ -24,7 +31,7 @@ export interface ContinuityOptions {
  */
 export class Continuity {
   readonly #options: ContinuityOptions
-  readonly #pushedTo = new Map<UserId, Map<UserId, number>>()
+  readonly #pushed = new Map<UserId, Map<UserId, Pushed>>()
   readonly #gaps = new Map<string, Gap>()
 
   constructor(options: ContinuityOptions) {
@@ -32,45 +39,63 @@ export class Continuity {
   }
 
   joined(user: UserId): void {
-    if (!this.#pushedTo.has(user)) this.#pushedTo.set(user, new Map())
+    if (!this.#pushed.has(user)) this.#pushed.set(user, new Map())
   }
 
   /** Nobody of this user is here any more: whatever comes is none of our business, and what was known grows stale. */
   left(user: UserId): void {
-    for (const other of this.#pushedTo.get(user)?.keys() ?? []) this.#closeGap(user, other)
-    this.#pushedTo.delete(user)
-  }
-
-  /** Up to where the conversation was pushed; undefined when nothing of it was. */
-  pushedTo(user: UserId, other: UserId): number | undefined {
-    return this.#pushedTo.get(user)?.get(other)
+    for (const other of this.#pushed.get(user)?.keys() ?? []) this.#closeGap(user, other)
+    this.#pushed.delete(user)
   }
 
   /** Pushes the message when it is its turn: now, a little later, or never when it was pushed before. */
   offer(user: UserId, other: UserId, seq: number, push: Push): void {
-    const known = this.#pushedTo.get(user)
+    const known = this.#pushed.get(user)
     if (!known) return
-    const last = known.get(other)
-    // Of the first message since the user came nothing can be said; the catch-up and the client look further back.
-    if (last === undefined || seq === last + 1) {
-      known.set(other, seq)
+    const pushed = known.get(other)
+    if (!pushed) {
+      // What is below the first since the user came may be on its way over another connection, or lost: `late`, `compare`.
+      known.set(other, { from: seq, to: seq, late: undefined })
       push()
-      if (this.#gaps.size > 0) this.#release(user, other, seq)
-    } else if (seq > last) {
+    } else if (seq === pushed.to + 1) {
+      pushed.to = seq
+      push()
+      if (this.#gaps.size > 0) this.#release(user, other, pushed)
+    } else if (seq > pushed.to) {
       this.#hold(user, other, seq, push)
+    } else if (seq < pushed.from) {
+      this.#late(pushed, seq, push)
     }
   }
 
-  /** The store's head of a conversation: if more was committed than pushed, the rest is replayed from `fromSeq` at the latest. */
+  /**
+   * The store's head of a conversation, and the first seq that the user has not acknowledged: what was committed between the
+   * two and not pushed is replayed.
+   */
   compare(user: UserId, other: UserId, head: number, fromSeq: number): boolean {
-    const known = this.#pushedTo.get(user)
+    const known = this.#pushed.get(user)
     if (!known) return false
-    const last = known.get(other) ?? fromSeq - 1
-    if (last >= head) return false
+    const pushed = known.get(other)
+    const hasHoleBelow = pushed === undefined || fromSeq < pushed.from
+    const firstMissing = hasHoleBelow ? fromSeq : pushed.to + 1
+    if (firstMissing > head) return false
     this.#closeGap(user, other)
-    known.set(other, head)
-    this.#options.replay(user, other, last + 1)
+    known.set(other, {
+      from: Math.min(fromSeq, pushed?.from ?? fromSeq),
+      to: Math.max(head, pushed?.to ?? 0),
+      late: undefined,
+    })
+    this.#options.replay(user, other, firstMissing)
     return true
+  }
+
+  /** Below the first that was pushed: its order is lost, but it is not. */
+  #late(pushed: Pushed, seq: number, push: Push): void {
+    pushed.late ??= new Set()
+    if (pushed.late.has(seq)) return
+    pushed.late.add(seq)
+    push()
+    while (pushed.late.delete(pushed.from - 1)) pushed.from -= 1
   }
 
   #hold(user: UserId, other: UserId, seq: number, push: Push): void {
@@ -84,24 +109,22 @@ export class Continuity {
     this.#gaps.set(key, { held: new Map([[seq, push]]), cancel })
   }
 
-  /** Pushes what was waiting for this seq. */
-  #release(user: UserId, other: UserId, seq: number): void {
+  /** Pushes what was waiting for the last push. */
+  #release(user: UserId, other: UserId, pushed: Pushed): void {
     const gap = this.#gaps.get(`${user} ${other}`)
     if (!gap) return
-    const known = this.#pushedTo.get(user)
-    let next = seq + 1
-    for (let push = gap.held.get(next); push; push = gap.held.get(next)) {
-      gap.held.delete(next)
-      known?.set(other, next)
+    for (let push = gap.held.get(pushed.to + 1); push; push = gap.held.get(pushed.to + 1)) {
+      pushed.to += 1
+      gap.held.delete(pushed.to)
       push()
-      next += 1
     }
     if (gap.held.size === 0) this.#closeGap(user, other)
   }
 
   #giveUp(user: UserId, other: UserId): void {
     const gap = this.#gaps.get(`${user} ${other}`)
-    if (gap) this.compare(user, other, Math.max(...gap.held.keys()), 1)
+    const pushed = this.#pushed.get(user)?.get(other)
+    if (gap && pushed) this.compare(user, other, Math.max(...gap.held.keys()), pushed.from)
   }
 
   #closeGap(user: UserId, other: UserId): void {

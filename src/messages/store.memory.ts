@@ -47,6 +47,10 @@ export class MemoryMessageStore implements MessageStore {
     return groups.flatMap((group) => this.#apply(group))
   }
 
+  cancelCommit(): void {
+    // A commit here is over before anybody could ask.
+  }
+
   async page(conversation: Conversation, { before, after, limit }: PageRequest): Promise<Page> {
     const all = this.#logs.get(conversation.key)?.messages ?? []
     const to = Math.min(all.length, (before ?? all.length + 1) - 1)

@@ -121,6 +121,9 @@ export class PostgresMessageStore implements MessageStore {
     return new CommitError(failure, error)
   }
 
+  cancelCommit(): void {
+    this.#session.cancel()
+  }
   page(conversation: Conversation, request: PageRequest): Promise<Page> {
     return this.#reads.page(conversation, request)
   }

@@ -114,6 +114,8 @@ export interface MessageStore {
     positions: readonly PositionChange[],
     path: CommitPath,
   ): Promise<PositionChange[]>
+  /** Makes a commit under way fail as `aborted`, unless its COMMIT was sent already. */
+  cancelCommit(): void
   page(conversation: Conversation, request: PageRequest): Promise<Page>
   /** 0 for a conversation without messages. */
   lastSeq(conversation: Conversation): Promise<number>

@@ -38,6 +38,8 @@ interface Batch {
 const RETRY = { firstMs: 10, maxMs: 500 }
 /** One duplicate announces more (a client that resends its outbox), and every failed COPY leaves dead rows. */
 const CAREFUL_AFTER_DUPLICATE = 8
+/** How often a commit that takes too long is given up again. */
+const MIN_EXPIRY_MS = 100
 /** Positions without messages wait so long for company: nobody waits for them. */
 const POSITIONS_WAIT_MS = 20
 
@@ -231,20 +233,25 @@ export class MessageWriter {
     return new Promise((resolve) => this.#options.clock.after(Math.max(1, backoffMs(attempt, RETRY)), resolve))
   }
 
+  /** While something waits there is a timer for the moment in which the oldest will have waited too long. */
   #armExpiry(): void {
-    const oldest = this.#queue.oldest
+    const oldest = this.#inFlight?.sends[0] ?? this.#queue.oldest
     if (this.#cancelExpiry || !oldest) return
     const { clock, limits } = this.#options
-    const delayMs = Math.max(1, oldest.queuedAtMs + limits.maxQueueAgeMs - clock.now())
+    const delayMs = Math.max(MIN_EXPIRY_MS, oldest.queuedAtMs + limits.maxQueueAgeMs - clock.now())
     this.#cancelExpiry = clock.after(delayMs, () => {
       this.#cancelExpiry = undefined
-      const tooOld = this.#queue.takeOlderThan(clock.now() - limits.maxQueueAgeMs)
-      this.#refuse(
-        tooOld,
-        this.#failing || this.#options.limits.maxQueueAgeMs < this.oldestAgeMs ? 'unavailable' : 'overloaded',
-      )
+      this.#expire(clock.now() - limits.maxQueueAgeMs)
       this.#armExpiry()
     })
+  }
+
+  #expire(queuedBeforeMs: number): void {
+    const oldestInFlightMs = this.#inFlight?.sends[0]?.queuedAtMs
+    const isStuck = oldestInFlightMs !== undefined && oldestInFlightMs <= queuedBeforeMs
+    // What is in a transaction can not be refused; the transaction can be given up while its COMMIT was not sent.
+    if (isStuck) this.#options.store.cancelCommit()
+    this.#refuse(this.#queue.takeOlderThan(queuedBeforeMs), this.#failing || isStuck ? 'unavailable' : 'overloaded')
   }
 
   #refuse(sends: readonly QueuedSend[], code: ErrorCode): void {

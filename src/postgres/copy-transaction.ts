@@ -66,6 +66,11 @@ export class CopyTransaction implements Submittable {
     })
   }
 
+  /** From here on only the server knows how the transaction ends. */
+  get isCommitSent(): boolean {
+    return this.#commitSent
+  }
+
   submit(connection: Connection): void {
     const { begin, first, values } = this.#steps
     write(connection, [

@@ -24,8 +24,13 @@ export interface Database {
   close(): Promise<void>
 }
 
-/** A step of a transaction that takes longer destroys the connection; longer than any server-side limit. */
-const SESSION_DEADLINE_MS = 6_000
+/** The writer gives a send its definite answer within two seconds, so no step before the COMMIT may take that long. */
+const STEP_DEADLINE_MS = 1_500
+/** Longer than any server-side limit: giving up on a COMMIT leaves its outcome unknown. */
+const COMMIT_DEADLINE_MS = 6_000
+const WRITER_LOCK_TIMEOUT_MS = 1_200
+/** A reader whose database is away hears of it within this time. */
+const READ_CONNECT_TIMEOUT_MS = 2_000
 /**
  * The writer's array parameters drive its joins, so that rows are locked in the order of the array: two instances that
  * write to the same conversations then wait for each other in one direction only.
@@ -45,8 +50,13 @@ export async function openDatabase({ dsn, dataDir, poolMax, logger }: DatabaseOp
   try {
     const config = await resolveDsn(dsn ?? own?.dsn ?? '')
     await prepare(config, logger)
-    const pool = createPool(config, { logger, max: poolMax })
-    const session = new Session({ config: writerConfig(config), logger, deadlineMs: SESSION_DEADLINE_MS })
+    const pool = createPool(config, { logger, max: poolMax, connectionTimeoutMs: READ_CONNECT_TIMEOUT_MS })
+    const session = new Session({
+      config: writerConfig(config),
+      logger,
+      stepDeadlineMs: STEP_DEADLINE_MS,
+      commitDeadlineMs: COMMIT_DEADLINE_MS,
+    })
     return { pool, session, close: () => closeAll(pool, own) }
   } catch (error) {
     await own?.stop()
@@ -69,7 +79,11 @@ async function prepare(config: pg.ClientConfig, logger: Logger): Promise<void> {
 
 function writerConfig(config: pg.ClientConfig): pg.ClientConfig {
   const settings = WRITER_SETTINGS.map(([name, value]) => `-c ${name}=${value}`).join(' ')
-  return { ...config, ...sessionLimits({ connectionTimeoutMs: 2_000 }), options: settings }
+  return {
+    ...config,
+    ...sessionLimits({ connectionTimeoutMs: STEP_DEADLINE_MS, lockTimeoutMs: WRITER_LOCK_TIMEOUT_MS }),
+    options: settings,
+  }
 }
 
 async function closeAll(pool: Pool, own: KeptPostgres | undefined): Promise<void> {

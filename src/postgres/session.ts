@@ -8,18 +8,22 @@ export type TextRows = readonly (readonly (string | null)[])[]
 export interface SessionOptions {
   readonly config: pg.ClientConfig
   readonly logger: Logger
-  /** A step that takes longer destroys the connection; milliseconds. */
-  readonly deadlineMs: number
+  /** How long connecting, or a step after which nothing is committed yet, may take; milliseconds. */
+  readonly stepDeadlineMs: number
+  /** How long a transaction may take whose COMMIT is on its way; milliseconds. */
+  readonly commitDeadlineMs: number
 }
 
 /**
  * One dedicated connection for work that must never wait for a pool: connects when it is first needed, and again after it
- * was lost or discarded. Not for concurrent use.
+ * was lost or discarded. Whatever takes longer than its deadline loses the connection. Not for concurrent use.
  */
 export class Session {
   readonly #options: SessionOptions
   #client: pg.Client | undefined
-  #closed = false
+  #isConnected = false
+  #transaction: CopyTransaction | undefined
+  #isClosed = false
 
   constructor(options: SessionOptions) {
     this.#options = options
@@ -42,43 +46,61 @@ export class Session {
 
   async copyTransaction(steps: CopyTransactionSteps): Promise<void> {
     const client = await this.#connected()
-    await this.#bounded(client.query(new CopyTransaction(steps)).done)
+    const transaction = new CopyTransaction(steps)
+    this.#transaction = transaction
+    const { stepDeadlineMs, commitDeadlineMs } = this.#options
+    const timers = [setTimeout(() => this.cancel(), stepDeadlineMs), setTimeout(() => this.discard(), commitDeadlineMs)]
+    try {
+      await client.query(transaction).done
+    } finally {
+      this.#transaction = undefined
+      for (const timer of timers) clearTimeout(timer)
+    }
+  }
+
+  /** Gives up what is under way, unless a COMMIT is on its way: that one is waited for. */
+  cancel(): void {
+    if (!this.#transaction?.isCommitSent) this.discard()
   }
 
   /** Drops the connection at once, whatever it is doing; the server rolls back what was not committed. */
   discard(): void {
     const client = this.#client
     this.#client = undefined
-    if (client) void client.end().catch((error: unknown) => this.#lost(client, error))
+    this.#isConnected = false
+    client?.connection.stream.destroy()
   }
 
   async close(): Promise<void> {
-    this.#closed = true
+    this.#isClosed = true
     const client = this.#client
     this.#client = undefined
     await client?.end()
   }
 
   async #connected(): Promise<pg.Client> {
-    if (this.#closed) throw new Error('the session is closed')
-    if (this.#client) return this.#client
+    if (this.#isClosed) throw new Error('the session is closed')
+    if (this.#client && this.#isConnected) return this.#client
     const client = new pg.Client(this.#options.config)
+    this.#client = client
     // Without a listener a lost connection is an uncaught exception; two events may come for one loss.
     client.on('error', (error) => this.#lost(client, error))
     client.on('end', () => this.#lost(client))
-    await client.connect()
-    this.#client = client
+    await this.#bounded(client.connect())
+    if (this.#client !== client) throw new Error('the connection was discarded')
+    this.#isConnected = true
     return client
   }
 
   #lost(client: pg.Client, error?: unknown): void {
     if (this.#client !== client) return
     this.#client = undefined
-    this.#options.logger.warn({ err: error }, 'lost a database connection')
+    if (this.#isConnected) this.#options.logger.warn({ err: error }, 'lost a database connection')
+    this.#isConnected = false
   }
 
   async #bounded<T>(work: Promise<T>): Promise<T> {
-    const timer = setTimeout(() => this.discard(), this.#options.deadlineMs)
+    const timer = setTimeout(() => this.discard(), this.#options.stepDeadlineMs)
     try {
       return await work
     } finally {

@@ -11,11 +11,16 @@ import { serveUpgrade } from './upgrade.ts'
 import { loadUws, type TemplatedApp, type us_listen_socket } from './uws.ts'
 import { type SocketHolder, UwsSocket, WriteQueue } from './websocket.ts'
 
+export interface Tls {
+  readonly certFile: string
+  readonly keyFile: string
+}
+
 export interface ServerOptions {
   readonly host: string
   /** 0 takes any free port. */
   readonly port: number
-  readonly tls: { readonly certFile: string; readonly keyFile: string } | undefined
+  readonly tls: Tls | undefined
   /** A socket that answers no ping for so long is closed. */
   readonly idleTimeoutSeconds: number
   /** Other processes of this service listen on the same port; the kernel spreads connections. */
@@ -60,7 +65,7 @@ export class Server implements Topics {
   constructor(options: ServerOptions) {
     this.#options = options
     const { tls } = options
-    this.#app = tls ? this.#uws.SSLApp({ cert_file_name: tls.certFile, key_file_name: tls.keyFile }) : this.#uws.App()
+    this.#app = tls ? createTlsApp(this.#uws, tls) : this.#uws.App()
   }
 
   mount({ http, upgrade }: ServerHandlers): void {
@@ -110,5 +115,15 @@ export class Server implements Topics {
   /** Ends everything that is still open. */
   close(): void {
     this.#app.close()
+  }
+}
+
+function createTlsApp(uws: ReturnType<typeof loadUws>, { certFile, keyFile }: Tls): TemplatedApp {
+  try {
+    return uws.SSLApp({ cert_file_name: certFile, key_file_name: keyFile })
+  } catch (error) {
+    // uWebSockets says no more than that it failed.
+    const files = `TLS_CERT_FILE (${certFile}) and TLS_KEY_FILE (${keyFile})`
+    throw new Error(`${files} are not a PEM certificate chain and its private key`, { cause: error })
   }
 }
