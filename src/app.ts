@@ -4,6 +4,7 @@ import { StoredPages } from './delivery/stored-pages.ts'
 import { createUpgradeHandler } from './gateway/admission.ts'
 import type { Client, ConnectionServices } from './gateway/client.ts'
 import { drainConnections } from './gateway/drain.ts'
+import { Guard } from './gateway/guard.ts'
 import { createHttpHandler } from './gateway/route-table.ts'
 import { joinInstances } from './instances.ts'
 import { systemClock } from './lib/clock.ts'
@@ -56,6 +57,7 @@ export async function startApp(config: Config, logger: RootLogger): Promise<App>
     heads,
     observer: metrics,
   })
+  const guard = new Guard(config.guard, clock)
   const services: ConnectionServices = {
     messages,
     users,
@@ -66,6 +68,7 @@ export async function startApp(config: Config, logger: RootLogger): Promise<App>
     clock,
     logger,
     connections,
+    guard,
     limits: {
       ...config.limits,
       maxBackpressureBytes: config.http.maxBackpressureBytes,
@@ -75,11 +78,13 @@ export async function startApp(config: Config, logger: RootLogger): Promise<App>
   }
   let isDraining = false
   server.mount({
-    upgrade: createUpgradeHandler(services, () => isDraining),
+    upgrade: createUpgradeHandler(services, config.origins, () => isDraining),
     http: createHttpHandler({
       messages,
       presence: instances.presence,
       logger,
+      guard,
+      origins: config.origins,
       maxContentBytes: config.limits.maxContentBytes,
       metrics: () => metrics.text(),
       unreadyReasons: async () => {

@@ -1,6 +1,6 @@
 /** Configuration from the environment: read once at start, checked as a whole, frozen. The only reader of process.env. */
 import { accessSync, constants, statSync } from 'node:fs'
-import { isIPv4 } from 'node:net'
+import { isIP, isIPv4 } from 'node:net'
 import { resolve } from 'node:path'
 import { z } from 'zod'
 
@@ -61,6 +61,24 @@ const redisUrl = z
   .transform((text) => (text.includes('://') ? text : `redis://${text}`))
   .refine((text) => URL.canParse(text) && new URL(text).hostname !== '')
 
+const listed = (text: string): string[] => text.split(',').map((part) => part.trim())
+
+const origins = z
+  .string()
+  .transform(listed)
+  .refine((all) => all.every((one) => one === '*' || (URL.canParse(one) && new URL(one).origin === one)))
+
+const networks = z
+  .string()
+  .transform(listed)
+  .refine((all) => all.every(isNetwork))
+
+function isNetwork(text: string): boolean {
+  const [address = '', bits] = text.split('/')
+  const family = isIP(address)
+  return family > 0 && (bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 6 ? 128 : 32)))
+}
+
 /**
  * A client that escapes everything outside ASCII turns the two bytes of a letter into six (`\u00e9`), three times as many.
  * So a third of a 64 KiB frame, less 1 KiB for the fields around the text, always fits. Only a text made of control
@@ -79,6 +97,10 @@ const schema = z.object({
   POSTGRES_DSN: optional(postgresUrl, 'none: own PostgreSQL under `DATA_DIR`', {
     expects: 'a postgres:// or postgresql:// URL',
     meaning: 'database to use; `sslmode` is honoured',
+  }),
+  MIGRATION_DSN: optional(postgresUrl, 'none: `POSTGRES_DSN`', {
+    expects: 'a postgres:// or postgresql:// URL',
+    meaning: 'the same database by a role that may create tables; the one of `POSTGRES_DSN` then needs no DDL',
   }),
   POSTGRES_POOL_MAX: wholeNumber(1, 1000, 8, 'most connections for reading; the writer has its own'),
   DATA_DIR: variable(z.string().transform(toAbsolute), './data', {
@@ -101,6 +123,24 @@ const schema = z.object({
     'info',
     'least severe log lines to write',
   ),
+  ALLOWED_ORIGINS: optional(origins, 'none: pages of the own origin', {
+    expects: 'a comma-separated list of origins such as https://app.example.com, or *',
+    meaning: 'web pages that may open a socket and read answers; programs send no Origin',
+  }),
+  TRUSTED_PROXIES: optional(networks, 'none', {
+    expects: 'a comma-separated list of IP addresses and networks such as 10.0.0.0/8',
+    meaning: 'proxies whose `X-Forwarded-For` is believed',
+  }),
+  USER_COMMANDS_PER_SECOND: wholeNumber(0, 1e6, 10_000, 'commands of one user, twice as many at once; 0: no limit'),
+  ADDRESS_REQUESTS_PER_SECOND: wholeNumber(
+    0,
+    1e6,
+    50_000,
+    'requests of one address, twice as many at once; 0: no limit',
+  ),
+  UPGRADES_PER_SECOND: wholeNumber(0, 1e6, 5000, 'new sockets, twice as many at once; more get 503; 0: no limit'),
+  MAX_CONNECTIONS: wholeNumber(1, 1e6, 100_000, 'open sockets of this process; more get 503'),
+  MAX_CONNECTIONS_PER_ADDRESS: wholeNumber(1, 1e6, 20_000, 'open sockets of one address; more get 429'),
   MAX_CONTENT_BYTES: wholeNumber(1, largestContentBytes, 16_384, 'largest message text, in bytes of UTF-8'),
   MAX_CONNECTIONS_PER_USER: wholeNumber(1, 1000, 10, 'open sockets of one user; one more replaces the oldest'),
   MAX_BACKPRESSURE_BYTES: wholeNumber(
@@ -110,7 +150,7 @@ const schema = z.object({
     'bytes a slow socket may have waiting before it lags',
   ),
   IDLE_TIMEOUT_SECONDS: wholeNumber(8, 960, 32, 'a socket silent for so long, also to pings, is closed'),
-  CATCHUP_CONCURRENCY: wholeNumber(1, 1000, 8, 'sockets that replay stored messages at the same time'),
+  CATCHUP_CONCURRENCY: wholeNumber(1, 1000, 4, 'sockets that replay stored messages at the same time'),
   LAGGING_TIMEOUT_MS: wholeNumber(1, 600_000, 30_000, 'a socket lagging for so long is closed (4413)'),
   WRITER_MAX_QUEUE_ROWS: wholeNumber(1, 1_000_000, 20_000, 'sends waiting for the database; more are `overloaded`'),
   WRITER_MAX_QUEUE_BYTES: wholeNumber(65_536, 2 ** 30, 33_554_432, 'bytes of text waiting; more are `overloaded`'),
@@ -166,7 +206,7 @@ function withoutEmpty(env: Environment): Environment {
   return Object.fromEntries(trimmed.filter(([, value]) => value !== undefined && value !== ''))
 }
 
-const mayHoldPassword = new Set(['POSTGRES_DSN', 'REDIS_ADDR'])
+const mayHoldPassword = new Set(['POSTGRES_DSN', 'MIGRATION_DSN', 'REDIS_ADDR'])
 
 function describeMistake(name: string, value: string | undefined): string {
   const expects = CONFIG_VARIABLES.find((one) => one.name === name)?.expects
@@ -202,6 +242,16 @@ function toAbsolute(path: string): string {
   return resolve(path)
 }
 
+function toGuardLimits(given: z.infer<typeof schema>) {
+  return Object.freeze({
+    userCommandsPerSecond: given.USER_COMMANDS_PER_SECOND,
+    addressRequestsPerSecond: given.ADDRESS_REQUESTS_PER_SECOND,
+    upgradesPerSecond: given.UPGRADES_PER_SECOND,
+    maxConnections: given.MAX_CONNECTIONS,
+    maxConnectionsPerAddress: given.MAX_CONNECTIONS_PER_ADDRESS,
+  })
+}
+
 function toConfig(given: z.infer<typeof schema>, isAuthExplicit: boolean) {
   const { TLS_CERT_FILE: certFile, TLS_KEY_FILE: keyFile } = given
   return Object.freeze({
@@ -213,9 +263,16 @@ function toConfig(given: z.infer<typeof schema>, isAuthExplicit: boolean) {
       isShared: given.WORKERS > 1,
       idleTimeoutSeconds: given.IDLE_TIMEOUT_SECONDS,
       maxBackpressureBytes: given.MAX_BACKPRESSURE_BYTES,
+      trustedProxies: Object.freeze(given.TRUSTED_PROXIES ?? []),
     }),
+    origins: Object.freeze({
+      any: given.ALLOWED_ORIGINS?.includes('*') ?? false,
+      allowed: Object.freeze(given.ALLOWED_ORIGINS ?? []),
+    }),
+    guard: toGuardLimits(given),
     postgres: Object.freeze({
       dsn: given.POSTGRES_DSN,
+      migrationDsn: given.MIGRATION_DSN,
       dataDir: given.DATA_DIR,
       poolMax: given.POSTGRES_POOL_MAX,
     }),

@@ -79,12 +79,11 @@ export class Continuity {
     const hasHoleBelow = pushed === undefined || fromSeq < pushed.from
     const firstMissing = hasHoleBelow ? fromSeq : pushed.to + 1
     if (firstMissing > head) return false
+    // What waits is committed too, so the replay brings it.
+    const waits = this.#gaps.get(`${user} ${other}`)?.held.keys() ?? []
     this.#closeGap(user, other)
-    known.set(other, {
-      from: Math.min(fromSeq, pushed?.from ?? fromSeq),
-      to: Math.max(head, pushed?.to ?? 0),
-      late: undefined,
-    })
+    const to = Math.max(head, pushed?.to ?? 0, ...waits)
+    known.set(other, { from: Math.min(fromSeq, pushed?.from ?? fromSeq), to, late: undefined })
     this.#options.replay(user, other, firstMissing)
     return true
   }

@@ -59,6 +59,8 @@ export class Healing {
     this.#wantedSinceMs = Math.min(sinceMs, this.#wantedSinceMs ?? sinceMs)
     this.#running ??= this.#run().finally(() => {
       this.#running = undefined
+      // Something may have been wanted after the run's last look.
+      if (this.#wantedSinceMs !== undefined && !this.#isStopped) this.heal(this.#wantedSinceMs)
     })
   }
 

@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import { claimedIdentity } from '../auth/identity.ts'
 import { CODECS, SUBPROTOCOLS, type Subprotocol } from '../protocol/codec.ts'
+import type { ErrorCode } from '../protocol/codes.ts'
 import type { ConnectionServices } from './client.ts'
 import { Connection } from './connection.ts'
 import { errorAnswer, type HttpAnswer, type HttpQuestion } from './http.ts'
+import { isOriginAllowed, type OriginPolicy } from './origin.ts'
 import type { SocketListener } from './socket.ts'
 
 /** What becomes of an upgrade request: a connection, or an HTTP answer that says why not. */
@@ -14,10 +16,18 @@ export type Admission =
 export type UpgradeHandler = (question: HttpQuestion) => Admission
 
 /** Decides synchronously: an asynchronous upgrade can lose the socket between the two halves. */
-export function createUpgradeHandler(services: ConnectionServices, isDraining: () => boolean): UpgradeHandler {
-  return ({ query, headers, requestId }) => {
-    if (isDraining())
-      return { refused: errorAnswer('unavailable', requestId, { message: 'The service is restarting.' }) }
+export function createUpgradeHandler(
+  services: ConnectionServices,
+  origins: OriginPolicy,
+  isDraining: () => boolean,
+): UpgradeHandler {
+  return ({ query, headers, requestId, address }) => {
+    if (isDraining()) return refusedBecause('unavailable', requestId, 'The service is restarting.')
+    if (!isOriginAllowed(headers.get('origin'), headers.get('host'), origins)) {
+      return refusedBecause('forbidden', requestId, 'This Origin may not connect; see ALLOWED_ORIGINS.')
+    }
+    const limit = services.guard.refusal(address)
+    if (limit) return refusedBecause(limit, requestId, 'No further connection can be opened now.')
     const userId = new URLSearchParams(query).get('user_id') ?? undefined
     if (userId === undefined) return refusedField('user_id', 'user_id is required in the query.', requestId)
     const identity = claimedIdentity([{ field: 'user_id', value: userId }])
@@ -28,7 +38,13 @@ export function createUpgradeHandler(services: ConnectionServices, isDraining: (
       return refusedField('Sec-WebSocket-Protocol', offered, requestId)
     }
     const codec = CODECS[subprotocol === '' ? 'json' : SUBPROTOCOLS[subprotocol]]
-    const connection = { userId: identity.userId, connectionId: randomUUID(), codec, implicit: subprotocol === '' }
+    const connection = {
+      userId: identity.userId,
+      connectionId: randomUUID(),
+      address,
+      codec,
+      implicit: subprotocol === '',
+    }
     return { listener: new Connection(connection, services), subprotocol }
   }
 }
@@ -40,6 +56,10 @@ function chooseSubprotocol(header: string | undefined): Subprotocol | '' | undef
   const names = offered.filter((name) => name !== '' && !name.startsWith('bearer.'))
   if (names.length === 0) return ''
   return names.find((name): name is Subprotocol => Object.hasOwn(SUBPROTOCOLS, name))
+}
+
+function refusedBecause(code: ErrorCode, requestId: string, message: string): Admission {
+  return { refused: errorAnswer(code, requestId, { message }) }
 }
 
 function refusedField(field: string, message: string, requestId: string): Admission {

@@ -12,6 +12,7 @@ import type { CloseName } from '../protocol/codes.ts'
 import type { Refusal } from '../protocol/commands.ts'
 import type { ServerEvent } from '../protocol/events.ts'
 import type { UserId } from '../protocol/message.ts'
+import type { Guard } from './guard.ts'
 
 export interface ConnectionLimits {
   readonly maxContentBytes: number
@@ -30,6 +31,7 @@ export interface ConnectionServices {
   readonly watches: PresenceWatches
   readonly fanout: Fanout
   readonly pages: StoredPages
+  readonly guard: Guard
   readonly clock: Clock
   readonly logger: Logger
   readonly limits: ConnectionLimits
@@ -40,6 +42,8 @@ export interface ConnectionServices {
 export interface ClientIdentity {
   readonly userId: UserId
   readonly connectionId: string
+  /** Where the client connected from. */
+  readonly address: string
   readonly codec: Codec
   /** A client without a subprotocol: bare frames are sends, and what left this process counts as acknowledged. */
   readonly implicit: boolean

@@ -4,7 +4,7 @@ import { Replay, type ReplayTarget } from '../delivery/replay.ts'
 import { encodedTopic, presenceTopic, typingTopic } from '../delivery/topics.ts'
 import type { QueuedSend } from '../messages/send-queue.ts'
 import { type CloseName, DEFAULT_RETRY_AFTER_MS, ERRORS } from '../protocol/codes.ts'
-import { parseCommand, type Refusal } from '../protocol/commands.ts'
+import { parseCommand, type Ref, type Refusal } from '../protocol/commands.ts'
 import type { ServerEvent } from '../protocol/events.ts'
 import { MAX_FRAME_BYTES, MAX_WATCHED } from '../protocol/limits.ts'
 import type { Message, UserId } from '../protocol/message.ts'
@@ -15,6 +15,9 @@ import type { Socket, SocketListener } from './socket.ts'
 
 /** How long after a replay a push may still arrive that a page already held: longer than a commit takes to be announced. */
 const REPEATS_EXPECTED_MS = 10_000
+
+/** Refusals for speed that one connection gets before it is closed: a few full windows of sends. */
+const MAX_RATE_REFUSALS = 1000
 
 /**
  * One client: decodes its frames into commands, runs them in order, and writes what concerns it.
@@ -28,6 +31,7 @@ export class Connection implements SocketListener, Recipient, ReplayTarget, Clie
   /** Sends that wait for their outcome. */
   sendsInFlight = 0
   moving: Promise<unknown> | undefined
+  #refusals = 0
   #socket: Socket | undefined
   #replay: Replay | undefined
   #replayedTo: Map<UserId, number> | undefined
@@ -50,9 +54,10 @@ export class Connection implements SocketListener, Recipient, ReplayTarget, Clie
   }
 
   opened(socket: Socket): void {
-    const { fanout, presence, connections, limits, clock } = this.services
+    const { fanout, presence, connections, guard, limits, clock } = this.services
     this.#socket = socket
     connections.add(this)
+    guard.opened(this.identity.address)
     // Registered before the backlog is read: what is committed from here on is noted, so nothing falls in between.
     this.#replay = new Replay(this.services.pages, this)
     const joined = fanout.joined(this)
@@ -79,7 +84,9 @@ export class Connection implements SocketListener, Recipient, ReplayTarget, Clie
     if (!decoded) return this.close('undecodable')
     const { maxContentBytes } = this.services.limits
     const parsed = parseCommand(decoded.value, { maxContentBytes, implicitSend: implicit })
-    if (parsed.ok) runCommand(this, parsed.command)
+    const waitMs = this.services.guard.command(this.userId)
+    if (waitMs > 0) this.#slowDown(waitMs, parsed.ok ? parsed.command : parsed.refusal)
+    else if (parsed.ok) runCommand(this, parsed.command)
     else this.refuse(parsed.refusal)
   }
 
@@ -118,9 +125,9 @@ export class Connection implements SocketListener, Recipient, ReplayTarget, Clie
     this.#socket?.send(this.identity.codec.encode(event))
   }
 
-  refuse({ code, message, field, ref, id }: Refusal): void {
+  refuse({ code, message, field, ref, id, retryAfterMs }: Refusal): void {
     const { temporary, message: meaning } = ERRORS[code]
-    const retry_after_ms = temporary ? DEFAULT_RETRY_AFTER_MS : undefined
+    const retry_after_ms = temporary ? (retryAfterMs ?? DEFAULT_RETRY_AFTER_MS) : undefined
     this.reply({ type: 'error', ref, code, message: message ?? meaning, field, retry_after_ms, id })
   }
 
@@ -194,13 +201,14 @@ export class Connection implements SocketListener, Recipient, ReplayTarget, Clie
   }
 
   closed(code: number): void {
-    const { fanout, presence, connections, logger } = this.services
+    const { fanout, presence, connections, guard, logger } = this.services
     if (!this.#socket) return
     this.#socket = undefined
     this.#replay = undefined
     this.#replayedTo = undefined
     this.#waitingForRoom?.()
     connections.delete(this)
+    guard.closed(this.identity.address)
     fanout.left(this)
     if (this.#watched) this.unwatch([...this.#watched])
     presence.disconnected(this.userId)
@@ -262,6 +270,13 @@ export class Connection implements SocketListener, Recipient, ReplayTarget, Clie
         .move(this.userId, { type: 'ack', with: other, seq }, this)
         .catch((error: unknown) => this.services.logger.warn({ err: error }, 'an implicit acknowledgement was lost'))
     }
+  }
+
+  /** Who goes on after many refusals does not read them. */
+  #slowDown(retryAfterMs: number, { ref, id }: { ref?: Ref | undefined; id?: string | undefined }): void {
+    this.#refusals += 1
+    if (this.#refusals > MAX_RATE_REFUSALS) return this.close('rate_limited')
+    this.refuse({ code: 'rate_limited', retryAfterMs, ...(ref !== undefined && { ref }), ...(id && { id }) })
   }
 
   #replaceOldest(): void {

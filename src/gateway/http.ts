@@ -9,6 +9,8 @@ export interface HttpQuestion {
   readonly headers: ReadonlyMap<string, string>
   readonly body: Buffer | string
   readonly requestId: string
+  /** Who asks: the client, also behind a trusted proxy. */
+  readonly address: string
 }
 
 export interface HttpAnswer {
@@ -21,17 +23,14 @@ export interface HttpAnswer {
 
 export type HttpHandler = (question: HttpQuestion) => HttpAnswer | Promise<HttpAnswer>
 
-const JSON_HEADERS = {
-  'Content-Type': 'application/json; charset=utf-8',
-  'Cache-Control': 'no-store',
-  'X-Content-Type-Options': 'nosniff',
-} as const
+const JSON_HEADERS = { 'Content-Type': 'application/json; charset=utf-8', 'Cache-Control': 'no-store' } as const
 
 export function jsonAnswer(status: number, value: unknown, headers: Readonly<Record<string, string>> = {}): HttpAnswer {
   return { status, body: JSON.stringify(value), headers: { ...JSON_HEADERS, ...headers } }
 }
 
 export interface ErrorDetail {
+  readonly retryAfterMs?: number
   readonly message?: string
   readonly field?: string
   readonly headers?: Readonly<Record<string, string>>
@@ -40,7 +39,9 @@ export interface ErrorDetail {
 export function errorAnswer(code: ErrorCode, requestId: string, detail: ErrorDetail = {}): HttpAnswer {
   const { status, message } = ERRORS[code]
   const retry: Record<string, string> =
-    status === 429 || status === 503 ? { 'Retry-After': String(Math.ceil(DEFAULT_RETRY_AFTER_MS / 1000)) } : {}
+    status === 429 || status === 503
+      ? { 'Retry-After': String(Math.ceil((detail.retryAfterMs ?? DEFAULT_RETRY_AFTER_MS) / 1000)) }
+      : {}
   const { field } = detail
   return jsonAnswer(
     status,

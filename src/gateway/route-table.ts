@@ -8,7 +8,9 @@ import type { UserId } from '../protocol/message.ts'
 import { openApiDocument } from '../protocol/openapi.ts'
 import * as rest from '../protocol/rest.ts'
 import { contentFault } from '../protocol/text.ts'
+import type { Guard } from './guard.ts'
 import { errorAnswer, type HttpAnswer, type HttpHandler, type HttpQuestion, jsonAnswer, RequestError } from './http.ts'
+import { crossOriginHeaders, type OriginPolicy } from './origin.ts'
 import { parseBody, parseQuery } from './request.ts'
 
 export interface RouteServices {
@@ -16,6 +18,8 @@ export interface RouteServices {
   readonly presence: Presence
   readonly logger: Logger
   readonly maxContentBytes: number
+  readonly guard: Guard
+  readonly origins: OriginPolicy
   /** Prometheus text. */
   metrics(): Promise<string>
   /** Why the service can not store right now; empty when it can. */
@@ -76,13 +80,28 @@ export const ROUTE_METHODS = Object.entries(ROUTES).map(([path, methods]) => ({ 
 /** One handler for every request: finds the route, and turns whatever goes wrong into the protocol's errors. */
 export function createHttpHandler(services: RouteServices): HttpHandler {
   return (question) => {
-    try {
-      const answer = routeOf(question)(question, services)
-      return answer instanceof Promise ? answer.catch((error: unknown) => failed(error, question, services)) : answer
-    } catch (error) {
-      return failed(error, question, services)
-    }
+    const extra = crossOriginHeaders(question.headers.get('origin'), services.origins)
+    // What a browser asks before a page of another origin may send its real request.
+    if (question.method === 'OPTIONS' && Object.keys(extra).length > 0) return { status: 204, body: '', headers: extra }
+    const answer = answerOf(question, services)
+    if (answer instanceof Promise) return answer.then((settled) => withHeaders(settled, extra))
+    return withHeaders(answer, extra)
   }
+}
+
+function answerOf(question: HttpQuestion, services: RouteServices): HttpAnswer | Promise<HttpAnswer> {
+  try {
+    const retryAfterMs = services.guard.request(question.address)
+    if (retryAfterMs > 0) throw new RequestError('rate_limited', { retryAfterMs })
+    const answer = routeOf(question)(question, services)
+    return answer instanceof Promise ? answer.catch((error: unknown) => failed(error, question, services)) : answer
+  } catch (error) {
+    return failed(error, question, services)
+  }
+}
+
+function withHeaders(answer: HttpAnswer, extra: Readonly<Record<string, string>>): HttpAnswer {
+  return Object.keys(extra).length === 0 ? answer : { ...answer, headers: { ...answer.headers, ...extra } }
 }
 
 function routeOf({ path, method }: HttpQuestion): Route {
@@ -91,17 +110,24 @@ function routeOf({ path, method }: HttpQuestion): Route {
   const name = method === 'HEAD' ? 'GET' : method
   const route = Object.hasOwn(methods, name) ? methods[name] : undefined
   if (route) return route
-  const allowed = Object.keys(methods).flatMap((name) => (name === 'GET' ? ['GET', 'HEAD'] : [name]))
-  throw new RequestError('method_not_allowed', { headers: { Allow: allowed.join(', ') } })
+  throw new RequestError('method_not_allowed', { headers: { Allow: allowedMethods(methods) } })
 }
 
-function sendMessage(question: HttpQuestion, { messages, maxContentBytes }: RouteServices): Promise<HttpAnswer> {
+function allowedMethods(methods: Readonly<Record<string, Route>>): string {
+  return Object.keys(methods)
+    .flatMap((name) => (name === 'GET' ? ['GET', 'HEAD'] : [name]))
+    .join(', ')
+}
+
+function sendMessage(question: HttpQuestion, { messages, maxContentBytes, guard }: RouteServices): Promise<HttpAnswer> {
   const body = parseBody(rest.sendBody, question)
   const { user_id } = parseQuery(rest.senderQuery, question)
   const sender = asker(question, user_id, body.sender_id)
   const id = body.id ?? idempotencyKey(question)
   const fault = contentFault(body.content, maxContentBytes)
   if (fault) throw new RequestError(fault, { field: 'content' })
+  const retryAfterMs = guard.command(sender)
+  if (retryAfterMs > 0) throw new RequestError('rate_limited', { retryAfterMs })
   return new Promise((resolve) => {
     const settled = (send: QueuedSend) => resolve(sendAnswer(send, question.requestId))
     messages.send(sender, { receiver_id: body.receiver_id, content: body.content, id }, { settled })

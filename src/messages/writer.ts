@@ -196,15 +196,15 @@ export class MessageWriter {
       const positions = await store.commit(batch.sends, batch.positions, path)
       if (path === 'careful') this.#carefulBatches = Math.max(0, this.#carefulBatches - 1)
       this.#failing = false
-      observer.committed(batch.sends.length, clock.now() - startedMs, path)
       this.#settle(batch.sends, positions)
-      return undefined
     } catch (error) {
       const failure = error instanceof CommitError ? error.failure : 'aborted'
       observer.failed(failure)
       if (!(error instanceof CommitError)) logger.error({ err: error }, 'a commit failed in an unforeseen way')
       return failure
     }
+    observer.committed(batch.sends.length, clock.now() - startedMs, path)
+    return undefined
   }
 
   /**

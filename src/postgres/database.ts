@@ -10,6 +10,8 @@ import { Session } from './session.ts'
 export interface DatabaseOptions {
   /** None: our own server under `dataDir`. */
   readonly dsn: string | undefined
+  /** By which role the tables are made; the one of `dsn` if none. */
+  readonly migrationDsn?: string | undefined
   readonly dataDir: string
   readonly poolMax: number
   readonly logger: Logger
@@ -45,11 +47,13 @@ const WRITER_SETTINGS = [
 ]
 
 /** A migrated database that keeps what it acknowledges, ours or one given; refuses to start on any other. */
-export async function openDatabase({ dsn, dataDir, poolMax, logger }: DatabaseOptions): Promise<Database> {
+export async function openDatabase(options: DatabaseOptions): Promise<Database> {
+  const { dsn, migrationDsn, dataDir, poolMax, logger } = options
   const own = dsn === undefined ? await keepEmbeddedPostgres({ dataDir, logger }) : undefined
   try {
     const config = await resolveDsn(dsn ?? own?.dsn ?? '')
-    await prepare(config, logger)
+    const migrationConfig = migrationDsn === undefined ? config : await resolveDsn(migrationDsn)
+    await prepare(config, migrationConfig, logger)
     const pool = createPool(config, { logger, max: poolMax, connectionTimeoutMs: READ_CONNECT_TIMEOUT_MS })
     const session = new Session({
       config: writerConfig(config),
@@ -64,7 +68,7 @@ export async function openDatabase({ dsn, dataDir, poolMax, logger }: DatabaseOp
   }
 }
 
-async function prepare(config: pg.ClientConfig, logger: Logger): Promise<void> {
+async function prepare(config: pg.ClientConfig, migrationConfig: pg.ClientConfig, logger: Logger): Promise<void> {
   const client = new pg.Client({ ...config, ...sessionLimits({}) })
   client.on('error', (error) => logger.warn({ err: error }, 'lost a database connection'))
   await client.connect()
@@ -73,7 +77,7 @@ async function prepare(config: pg.ClientConfig, logger: Logger): Promise<void> {
   } finally {
     await client.end()
   }
-  const applied = await migrate(config, { logger })
+  const applied = await migrate(migrationConfig, { logger })
   if (applied.length > 0) logger.info({ versions: applied }, 'migrated the database')
 }
 
@@ -82,7 +86,7 @@ function writerConfig(config: pg.ClientConfig): pg.ClientConfig {
   return {
     ...config,
     ...sessionLimits({ connectionTimeoutMs: STEP_DEADLINE_MS, lockTimeoutMs: WRITER_LOCK_TIMEOUT_MS }),
-    options: settings,
+    options: config.options === undefined ? settings : `${config.options} ${settings}`,
   }
 }
 

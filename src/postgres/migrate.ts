@@ -27,7 +27,7 @@ interface Applied {
 const ADVISORY_LOCK = 7_301_201_846
 
 const SCHEMA = `
-  create table if not exists schema_migrations (
+  create table schema_migrations (
     version    integer primary key,
     name       text not null,
     checksum   text not null,
@@ -48,7 +48,8 @@ export async function migrate(config: pg.ClientConfig, options: MigrateOptions):
   await client.connect()
   try {
     await client.query('select pg_advisory_lock($1)', [ADVISORY_LOCK])
-    await client.query(SCHEMA)
+    // Not `if not exists`: that needs the right to create tables even when there is nothing to create.
+    if (!(await hasSchema(client))) await client.query(SCHEMA)
     const { rows } = await client.query<Applied>(
       'select version, name, checksum from schema_migrations order by version',
     )
@@ -59,6 +60,13 @@ export async function migrate(config: pg.ClientConfig, options: MigrateOptions):
     // Ends the session, and with it the lock.
     await client.end()
   }
+}
+
+async function hasSchema(client: pg.Client): Promise<boolean> {
+  const { rows } = await client.query<{ exists: boolean }>(
+    "select to_regclass('schema_migrations') is not null as exists",
+  )
+  return rows[0]?.exists ?? false
 }
 
 async function readMigrations(directory: URL): Promise<Migration[]> {

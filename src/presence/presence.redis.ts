@@ -19,6 +19,8 @@ export interface RedisPresenceOptions {
 
 const RENEW_INTERVAL_MS = 3_000
 const LEASE_MS = 15_000
+/** How long after Redis was found wiped it may lack what other instances have yet to list again. */
+const REFILL_MS = RENEW_INTERVAL_MS + 1_000
 /** Users of one script call: a longer one would hold Redis up for everybody. */
 const USERS_PER_CALL = 500
 
@@ -35,6 +37,9 @@ export class RedisPresence implements Presence {
   #listener: { changed(state: PresenceState): void; refresh(): void } | undefined
   #others = new Set<string>()
   #renewedMs = 0
+  #isKnown = false
+  /** Redis was wiped: until then it may lack users of other instances. */
+  #incompleteUntilMs = 0
   /** What Redis holds of this instance may differ from what is: to be made equal at the next renewal. */
   #isStale = true
   #cancelRenewal: (() => void) | undefined
@@ -51,7 +56,7 @@ export class RedisPresence implements Presence {
       this.#isStale = true
       this.#renewNow()
     })
-    options.commands.on('close', () => this.#listener?.refresh())
+    options.commands.on('close', () => this.#becameUnknown())
     if (options.commands.status === 'ready') this.#renewNow()
     else this.#armRenewal()
   }
@@ -80,6 +85,7 @@ export class RedisPresence implements Presence {
       const [users, count] = await Promise.all([
         commands.zrangebylex(`${prefix}online`, from, '+', 'LIMIT', 0, limit + 1),
         commands.zcard(`${prefix}online`),
+        this.#requireLease(),
       ])
       const hasMore = users.length > limit
       if (hasMore) users.length = limit
@@ -97,6 +103,7 @@ export class RedisPresence implements Presence {
       const [online, seen] = await Promise.all([
         commands.zmscore(`${prefix}online`, ...userIds),
         commands.mget(...userIds.map((userId) => `${prefix}seen:${userId}`)),
+        this.#requireLease(),
       ])
       return userIds.map((userId, index) => stateOf(userId, online[index] ?? null, seen[index] ?? null))
     } catch (error) {
@@ -125,9 +132,32 @@ export class RedisPresence implements Presence {
 
   #requireKnown(): void {
     const { commands, clock } = this.#options
-    // After a restart the list is not whole before every instance has had the time to fill it again.
-    const isFresh = clock.now() - this.#renewedMs < 2 * RENEW_INTERVAL_MS
-    if (commands.status !== 'ready' || !isFresh) throw new PresenceUnknown('Redis is away')
+    if (commands.status !== 'ready' || !this.#isFresh()) throw new PresenceUnknown('Redis is away')
+    if (clock.now() < this.#incompleteUntilMs) throw new PresenceUnknown('Redis was wiped')
+  }
+
+  #isFresh(): boolean {
+    return this.#options.clock.now() - this.#renewedMs < 2 * RENEW_INTERVAL_MS
+  }
+
+  /** Asked after what it vouches for: without our lease in it, Redis was wiped, and those it lacks are not offline. */
+  async #requireLease(): Promise<void> {
+    const { commands, prefix, instanceId } = this.#options
+    if ((await commands.zscore(`${prefix}instances`, instanceId)) !== null) return
+    this.#renewNow()
+    throw new PresenceUnknown('Redis was wiped')
+  }
+
+  #becameUnknown(): void {
+    this.#isKnown = false
+    this.#listener?.refresh()
+  }
+
+  /** Whoever watches looks again once everybody has had the time to list their users. */
+  #becameKnown(): void {
+    const { clock } = this.#options
+    this.#isKnown = true
+    clock.after(Math.max(0, this.#incompleteUntilMs - clock.now()), () => this.#listener?.refresh())
   }
 
   #heard(userId: UserId, payload: string): void {
@@ -165,11 +195,15 @@ export class RedisPresence implements Presence {
       const answer = await this.#scripts.renew(`${prefix}instances`, prefix, instanceId, LEASE_MS)
       const { stood, living, dead } = parseRenewal(answer)
       if (!stood || this.#isStale) await this.#register()
+      const isWiped = !stood && this.#renewedMs > 0
       this.#renewedMs = clock.now()
+      if (isWiped) this.#incompleteUntilMs = this.#renewedMs + REFILL_MS
+      if (isWiped || !this.#isKnown) this.#becameKnown()
       this.#compareInstances(living)
       for (const other of dead) await this.#sweep(other)
     } catch (error) {
       this.#isStale = true
+      if (!this.#isFresh()) this.#becameUnknown()
       logger.debug({ err: error }, 'the lease could not be renewed')
     }
   }

@@ -76,7 +76,7 @@ export class PresenceWatches {
   #changed(state: PresenceState): void {
     const watched = this.#watched.get(state.userId)
     if (!watched) return
-    if (state.status === 'offline' && watched.announced?.status === 'online') {
+    if (state.status === 'offline' && watched.announced && watched.announced.status !== 'offline') {
       watched.cancelOffline ??= this.#options.clock.after(this.#options.graceMs, () => {
         watched.cancelOffline = undefined
         this.#announce(watched, state)

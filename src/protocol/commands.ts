@@ -73,6 +73,7 @@ export interface Refusal {
   readonly field?: string
   readonly ref?: Ref
   readonly id?: string
+  readonly retryAfterMs?: number
 }
 export type ParsedCommand = { ok: true; command: Command } | { ok: false; refusal: Refusal }
 

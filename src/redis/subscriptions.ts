@@ -74,6 +74,7 @@ export class Subscriptions {
   remove(channel: string): void {
     this.#wanted.delete(channel)
     this.#changed.add(channel)
+    this.#settle(channel)
     this.#apply()
   }
 
@@ -142,10 +143,17 @@ export class Subscriptions {
   #confirm(channels: readonly string[]): void {
     for (const channel of channels) {
       this.#confirmed.add(channel)
-      if (!this.#wanted.has(channel)) this.remove(channel)
-      for (const resolve of this.#waiting.get(channel) ?? []) resolve()
-      this.#waiting.delete(channel)
+      if (this.#wanted.has(channel)) this.#settle(channel)
+      else this.remove(channel)
     }
+  }
+
+  /** Whoever waits for this channel waits no longer. */
+  #settle(channel: string): void {
+    const waiting = this.#waiting.get(channel)
+    if (!waiting) return
+    this.#waiting.delete(channel)
+    for (const resolve of waiting) resolve()
   }
 
   /** A connection that Redis or the network has forgotten looks idle; only an answer proves that it is not. */
@@ -157,7 +165,11 @@ export class Subscriptions {
   }
 
   async #ping(): Promise<void> {
-    const cancel = this.#clock.after(PING_INTERVAL_MS - 100, () => this.#redis.disconnect(true))
+    const cancel = this.#clock.after(PING_INTERVAL_MS - 100, () => {
+      // The connection may take a while to close; nothing is expected of it any more.
+      this.#lost()
+      this.#redis.disconnect(true)
+    })
     try {
       const sentMs = this.#clock.now()
       await this.#redis.ping()

@@ -5,6 +5,7 @@ import { errorAnswer } from '../gateway/http.ts'
 import type { Logger } from '../lib/logger.ts'
 import type { ErrorCode } from '../protocol/codes.ts'
 import { MAX_BODY_BYTES } from '../protocol/limits.ts'
+import type { AddressOf } from './address.ts'
 import type { HttpRequest, HttpResponse } from './uws.ts'
 
 /** uWebSockets sets no limit to how long an answer may take. */
@@ -14,11 +15,17 @@ const MAX_DISCARDED_BYTES = 16 * 1024 * 1024
 /** Repeating one of these lets two readers of a request disagree about where it ends or whom it is for. */
 const ONCE_ONLY = ['content-length', 'host', 'authorization', 'content-type']
 
+export interface HttpServing {
+  readonly handler: HttpHandler
+  readonly addressOf: AddressOf
+  readonly logger: Logger
+}
+
 /**
  * One HTTP request, from its first byte to its answer. Nothing here throws: an exception in a handler of uWebSockets ends
  * the process. The request object dies when this returns, so everything is copied first.
  */
-export function serveHttp(res: HttpResponse, req: HttpRequest, handler: HttpHandler, logger: Logger): void {
+export function serveHttp(res: HttpResponse, req: HttpRequest, { handler, addressOf, logger }: HttpServing): void {
   const method = req.getCaseSensitiveMethod()
   const exchange = new Exchange(res, method, logger)
   try {
@@ -30,6 +37,7 @@ export function serveHttp(res: HttpResponse, req: HttpRequest, handler: HttpHand
       headers,
       body: '',
       requestId: exchange.requestId,
+      address: addressOf(peerOf(res), headers.get('x-forwarded-for') ?? ''),
     }
     const fault = framingFault(question, repeated)
     if (fault) exchange.refuseLater('invalid_request', fault)
@@ -39,6 +47,10 @@ export function serveHttp(res: HttpResponse, req: HttpRequest, handler: HttpHand
   } catch (error) {
     exchange.failed(error)
   }
+}
+
+export function peerOf(res: HttpResponse): string {
+  return Buffer.from(res.getRemoteAddressAsText()).toString('latin1')
 }
 
 function readHeaders(req: HttpRequest): { headers: Map<string, string>; repeated: string | undefined } {
@@ -65,12 +77,20 @@ function bodyBytes({ headers }: HttpQuestion): number {
   return Number(headers.get('content-length') ?? 0)
 }
 
+/** On every answer: nothing here is a page, so nothing may run, be framed or be guessed to be another type. */
+const SECURITY_HEADERS = [
+  ['X-Content-Type-Options', 'nosniff'],
+  ['Content-Security-Policy', "default-src 'none'; frame-ancestors 'none'"],
+  ['Referrer-Policy', 'no-referrer'],
+] as const
+
 /** Writes a whole answer at once. The response object must still be alive. */
 export function answerHttp(res: HttpResponse, answer: HttpAnswer, requestId: string, method: string): void {
   const { status, body, headers, close = false } = answer
   res.cork(() => {
     res.writeStatus(`${status} ${STATUS_CODES[status] ?? ''}`)
     res.writeHeader('X-Request-Id', requestId)
+    for (const [name, value] of SECURITY_HEADERS) res.writeHeader(name, value)
     for (const [name, value] of Object.entries(headers)) res.writeHeader(name, value)
     if (method === 'HEAD') res.endWithoutBody(Buffer.byteLength(body), close)
     else res.end(body, close)

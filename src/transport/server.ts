@@ -6,6 +6,7 @@ import type { SocketListener } from '../gateway/socket.ts'
 import type { Logger } from '../lib/logger.ts'
 import { CODECS } from '../protocol/codec.ts'
 import { MAX_FRAME_BYTES } from '../protocol/limits.ts'
+import { clientAddress } from './address.ts'
 import { serveHttp } from './http.ts'
 import { serveUpgrade } from './upgrade.ts'
 import { loadUws, type TemplatedApp, type us_listen_socket } from './uws.ts'
@@ -26,6 +27,8 @@ export interface ServerOptions {
   /** Other processes of this service listen on the same port; the kernel spreads connections. */
   readonly isShared: boolean
   readonly maxBackpressureBytes: number
+  /** Proxies whose X-Forwarded-For is believed. */
+  readonly trustedProxies: readonly string[]
   readonly logger: Logger
 }
 
@@ -69,20 +72,23 @@ export class Server implements Topics {
   }
 
   mount({ http, upgrade }: ServerHandlers): void {
-    const { logger, idleTimeoutSeconds, maxBackpressureBytes } = this.#options
+    const { logger, idleTimeoutSeconds, maxBackpressureBytes, trustedProxies } = this.#options
+    const addressOf = clientAddress(trustedProxies)
+    const upgrading = { handler: upgrade, makeSocket: this.#makeSocket, addressOf, logger }
     this.#app.ws<SocketHolder>('/ws', {
       compression: this.#uws.DISABLED,
       maxPayloadLength: HARD_FRAME_BYTES,
       maxBackpressure: maxBackpressureBytes + HARD_BACKPRESSURE_ROOM_BYTES,
       idleTimeout: idleTimeoutSeconds,
       sendPingsAutomatically: true,
-      upgrade: (res, req, context) => serveUpgrade({ res, req, context }, upgrade, this.#makeSocket, logger),
+      upgrade: (res, req, context) => serveUpgrade({ res, req, context }, upgrading),
       open: (ws) => ws.getUserData().socket.opened(ws),
       message: (ws, message, isBinary) => ws.getUserData().socket.received(message, isBinary),
       drain: (ws) => ws.getUserData().socket.drained(),
       close: (ws, code) => ws.getUserData().socket.closed(code),
     })
-    this.#app.any('/*', (res, req) => serveHttp(res, req, http, logger))
+    const serving = { handler: http, addressOf, logger }
+    this.#app.any('/*', (res, req) => serveHttp(res, req, serving))
   }
 
   /** Resolves with the port; rejects when it is taken. */

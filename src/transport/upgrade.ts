@@ -3,9 +3,12 @@ import type { UpgradeHandler } from '../gateway/admission.ts'
 import { errorAnswer, type HttpAnswer } from '../gateway/http.ts'
 import type { SocketListener } from '../gateway/socket.ts'
 import type { Logger } from '../lib/logger.ts'
-import { answerHttp } from './http.ts'
+import type { AddressOf } from './address.ts'
+import { answerHttp, peerOf } from './http.ts'
 import type { HttpRequest, HttpResponse } from './uws.ts'
 import type { SocketHolder, UwsSocket } from './websocket.ts'
+
+const READ_HEADERS = ['sec-websocket-protocol', 'origin', 'host'] as const
 
 interface Upgrade {
   readonly res: HttpResponse
@@ -13,12 +16,17 @@ interface Upgrade {
   readonly context: Parameters<HttpResponse['upgrade']>[4]
 }
 
+export interface UpgradeServing {
+  readonly handler: UpgradeHandler
+  readonly addressOf: AddressOf
+  readonly logger: Logger
+  makeSocket(listener: SocketListener): UwsSocket
+}
+
 /** Turns an upgrade request into a socket, or answers it; all within the call, and without ever throwing. */
 export function serveUpgrade(
   { res, req, context }: Upgrade,
-  handler: UpgradeHandler,
-  makeSocket: (listener: SocketListener) => UwsSocket,
-  logger: Logger,
+  { handler, makeSocket, addressOf, logger }: UpgradeServing,
 ): void {
   const requestId = randomUUID()
   const refuse = (answer: HttpAnswer): void => answerHttp(res, { ...answer, close: true }, requestId, 'GET')
@@ -28,7 +36,7 @@ export function serveUpgrade(
     if (version !== '13' || key === '') {
       return refuse(errorAnswer('upgrade_required', requestId, { headers: { 'Sec-WebSocket-Version': '13' } }))
     }
-    const headers = new Map([['sec-websocket-protocol', req.getHeader('sec-websocket-protocol')]])
+    const headers = new Map(READ_HEADERS.map((name) => [name, req.getHeader(name)]))
     const admission = handler({
       method: 'GET',
       path: req.getUrl(),
@@ -36,6 +44,7 @@ export function serveUpgrade(
       headers,
       body: '',
       requestId,
+      address: addressOf(peerOf(res), req.getHeader('x-forwarded-for')),
     })
     if ('refused' in admission) return refuse(admission.refused)
     res.upgrade<SocketHolder>({ socket: makeSocket(admission.listener) }, key, admission.subprotocol, '', context)

@@ -127,11 +127,21 @@ export class UwsSocket implements Socket {
   }
 
   #write(ws: WebSocket<SocketHolder>, frames: readonly Frame[], messages: readonly (MessagePlace | undefined)[]): void {
+    let hasDropped = false
     for (let index = 0; index < frames.length; index += 1) {
       const frame = frames[index] ?? ''
+      const message = messages[index]
+      // A smaller frame might still fit, but would overtake the one that did not.
+      if (hasDropped && message) {
+        this.#listener.dropped(message)
+        continue
+      }
       const result = ws.send(frame, typeof frame !== 'string')
       if (result === BUFFERED) this.#isBackedUp = true
-      else if (result === DROPPED) this.#listener.dropped(messages[index])
+      if (result === DROPPED) {
+        hasDropped = true
+        this.#listener.dropped(message)
+      }
       // A listener may close the socket; the native object must not be touched then.
       if (this.#ws !== ws) return
     }

@@ -1,0 +1,64 @@
+import type { Clock } from '../lib/clock.ts'
+import { TokenBuckets } from '../lib/token-bucket.ts'
+import type { UserId } from '../protocol/message.ts'
+
+export interface GuardLimits {
+  /** Rates; 0 stands for no limit. */
+  readonly userCommandsPerSecond: number
+  readonly addressRequestsPerSecond: number
+  readonly upgradesPerSecond: number
+  /** Open sockets, of all and of one address. */
+  readonly maxConnections: number
+  readonly maxConnectionsPerAddress: number
+}
+
+/** How much one user, one address and all together may ask of this instance. Counted here, so it holds without Redis too. */
+export class Guard {
+  readonly #limits: GuardLimits
+  readonly #clock: Pick<Clock, 'now'>
+  readonly #users: TokenBuckets<UserId>
+  readonly #addresses: TokenBuckets<string>
+  readonly #upgrades: TokenBuckets<'all'>
+  readonly #connectionsByAddress = new Map<string, number>()
+  #connections = 0
+
+  constructor(limits: GuardLimits, clock: Pick<Clock, 'now'>) {
+    this.#limits = limits
+    this.#clock = clock
+    this.#users = new TokenBuckets(limits.userCommandsPerSecond)
+    this.#addresses = new TokenBuckets(limits.addressRequestsPerSecond)
+    this.#upgrades = new TokenBuckets(limits.upgradesPerSecond)
+  }
+
+  /** 0 when the user may go on, else after how many milliseconds. */
+  command(userId: UserId): number {
+    return this.#users.take(userId, this.#clock.now())
+  }
+
+  request(address: string): number {
+    return this.#addresses.take(address, this.#clock.now())
+  }
+
+  /** Why no further socket can be opened from this address now. */
+  refusal(address: string): 'overloaded' | 'rate_limited' | undefined {
+    if (this.#connections >= this.#limits.maxConnections) return 'overloaded'
+    if (this.#ofAddress(address) >= this.#limits.maxConnectionsPerAddress) return 'rate_limited'
+    return this.#upgrades.take('all', this.#clock.now()) > 0 ? 'overloaded' : undefined
+  }
+
+  opened(address: string): void {
+    this.#connections += 1
+    this.#connectionsByAddress.set(address, this.#ofAddress(address) + 1)
+  }
+
+  closed(address: string): void {
+    this.#connections -= 1
+    const left = this.#ofAddress(address) - 1
+    if (left > 0) this.#connectionsByAddress.set(address, left)
+    else this.#connectionsByAddress.delete(address)
+  }
+
+  #ofAddress(address: string): number {
+    return this.#connectionsByAddress.get(address) ?? 0
+  }
+}

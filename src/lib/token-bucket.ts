@@ -1,0 +1,47 @@
+/** How fast something may happen: `perSecond` on average, twice as much at once. 0 stands for no limit. */
+export class TokenBuckets<Key> {
+  readonly #perSecond: number
+  readonly #burst: number
+  readonly #buckets = new Map<Key, { tokens: number; updatedMs: number }>()
+
+  constructor(perSecond: number) {
+    this.#perSecond = perSecond
+    this.#burst = 2 * perSecond
+  }
+
+  /** Takes one token; returns 0, or after how many milliseconds there will be one. */
+  take(key: Key, nowMs: number): number {
+    if (this.#perSecond === 0) return 0
+    const bucket = this.#bucketOf(key, nowMs)
+    const refill = Math.max(0, nowMs - bucket.updatedMs) * (this.#perSecond / 1000)
+    bucket.tokens = Math.min(this.#burst, bucket.tokens + refill)
+    bucket.updatedMs = nowMs
+    if (bucket.tokens < 1) return Math.ceil(((1 - bucket.tokens) * 1000) / this.#perSecond)
+    bucket.tokens -= 1
+    return 0
+  }
+
+  #bucketOf(key: Key, nowMs: number): { tokens: number; updatedMs: number } {
+    const known = this.#buckets.get(key)
+    if (known) return known
+    const bucket = { tokens: this.#burst, updatedMs: nowMs }
+    this.#buckets.set(key, bucket)
+    if (this.#buckets.size > MAX_BUCKETS) this.#forgetFull(nowMs)
+    return bucket
+  }
+
+  /** A bucket that has had the time to fill up is like a new one. */
+  #forgetFull(nowMs: number): void {
+    const fullAfterMs = (this.#burst / this.#perSecond) * 1000
+    for (const [key, { updatedMs }] of this.#buckets) {
+      if (nowMs - updatedMs >= fullAfterMs) this.#buckets.delete(key)
+    }
+    // All in use at once: the oldest go, which forgives those who had used theirs up.
+    for (const key of this.#buckets.keys()) {
+      if (this.#buckets.size <= 0.9 * MAX_BUCKETS) break
+      this.#buckets.delete(key)
+    }
+  }
+}
+
+const MAX_BUCKETS = 100_000

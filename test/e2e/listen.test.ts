@@ -1,0 +1,116 @@
+// Starting: the port, TLS, settings that must stop the start, and instances that start together.
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { get as httpsGet } from 'node:https'
+import { type AddressInfo, createServer } from 'node:net'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { createDatabase, createEmptyDatabase, type TestDatabase } from '../support/databases.ts'
+import { within } from '../support/deadline.ts'
+import { get, post } from '../support/rest-client.ts'
+import { type ServiceProcess, useServices } from '../support/service.ts'
+import { SocketClient } from '../support/socket-client.ts'
+
+const services = useServices()
+const fixture = (name: string): string => fileURLToPath(new URL(`../support/fixtures/${name}`, import.meta.url))
+const TLS = { TLS_CERT_FILE: fixture('tls-cert.pem'), TLS_KEY_FILE: fixture('tls-key.pem') }
+let database: TestDatabase
+
+beforeAll(async () => {
+  database = await createDatabase()
+})
+afterAll(() => database.drop())
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+/** Exit code and everything that was said by a service that must not start. */
+async function failedStart(env: Readonly<Record<string, string>>): Promise<{ code: number | null; text: string }> {
+  const service: ServiceProcess = services.launch({ POSTGRES_DSN: database.dsn, ...env })
+  const { code } = await within(service.exited, () => 'the end of a service that must not start', 15_000)
+  expect(service.logs.filter(({ msg }) => msg === 'listening')).toEqual([])
+  return { code, text: `${service.stderr}${JSON.stringify(service.logs)}` }
+}
+
+test('a second server on the same port fails loudly, and the first goes on', async () => {
+  // Only a port that is named could be shared by mistake: uSockets never shares one that the system chose.
+  const PORT = String(await freePort())
+  const first = await services.start({ POSTGRES_DSN: database.dsn, PORT })
+  const { code, text } = await failedStart({ PORT })
+  expect(code).toBe(1)
+  expect(text).toContain(`127.0.0.1:${PORT}`)
+  // A port shared between both would let some of these go astray.
+  for (let turn = 0; turn < 20; turn += 1) expect((await get(first, '/healthz')).status).toBe(200)
+  await first.stop()
+})
+
+test('speaks TLS when it has a certificate, and nothing else then', async () => {
+  const service = await services.start({ POSTGRES_DSN: database.dsn, ...TLS })
+  expect(service.logs.find(({ msg }) => msg === 'listening')).toMatchObject({ tls: true })
+  const ca = readFileSync(TLS.TLS_CERT_FILE, 'utf8')
+  const status = await new Promise((resolve, reject) => {
+    const url = `https://localhost:${service.port}/healthz`
+    httpsGet(url, { ca, agent: false }, (response) => resolve(response.resume().statusCode)).on('error', reject)
+  })
+  expect(status).toBe(200)
+  const client = await SocketClient.connect(service, 'a', { scheme: 'wss', ca })
+  expect(await client.ask({ type: 'send', receiver_id: 'b', content: 'secret' })).toMatchObject({ type: 'sent' })
+  await expect(get(service, '/healthz')).rejects.toThrow()
+  const closed = client.closed
+  expect(await service.stop()).toEqual({ code: 0, signal: null })
+  expect((await closed).code).toBe(1012)
+})
+
+test('a certificate that is none stops the start', async () => {
+  const { code, text } = await failedStart({ ...TLS, TLS_CERT_FILE: fileURLToPath(import.meta.url) })
+  expect(code).toBe(1)
+  expect(text).toContain('TLS_CERT_FILE')
+})
+
+test('a HOST that others can reach needs AUTH to be said', async () => {
+  const { code, text } = await failedStart({ HOST: '0.0.0.0' })
+  expect(code).toBe(78)
+  expect(text).toMatch(/^ {2}AUTH: .*HOST is 0\.0\.0\.0/m)
+  const service = await services.start({ HOST: '0.0.0.0', AUTH: 'none', POSTGRES_DSN: database.dsn })
+  expect((await get(service, '/healthz')).status).toBe(200)
+  await service.stop()
+})
+
+test('all wrong settings are named at once', async () => {
+  const { code, text } = await failedStart({ PORT: 'http', LOG_LEVEL: 'loud', TLS_KEY_FILE: TLS.TLS_KEY_FILE })
+  expect(code).toBe(78)
+  for (const name of ['PORT', 'LOG_LEVEL', 'TLS_CERT_FILE']) expect(text).toMatch(new RegExp(`^ {2}${name}: `, 'm'))
+})
+
+test('a database that can not be reached or used stops the start, without showing the password', async () => {
+  const nowhere = await failedStart({ POSTGRES_DSN: 'postgres://me:geheim@127.0.0.1:1/chat_app?sslmode=disable' })
+  expect(nowhere.code).toBe(1)
+  expect(nowhere.text).toContain('ECONNREFUSED')
+  expect(nowhere.text).not.toContain('geheim')
+  const lax = new URL(database.dsn)
+  lax.searchParams.set('options', '-c synchronous_commit=off')
+  const unsafe = await failedStart({ POSTGRES_DSN: lax.href })
+  expect(unsafe.code).toBe(1)
+  expect(unsafe.text).toContain('synchronous_commit')
+})
+
+test('two instances that start together on an empty database both succeed and share it', async () => {
+  const empty = await createEmptyDatabase()
+  const env = { POSTGRES_DSN: empty.dsn }
+  const [one, two] = await Promise.all([services.start(env), services.start(env)])
+  const message = { sender_id: 'a', receiver_id: 'b', content: 'shared', id: crypto.randomUUID() }
+  const answers = await Promise.all([one, two, one, two].map((service) => post(service, message)))
+  expect(answers.map(({ status }) => status).sort()).toEqual([200, 200, 200, 201])
+  for (const service of [one, two]) {
+    const { body } = await get(service, '/api/messages?user_id=b&with=a')
+    expect(body).toMatchObject({ messages: [{ id: message.id, seq: 1 }] })
+    expect((await service.stop()).code).toBe(0)
+  }
+  await empty.drop()
+})

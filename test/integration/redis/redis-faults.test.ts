@@ -1,0 +1,340 @@
+// What becomes of subscriptions, publishes and presence when Redis is cut, wiped, frozen, killed or never there.
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { PresenceUnknown } from '../../../src/presence/presence.ts'
+import { connectInstance, eventually, openInstance, type RedisInstance } from '../../support/issue4-instance.ts'
+import { RedisServer } from '../../support/redis.ts'
+
+const PREFIX = 'msg:'
+let server: RedisServer
+let instances: RedisInstance[]
+
+beforeEach(async () => {
+  server = await RedisServer.start()
+  instances = []
+})
+afterEach(async () => {
+  await Promise.all(instances.map((instance) => instance.close()))
+  await server.stop()
+})
+
+async function connect(url = server.url, prefix = PREFIX): Promise<RedisInstance> {
+  const instance = await connectInstance({ url, prefix })
+  instances.push(instance)
+  return instance
+}
+
+interface Listener {
+  readonly got: string[]
+  readonly gaps: number[]
+}
+
+function listen({ broker }: RedisInstance): Listener {
+  const listener: Listener = { got: [], gaps: [] }
+  broker.listen({
+    received: (user, envelopes) => void listener.got.push(...envelopes.map(({ json }) => `${user} ${json}`)),
+    gap: (sinceMs) => void listener.gaps.push(sinceMs),
+  })
+  return listener
+}
+
+function publish({ broker }: RedisInstance, user: string, text: string): void {
+  broker.add(user, { json: JSON.stringify(text) })
+  broker.flush()
+}
+
+const online = async ({ presence }: RedisInstance): Promise<readonly string[]> => (await presence.online(500)).users
+
+/** Waits until all of them say so. */
+function allSay(users: readonly string[], limitMs?: number, from = instances): Promise<void> {
+  const agree = async (): Promise<boolean> => {
+    for (const instance of from) if (String(await online(instance)) !== String(users)) return false
+    return true
+  }
+  return eventually(agree, `everywhere online: ${users}`, limitMs)
+}
+
+describe('subscriptions', () => {
+  test('all of 3,000 come back after CLIENT KILL TYPE pubsub, and the gap is told once they have', async () => {
+    const [one, two] = [await connect(), await connect()]
+    const heard = listen(two)
+    const users = Array.from({ length: 3000 }, (_, index) => `user${index}`)
+    await Promise.all(users.map((user) => two.broker.subscribe(user)))
+    const gapsBefore = heard.gaps.length
+    const cutMs = Date.now()
+    await server.run('CLIENT', 'KILL', 'TYPE', 'pubsub')
+    await eventually(() => heard.gaps.length > gapsBefore, 'the gap')
+    console.log(`3,000 subscriptions back ${Date.now() - cutMs} ms after the cut`)
+    expect(heard.gaps.at(-1)).toBeLessThanOrEqual(cutMs)
+    expect(heard.gaps.at(-1)).toBeGreaterThan(cutMs - 10_000)
+    for (const user of users) one.broker.add(user, { json: '1' })
+    one.broker.flush()
+    await eventually(() => heard.got.length === 3000, 'a frame for each')
+  })
+
+  test('changes asked for while Redis is away are in force when it is back', async () => {
+    const [one, two] = [await connect(), await connect()]
+    const heard = listen(two)
+    await Promise.all([two.broker.subscribe('ann'), two.broker.subscribe('bob')])
+    await server.kill()
+    await eventually(() => !two.broker.isConnected, 'the loss')
+    two.broker.unsubscribe('ann')
+    await two.broker.subscribe('cid')
+    await server.startAgain()
+    await eventually(() => two.broker.isConnected && one.commands.status === 'ready', 'the return')
+    await two.broker.subscribe('dan')
+    for (const user of ['ann', 'bob', 'cid', 'dan']) publish(one, user, 'x')
+    await eventually(() => heard.got.some((text) => text.startsWith('dan')), 'the last')
+    expect(heard.got).toEqual(['bob "x"', 'cid "x"', 'dan "x"'])
+  })
+
+  test('a frozen Redis is noticed, and after the thaw everything is subscribed and the gap told', async () => {
+    const [one, two] = [await connect(), await connect()]
+    const heard = listen(two)
+    await two.broker.subscribe('ann')
+    const frozenMs = Date.now()
+    server.freeze()
+    await eventually(() => !two.broker.isConnected, 'the loss')
+    console.log(`a frozen Redis was noticed after ${Date.now() - frozenMs} ms`)
+    await two.broker.subscribe('bob')
+    const gaps = heard.gaps.length
+    server.thaw()
+    await eventually(() => heard.gaps.length > gaps && one.commands.status === 'ready', 'the gap')
+    expect(heard.gaps.at(-1)).toBeLessThanOrEqual(frozenMs + 100)
+    publish(one, 'ann', '1')
+    publish(one, 'bob', '2')
+    await eventually(() => heard.got.length >= 2, 'both')
+  })
+
+  test('everything starts without Redis and connects when it comes', async () => {
+    await server.kill()
+    const lonely = openInstance({ url: server.url, prefix: PREFIX })
+    instances.push(lonely)
+    const heard = listen(lonely)
+    await lonely.broker.subscribe('ann')
+    expect(lonely.broker.isConnected).toBe(false)
+    lonely.presence.connected('ann')
+    await expect(lonely.presence.online(10)).rejects.toThrow(PresenceUnknown)
+    expect(await lonely.presence.states(['ann'])).toEqual([{ userId: 'ann', status: 'unknown' }])
+    await server.startAgain()
+    await eventually(() => lonely.broker.isConnected, 'the connection')
+    const other = await connect()
+    publish(other, 'ann', '1')
+    await eventually(() => heard.got.length === 1, 'the frame')
+    await allSay(['ann'])
+  })
+})
+
+describe('a publish that fails', () => {
+  test('is counted, fails at once, and is told to the others as a gap when Redis is back', async () => {
+    const [one, two] = [await connect(), await connect()]
+    const heard = listen(two)
+    await server.kill()
+    await eventually(() => one.commands.status !== 'ready', 'the loss')
+    const failedMs = Date.now()
+    publish(one, 'ann', '1')
+    expect(one.failedPublishes).toBe(1)
+    const gaps = heard.gaps.length
+    await server.startAgain()
+    await eventually(() => heard.gaps.slice(gaps).some((gap) => gap <= failedMs + 50), 'the gap')
+  })
+
+  test('while only its publisher is cut off is told to the others when it is back', async () => {
+    const [one, two] = [await connect(), await connect()]
+    const heard = listen(two)
+    const before = heard.gaps.length
+    await server.run('CLIENT', 'KILL', 'ID', await clientIdOf(one))
+    const failedMs = Date.now()
+    publish(one, 'ann', '1')
+    await eventually(() => one.failedPublishes > 0, 'the failure')
+    await eventually(() => heard.gaps.slice(before).some((gap) => gap <= failedMs + 50), 'the gap')
+  })
+})
+
+async function clientIdOf({ commands }: RedisInstance): Promise<number> {
+  return Number(await commands.client('ID'))
+}
+
+describe('presence', () => {
+  test('is one over all instances, and a connection count is kept by instance', async () => {
+    const [one, two] = [await connect(), await connect()]
+    one.presence.connected('ann')
+    two.presence.connected('ann')
+    two.presence.connected('bob')
+    await allSay(['ann', 'bob'])
+    one.presence.disconnected('ann')
+    await allSay(['ann', 'bob'])
+    two.presence.disconnected('ann')
+    await allSay(['bob'])
+  })
+
+  test('of an instance whose lease ran out is cleared up by another, who reports it lost', async () => {
+    const [one, two, dead] = [await connect(), await connect(), await connect()]
+    one.presence.connected('ann')
+    dead.presence.connected('ann')
+    for (let index = 0; index < 1200; index += 1) dead.presence.connected(`ghost${index}`)
+    await eventually(async () => (await one.presence.online(1)).count === 1201, 'all 1,201')
+    // Leases are renewed every 3 seconds: after one round everybody has seen everybody.
+    const leaseOf = async ({ id }: RedisInstance): Promise<number> =>
+      Number(await server.run('ZSCORE', `${PREFIX}instances`, id))
+    const first = [await leaseOf(one), await leaseOf(two)]
+    const areRenewed = async (): Promise<boolean> =>
+      (await leaseOf(one)) > (first[0] ?? 0) && (await leaseOf(two)) > (first[1] ?? 0)
+    await eventually(areRenewed, 'a renewal of both')
+    await dead.close()
+    await eventually(async () => (await one.presence.online(1)).count === 1201, 'still all')
+    await server.run('ZADD', `${PREFIX}instances`, Date.now() - 1, dead.id)
+    await allSay(['ann'], 8000, [one, two])
+    expect(await one.presence.states(['ghost7'])).toMatchObject([{ status: 'offline', lastSeenMs: expect.any(Number) }])
+    await eventually(() => one.lost.length > 0 && two.lost.length > 0, 'the loss')
+    expect(await server.run('ZSCORE', `${PREFIX}instances`, dead.id)).toBe(null)
+    expect(await server.run('EXISTS', `${PREFIX}instance:${dead.id}`)).toBe(0)
+  })
+
+  test('of a living instance whose lease ran out, as after a freeze, is registered again', async () => {
+    const [one, two] = [await connect(), await connect()]
+    two.presence.connected('bob')
+    await allSay(['bob'])
+    await server.run('ZADD', `${PREFIX}instances`, Date.now() - 1, two.id)
+    // Who renews first decides whether the sweeper sees it at all; in the end it is right.
+    await eventually(
+      async () => Number(await server.run('ZSCORE', `${PREFIX}instances`, two.id)) > Date.now(),
+      'a lease',
+    )
+    await allSay(['bob'], 8000)
+    two.presence.disconnected('bob')
+    await allSay([], 8000)
+    expect(one.presence).toBeDefined()
+  })
+
+  test('is made again after FLUSHALL, within 10 s', async () => {
+    const [one, two] = [await connect(), await connect()]
+    one.presence.connected('ann')
+    two.presence.connected('bob')
+    await allSay(['ann', 'bob'])
+    const wipedMs = Date.now()
+    await server.run('FLUSHALL')
+    await allSay(['ann', 'bob'], 10_000)
+    console.log(`presence was whole ${Date.now() - wipedMs} ms after FLUSHALL`)
+  })
+
+  test('is never called offline by an instance that can see that Redis was wiped', async () => {
+    const [one, two] = [await connect(), await connect()]
+    one.presence.connected('ann')
+    two.presence.connected('bob')
+    await allSay(['ann', 'bob'])
+    await server.run('FLUSHALL')
+    const said = new Set<string>()
+    const bobIsBack = async (): Promise<boolean> => {
+      const [bob] = await one.presence.states(['bob'])
+      said.add(bob?.status ?? 'none')
+      const listed = await online(one).catch((error) => (error instanceof PresenceUnknown ? ['bob'] : []))
+      if (!listed.includes('bob')) said.add('not listed')
+      return bob?.status === 'online'
+    }
+    await eventually(bobIsBack, 'bob online')
+    expect([...said].filter((status) => status !== 'online' && status !== 'unknown')).toEqual([])
+  })
+
+  test('is unknown while Redis is away, and made again by all when it comes back empty', async () => {
+    const [one, two] = [await connect(), await connect()]
+    one.presence.connected('ann')
+    two.presence.connected('bob')
+    two.presence.connected('cid')
+    await allSay(['ann', 'bob', 'cid'])
+    await server.kill()
+    await eventually(() => one.commands.status !== 'ready', 'the loss')
+    await expect(one.presence.online(10)).rejects.toThrow(PresenceUnknown)
+    expect(await one.presence.states(['ann', 'bob'])).toEqual([
+      { userId: 'ann', status: 'unknown' },
+      { userId: 'bob', status: 'unknown' },
+    ])
+    // Both change while nobody can be told.
+    two.presence.disconnected('cid')
+    one.presence.connected('dan')
+    const backMs = Date.now()
+    await server.startAgain()
+    const said = new Set<string>()
+    await eventually(async () => {
+      const [bob] = await one.presence.states(['bob'])
+      said.add(bob?.status ?? '')
+      return bob?.status === 'online'
+    }, 'bob')
+    await allSay(['ann', 'bob', 'dan'], 10_000)
+    console.log(`presence was whole ${Date.now() - backMs} ms after Redis came back empty`)
+    expect([...said].filter((status) => status !== 'online' && status !== 'unknown')).toEqual([])
+  })
+
+  test('is unknown while Redis is frozen, to those who watch too, and right after the thaw', async () => {
+    const [one, two] = [await connect(), await connect()]
+    let refreshed = 0
+    const refresh = (): void => {
+      refreshed += 1
+    }
+    one.presence.listen({ changed: () => undefined, refresh })
+    two.presence.connected('bob')
+    two.presence.connected('cid')
+    await allSay(['bob', 'cid'])
+    const before = refreshed
+    server.freeze()
+    const frozenMs = Date.now()
+    await eventually(async () => (await one.presence.states(['bob']))[0]?.status === 'unknown', 'unknown')
+    await eventually(() => refreshed > before, 'the watchers to be asked to look again')
+    console.log(`presence unknown ${Date.now() - frozenMs} ms after the freeze`)
+    two.presence.disconnected('cid')
+    server.thaw()
+    await allSay(['bob'], 10_000)
+  })
+
+  test('forgets after an outage who left during it, when Redis kept everything', async () => {
+    const [one, two] = [await connect(), await connect()]
+    two.presence.connected('ann')
+    two.presence.connected('bob')
+    await allSay(['ann', 'bob'])
+    server.freeze()
+    await eventually(async () => (await two.presence.states(['bob']))[0]?.status === 'unknown', 'unknown')
+    two.presence.disconnected('ann')
+    two.presence.connected('cid')
+    server.thaw()
+    await allSay(['bob', 'cid'], 10_000)
+    expect(one.presence).toBeDefined()
+  })
+})
+
+describe('the connection', () => {
+  test('takes a password, and a user and a database from the URL', async () => {
+    const guarded = await RedisServer.start(['--requirepass', 'pa ss'])
+    try {
+      const url = `redis://default:${encodeURIComponent('pa ss')}@127.0.0.1:${guarded.port}/2`
+      const [one, two] = [await connect(url), await connect(url)]
+      const heard = listen(two)
+      await two.broker.subscribe('ann')
+      publish(one, 'ann', '1')
+      await eventually(() => heard.got.length === 1, 'the frame')
+      one.presence.connected('ann')
+      await allSay(['ann'])
+      const wrong = openInstance({ url: `redis://:wrong@127.0.0.1:${guarded.port}`, prefix: PREFIX })
+      instances.push(wrong)
+      await expect(wrong.presence.online(1)).rejects.toThrow(PresenceUnknown)
+      expect(wrong.broker.isConnected).toBe(false)
+    } finally {
+      await guarded.stop()
+    }
+  })
+
+  test('keeps two prefixes on one Redis apart', async () => {
+    const [one, two, stranger] = [await connect(), await connect(), await connect(server.url, 'other:')]
+    const [heard, strange] = [listen(two), listen(stranger)]
+    await Promise.all([two.broker.subscribe('ann'), stranger.broker.subscribe('ann')])
+    stranger.presence.connected('zoe')
+    one.presence.connected('ann')
+    await allSay(['ann'], undefined, [one, two])
+    await allSay(['zoe'], undefined, [stranger])
+    const gaps = strange.gaps.length
+    one.broker.reportGap(Date.now() - 1000)
+    publish(one, 'ann', '1')
+    publish(stranger, 'ann', 'none')
+    await eventually(() => heard.got.length === 1, 'the frame')
+    expect(strange.got).toEqual([])
+    expect(strange.gaps.length).toBe(gaps)
+  })
+})

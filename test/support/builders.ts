@@ -1,0 +1,67 @@
+import { randomUUID } from 'node:crypto'
+import { Guard } from '../../src/gateway/guard.ts'
+import { conversationBetween } from '../../src/messages/conversation.ts'
+import type { QueuedSend } from '../../src/messages/send-queue.ts'
+import type { PendingMessage, PositionChange } from '../../src/messages/store.ts'
+
+let people = 0
+
+/** User ids that no other test of this process has used. */
+export function strangers(): [string, string] {
+  people += 1
+  return [`a${people}`, `b${people}`]
+}
+
+export function pendingMessage(from: string, to: string, content = 'hi', id: string = randomUUID()): PendingMessage {
+  return {
+    conversation: conversationBetween(from, to),
+    id,
+    sender_id: from,
+    receiver_id: to,
+    content,
+    seq: 0,
+    created_at: '',
+    fate: 'pending',
+  }
+}
+
+export interface SendOptions {
+  readonly from?: string
+  readonly to?: string
+  readonly content?: string
+  readonly id?: string
+  readonly queuedAtMs?: number
+}
+
+export function queuedSend({ from = 'ann', to = 'bob', content, id, queuedAtMs = 0 }: SendOptions = {}): QueuedSend {
+  const origin = { settled: () => undefined }
+  return {
+    ...pendingMessage(from, to, content, id),
+    origin,
+    ref: undefined,
+    queuedAtMs,
+    refusal: undefined,
+    wasUnknown: false,
+  }
+}
+
+export function positionChange(
+  user: string,
+  other: string,
+  { delivered = 0, read = 0 }: { delivered?: number; read?: number },
+  origin?: object,
+): PositionChange {
+  return { conversation: conversationBetween(user, other), user, delivered, read, origin }
+}
+
+/** For tests that are not about limits. */
+export function unlimitedGuard(): Guard {
+  const limits = {
+    userCommandsPerSecond: 0,
+    addressRequestsPerSecond: 0,
+    upgradesPerSecond: 0,
+    maxConnections: Number.POSITIVE_INFINITY,
+    maxConnectionsPerAddress: Number.POSITIVE_INFINITY,
+  }
+  return new Guard(limits, { now: () => 0 })
+}

@@ -1,0 +1,96 @@
+// A PostgreSQL beside the service, as in production: reached over TCP, killed and started again on the same data while the
+// address stays. The server itself only listens on a socket, so a relay stands in for its TCP port.
+import { once } from 'node:events'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/postgres/embedded.ts'
+import { execute, silentLogger } from './databases.ts'
+
+export class ExternalPostgres {
+  /** First bytes of every connection. */
+  readonly greetings: Buffer[] = []
+  readonly #dataDir: string
+  readonly #relay: Server
+  readonly #sockets = new Set<Socket>()
+  #server: EmbeddedPostgres | undefined
+
+  private constructor(dataDir: string) {
+    this.#dataDir = dataDir
+    this.#relay = createServer((client) => this.#connected(client))
+  }
+
+  static async start(): Promise<ExternalPostgres> {
+    const postgres = new ExternalPostgres(await mkdtemp(join(tmpdir(), 'messaging-test-')))
+    await postgres.startAgain()
+    postgres.#relay.listen(0, '127.0.0.1')
+    await once(postgres.#relay, 'listening')
+    await postgres.run(`create role "user" login superuser password 'pass'`)
+    await postgres.run('create database chat_app owner "user"')
+    return postgres
+  }
+
+  /** The address that a service is given; `localhost` as in the README. */
+  get dsn(): string {
+    const { port } = this.#relay.address() as AddressInfo
+    return `postgres://user:pass@localhost:${port}/chat_app?sslmode=disable`
+  }
+
+  /** Runs one statement as superuser, not through the relay. */
+  run(statement: string): Promise<void> {
+    return execute(this.#server?.dsn ?? '', statement)
+  }
+
+  /** Kills the server and all its processes at once. */
+  async kill(): Promise<void> {
+    const server = this.#server
+    if (!server) return
+    const children = await readFile(`/proc/${server.pid}/task/${server.pid}/children`, 'utf8')
+    for (const pid of [String(server.pid), ...children.split(' ')]) killIfAlive(Number(pid))
+    await server.exited
+    await server.stop()
+    this.#server = undefined
+  }
+
+  async startAgain(): Promise<void> {
+    const settings = { shared_buffers: '32MB' }
+    this.#server = await startEmbeddedPostgres({ dataDir: this.#dataDir, logger: silentLogger, settings })
+  }
+
+  async remove(): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy()
+    this.#relay.close()
+    await this.#server?.stop()
+    await rm(this.#dataDir, { recursive: true, force: true, maxRetries: 10 })
+  }
+
+  #connected(client: Socket): void {
+    const socketDir = this.#server && new URL(this.#server.dsn).searchParams.get('host')
+    if (!socketDir) return void client.destroy()
+    const backend = connect(join(socketDir, '.s.PGSQL.5432'))
+    client.once('data', (bytes) => this.greetings.push(bytes))
+    client.pipe(backend).pipe(client)
+    for (const [one, other] of [
+      [client, backend],
+      [backend, client],
+    ] as const) {
+      this.#sockets.add(one)
+      one.on('error', () => other.destroy())
+      one.on('close', () => {
+        this.#sockets.delete(one)
+        other.destroy()
+      })
+    }
+  }
+}
+
+function killIfAlive(pid: number): void {
+  if (pid <= 0) return
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch (error) {
+    // It ended between the listing and the signal.
+    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error
+  }
+}

@@ -1,0 +1,192 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { Continuity } from '../../../src/delivery/continuity.ts'
+import { FakeClock, settled } from '../../support/fake-clock.ts'
+
+/** Longer than a message that came too early waits. */
+const LONG_MS = 1000
+
+function setUp() {
+  const clock = new FakeClock()
+  const pushed: number[] = []
+  const replays: number[] = []
+  const continuity = new Continuity({ clock, replay: (_user, _other, fromSeq) => replays.push(fromSeq) })
+  continuity.joined('ann')
+  const offer = (seq: number) => continuity.offer('ann', 'bob', seq, () => pushed.push(seq))
+  return { clock, continuity, pushed, replays, offer }
+}
+
+describe('messages of one conversation', () => {
+  test('in order go out at once', () => {
+    const { offer, pushed, clock } = setUp()
+    for (const seq of [1, 2, 3]) offer(seq)
+    expect(pushed).toEqual([1, 2, 3])
+    expect(clock.pending).toBe(0)
+  })
+
+  test('that come twice go out once', () => {
+    const { offer, pushed } = setUp()
+    for (const seq of [1, 2, 1, 2, 3, 3]) offer(seq)
+    expect(pushed).toEqual([1, 2, 3])
+  })
+
+  test('that come too early wait for the one before, and then go out in order without a replay', async () => {
+    const { offer, pushed, replays, clock } = setUp()
+    for (const seq of [1, 4, 3]) offer(seq)
+    expect(pushed).toEqual([1])
+    offer(2)
+    expect(pushed).toEqual([1, 2, 3, 4])
+    await clock.advance(LONG_MS)
+    expect(replays).toEqual([])
+  })
+
+  test('that miss one for too long are replayed from it, once, and later ones go on', async () => {
+    const { offer, pushed, replays, clock } = setUp()
+    for (const seq of [1, 3, 4]) offer(seq)
+    await clock.advance(LONG_MS)
+    expect(replays).toEqual([2])
+    for (const seq of [2, 3, 5]) offer(seq)
+    expect(pushed).toEqual([1, 5])
+    await clock.advance(LONG_MS)
+    expect(replays).toEqual([2])
+  })
+
+  test('are nobody’s business once the user has left, and nothing is replayed then', async () => {
+    const { offer, pushed, replays, clock, continuity } = setUp()
+    for (const seq of [1, 3]) offer(seq)
+    continuity.left('ann')
+    offer(2)
+    await clock.advance(LONG_MS)
+    expect(pushed).toEqual([1])
+    expect(replays).toEqual([])
+    expect(clock.pending).toBe(0)
+    expect(continuity.compare('ann', 'bob', 9, 1)).toBe(false)
+  })
+
+  test('of other conversations and other users are counted apart', () => {
+    const { continuity, pushed } = setUp()
+    continuity.joined('cid')
+    continuity.offer('ann', 'bob', 1, () => pushed.push(1))
+    continuity.offer('ann', 'cid', 8, () => pushed.push(8))
+    continuity.offer('cid', 'ann', 8, () => pushed.push(80))
+    continuity.offer('nobody', 'ann', 1, () => pushed.push(-1))
+    expect(pushed).toEqual([1, 8, 80])
+  })
+})
+
+describe('the first message since the user came', () => {
+  test('goes out at once, and so does one below it that comes late over another way', async () => {
+    const { offer, pushed, replays, clock } = setUp()
+    for (const seq of [12, 11, 13, 10, 11, 12]) offer(seq)
+    await clock.advance(LONG_MS)
+    expect([...pushed].sort()).toEqual([10, 11, 12, 13])
+    expect(replays).toEqual([])
+  })
+
+  test('hides no loss below it from a comparison', () => {
+    const { offer, replays, continuity } = setUp()
+    offer(12)
+    expect(continuity.compare('ann', 'bob', 12, 11)).toBe(true)
+    expect(replays).toEqual([11])
+    expect(continuity.compare('ann', 'bob', 12, 11)).toBe(false)
+  })
+
+  test('leaves nothing to compare when what came late filled the hole', () => {
+    const { offer, replays, continuity } = setUp()
+    for (const seq of [13, 11, 12]) offer(seq)
+    expect(continuity.compare('ann', 'bob', 13, 11)).toBe(false)
+    expect(replays).toEqual([])
+  })
+})
+
+describe('a comparison with the store', () => {
+  test('replays what was never pushed from the first that is not acknowledged', () => {
+    const { replays, continuity, offer, pushed } = setUp()
+    expect(continuity.compare('ann', 'bob', 5, 3)).toBe(true)
+    expect(replays).toEqual([3])
+    for (const seq of [4, 5, 6]) offer(seq)
+    expect(pushed).toEqual([6])
+  })
+
+  test('finds nothing when everything was pushed, or acknowledged', () => {
+    const { replays, continuity, offer } = setUp()
+    expect(continuity.compare('ann', 'bob', 5, 6)).toBe(false)
+    offer(6)
+    expect(continuity.compare('ann', 'bob', 6, 6)).toBe(false)
+    expect(replays).toEqual([])
+  })
+
+  test('ends the wait of what came too early', async () => {
+    const { replays, continuity, offer, pushed, clock } = setUp()
+    for (const seq of [1, 3]) offer(seq)
+    expect(continuity.compare('ann', 'bob', 4, 1)).toBe(true)
+    expect(replays).toEqual([2])
+    await clock.advance(LONG_MS)
+    offer(5)
+    expect(pushed).toEqual([1, 5])
+    expect(replays).toEqual([2])
+  })
+
+  test('that read an older head leaves what waits alone', async () => {
+    const { replays, continuity, offer, pushed } = setUp()
+    for (const seq of [1, 3]) offer(seq)
+    expect(continuity.compare('ann', 'bob', 1, 1)).toBe(false)
+    offer(2)
+    expect(pushed).toEqual([1, 2, 3])
+    expect(replays).toEqual([])
+  })
+})
+
+/**
+ * Messages 1 … head are committed in order; each reaches the instance at most a few steps later, perhaps never, perhaps twice.
+ * A replay brings everything from its seq to what is committed then, as the connection does.
+ */
+test('whatever is lost, repeated or reordered, pushes come in order without repeat and every hole is replayed', async () => {
+  const arrival = fc.record({ delay: fc.integer({ min: 0, max: 4 }), copies: fc.integer({ min: 0, max: 2 }) })
+  const pause = fc.constantFrom(0, 0, 0, 50, 300)
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.tuple(arrival, pause), { minLength: 1, maxLength: 40 }),
+      fc.integer({ min: 0, max: 20 }),
+      async (messages, acknowledged) => {
+        const clock = new FakeClock()
+        const pushed: number[] = []
+        const have = new Set<number>()
+        let head = acknowledged
+        const continuity = new Continuity({
+          clock,
+          replay: (_user, _other, fromSeq) => {
+            for (let seq = fromSeq; seq <= head; seq += 1) have.add(seq)
+          },
+        })
+        continuity.joined('ann')
+        const inFlight: { atStep: number; seq: number }[] = []
+        const arrive = (step: number) => {
+          for (const { seq } of inFlight.filter(({ atStep }) => atStep === step)) {
+            continuity.offer('ann', 'bob', seq, () => {
+              pushed.push(seq)
+              have.add(seq)
+            })
+          }
+        }
+        for (const [step, [{ delay, copies }, pauseMs]] of messages.entries()) {
+          head += 1
+          for (let copy = 0; copy < copies; copy += 1) inFlight.push({ atStep: step + delay * (copy + 1), seq: head })
+          arrive(step)
+          await clock.advance(pauseMs)
+        }
+        for (let step = messages.length; step < messages.length + 10; step += 1) arrive(step)
+        await clock.advance(LONG_MS)
+        continuity.compare('ann', 'bob', head, acknowledged + 1)
+        expect(new Set(pushed).size).toBe(pushed.length)
+        const first = pushed[0] ?? 0
+        const inOrder = pushed.filter((seq) => seq >= first)
+        expect(inOrder).toEqual([...inOrder].sort((a, b) => a - b))
+        const all = Array.from({ length: messages.length }, (_, index) => acknowledged + 1 + index)
+        expect([...have].sort((a, b) => a - b).filter((seq) => seq > acknowledged)).toEqual(all)
+      },
+    ),
+    { numRuns: 500 },
+  )
+  await settled()
+})

@@ -1,0 +1,297 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { Replay, type ReplayTarget } from '../../../src/delivery/replay.ts'
+import { StoredPages } from '../../../src/delivery/stored-pages.ts'
+import { pendingMessage, positionChange } from '../../support/builders.ts'
+import { FakeClock, settled } from '../../support/fake-clock.ts'
+import { ScriptedStore } from '../../support/scripted-store.ts'
+
+/** A connection of bob as far as a replay sees it: live pushes go through `push`, as in a connection. */
+function bobsSocket(store: ScriptedStore, clock: FakeClock) {
+  const seen: string[] = []
+  const state = { isOpen: true, pages: 0, repeatsTo: undefined as Map<string, number> | undefined }
+  const onReplayed: ((seq: number, other: string) => void)[] = []
+  const target: ReplayTarget = {
+    userId: 'bob',
+    get isOpen() {
+      return state.isOpen
+    },
+    replayed({ sender_id, receiver_id, seq }) {
+      const other = sender_id === 'bob' ? receiver_id : sender_id
+      seen.push(`${other} ${seq}`)
+      for (const listener of onReplayed) listener(seq, other)
+    },
+    room: async () => {
+      state.pages += 1
+    },
+    upToDate(sentTo) {
+      state.repeatsTo = sentTo
+    },
+  }
+  const replay = new Replay(new StoredPages(store, clock, 2), target)
+  const push = (other: string, seq: number) => {
+    if (state.repeatsTo === undefined) replay.owe(other, seq)
+    else if (seq > (state.repeatsTo.get(other) ?? 0)) seen.push(`${other} ${seq}`)
+  }
+  return { replay, seen, state, push, onReplayed }
+}
+
+async function setUp(...written: readonly [from: string, count: number][]) {
+  const clock = new FakeClock()
+  const store = new ScriptedStore(() => clock.now())
+  const write = (from: string, count = 1) =>
+    store.commit(
+      Array.from({ length: count }, () => pendingMessage(from, 'bob')),
+      [],
+      'fast',
+    )
+  for (const [from, count] of written) await write(from, count)
+  return { clock, store, write, ...bobsSocket(store, clock) }
+}
+
+const upTo = (other: string, from: number, to: number) =>
+  Array.from({ length: to - from + 1 }, (_, index) => `${other} ${from + index}`)
+
+describe('a replay', () => {
+  test('brings everything unacknowledged, each conversation in order, and nothing else', async () => {
+    const { store, replay, seen, state } = await setUp(['ann', 5], ['cid', 2], ['dan', 3])
+    await store.commit([], [positionChange('bob', 'ann', { delivered: 3 })], 'fast')
+    await store.commit([], [positionChange('bob', 'dan', { delivered: 3 })], 'fast')
+    await replay.oweBacklog()
+    await replay.run()
+    expect(seen.sort()).toEqual([...upTo('ann', 4, 5), ...upTo('cid', 1, 2)])
+    expect(state.repeatsTo).toEqual(
+      new Map([
+        ['ann', 5],
+        ['cid', 2],
+      ]),
+    )
+  })
+
+  test('reads a long backlog page by page, and waits for room before each', async () => {
+    const { replay, seen, state } = await setUp(['ann', 450])
+    await replay.oweBacklog()
+    await replay.run()
+    expect(seen).toEqual(upTo('ann', 1, 450))
+    expect(state.pages).toBe(5)
+  })
+
+  test('is up to date at once when nothing is owed', async () => {
+    const { replay, seen, state } = await setUp()
+    await replay.oweBacklog()
+    await replay.run()
+    expect(seen).toEqual([])
+    expect(state.repeatsTo).toBeDefined()
+    expect(state.pages).toBe(0)
+  })
+
+  test('brings what was owed while it ran, once', async () => {
+    const { write, replay, seen, push } = await setUp(['ann', 2])
+    await replay.oweBacklog()
+    const running = replay.run()
+    await write('ann', 2)
+    push('ann', 3)
+    push('ann', 4)
+    await write('cid')
+    push('cid', 1)
+    await running
+    expect(seen).toEqual([...upTo('ann', 1, 4), 'cid 1'])
+  })
+
+  test('brings a message again that was lost after it was written, and what followed', async () => {
+    const { replay, seen, onReplayed } = await setUp(['ann', 6])
+    let drops = 2
+    onReplayed.push((seq, other) => {
+      if (seq === 4 && drops-- > 0) queueMicrotask(() => replay.lost(other, seq))
+    })
+    await replay.oweBacklog()
+    await replay.run()
+    expect(seen).toEqual([...upTo('ann', 1, 6), ...upTo('ann', 4, 6), ...upTo('ann', 4, 6)])
+  })
+
+  test('brings a message again that was lost in the very call that wrote it', async () => {
+    const { replay, seen, onReplayed } = await setUp(['ann', 6])
+    let drops = 1
+    onReplayed.push((seq, other) => {
+      if (seq === 4 && drops-- > 0) replay.lost(other, seq)
+    })
+    await replay.oweBacklog()
+    await replay.run()
+    expect(seen.slice(seen.lastIndexOf('ann 4'))).toEqual(upTo('ann', 4, 6))
+    expect(seen.filter((one) => one === 'ann 4')).toHaveLength(2)
+  })
+
+  test('brings what was noted behind the end of the page that was being read', async () => {
+    const { store, write, replay, seen, push } = await setUp(['ann', 1])
+    const { page } = store
+    store.page = async (...args) => {
+      const result = await page.apply(store, args)
+      if (args[1].after !== 0) return result
+      // One message that the page holds is announced late, one that it does not hold at once.
+      push('ann', 1)
+      await write('ann')
+      push('ann', 2)
+      return result
+    }
+    await replay.oweBacklog()
+    await replay.run()
+    expect(seen).toEqual(upTo('ann', 1, 2))
+  })
+
+  test('takes the lowest of what is owed', async () => {
+    const { replay, seen } = await setUp(['ann', 5])
+    replay.owe('ann', 4)
+    replay.owe('ann', 2)
+    replay.owe('ann', 5)
+    await replay.run()
+    expect(seen).toEqual(upTo('ann', 2, 5))
+  })
+
+  test('of a closed connection ends without a word', async () => {
+    const { replay, seen, state, onReplayed } = await setUp(['ann', 250])
+    onReplayed.push((seq) => {
+      if (seq === 100) state.isOpen = false
+    })
+    await replay.oweBacklog()
+    await replay.run()
+    expect(seen).toEqual(upTo('ann', 1, 100))
+    expect(state.repeatsTo).toBeUndefined()
+  })
+
+  test('survives reads that fail four times', async () => {
+    const { store, clock, replay, seen } = await setUp(['ann', 2])
+    store.failingReads = 4
+    const running = replay.oweBacklog().then(() => replay.run())
+    await clock.advance(10_000)
+    await running
+    expect(seen).toEqual(upTo('ann', 1, 2))
+  })
+
+  test.each(['backlog', 'page'])(
+    'fails when reading the %s fails five times, and is never up to date',
+    async (read) => {
+      const { store, clock, replay, seen, state } = await setUp(['ann', 2])
+      if (read === 'page') replay.owe('ann', 1)
+      store.failingReads = 5
+      const running = read === 'page' ? replay.run() : replay.oweBacklog()
+      const failure = running.then(
+        () => 'came through',
+        (error: Error) => error.name,
+      )
+      await clock.advance(10_000)
+      expect(await failure).toBe('StoreUnavailable')
+      expect(seen).toEqual([])
+      expect(state.repeatsTo).toBeUndefined()
+    },
+  )
+})
+
+test('whatever the order of commits, pushes and reads, each message is seen once and in order', async () => {
+  const people = ['ann', 'cid']
+  const plan = fc.array(fc.constantFrom(...people), { minLength: 1, maxLength: 12 })
+  await fc.assert(
+    fc.asyncProperty(fc.scheduler(), plan, fc.integer({ min: 0, max: 3 }), async (scheduler, authors, before) => {
+      const { store, write, replay, seen, push, clock } = await setUp(['ann', before])
+      const pause = () => scheduler.schedule(Promise.resolve())
+      const { page, backlog } = store
+      store.page = async (...args) => {
+        await pause()
+        const result = await page.apply(store, args)
+        await pause()
+        return result
+      }
+      store.backlog = async (user) => {
+        const result = await backlog.call(store, user)
+        await pause()
+        return result
+      }
+      // One writer, so commits and their pushes come in order; what a push says was committed before.
+      const heads = new Map([['ann', before]])
+      const writing = async () => {
+        for (const author of authors) {
+          await pause()
+          await write(author)
+          const seq = (heads.get(author) ?? 0) + 1
+          heads.set(author, seq)
+          await pause()
+          push(author, seq)
+        }
+      }
+      await scheduler.waitFor(Promise.all([writing(), replay.oweBacklog().then(() => replay.run())]))
+      for (const person of people) {
+        const own = seen.filter((one) => one.startsWith(person))
+        expect(own).toEqual(upTo(person, 1, heads.get(person) ?? 0))
+      }
+      expect(clock.pending).toBe(0)
+    }),
+    { numRuns: 300 },
+  )
+})
+
+test('whatever is lost on the way, and whenever that is noticed, nothing stays missing', async () => {
+  const loss = fc.tuple(fc.integer({ min: 1, max: 250 }), fc.constantFrom('at once', 'in this turn', 'while reading'))
+  await fc.assert(
+    fc.asyncProperty(fc.array(loss, { maxLength: 8 }), fc.integer({ min: 1, max: 250 }), async (losses, count) => {
+      const { store, replay, seen, onReplayed } = await setUp(['ann', count])
+      const left = [...losses]
+      const unnoticed: (() => void)[] = []
+      onReplayed.push((seq, other) => {
+        const index = left.findIndex(([at]) => at === seq)
+        if (index < 0) return
+        const when = left.splice(index, 1)[0]?.[1]
+        seen.pop()
+        const lost = () => replay.lost(other, seq)
+        if (when === 'at once') lost()
+        else if (when === 'in this turn' || count - seq < 100) queueMicrotask(lost)
+        else unnoticed.push(lost)
+      })
+      const { page } = store
+      store.page = async (...args) => {
+        const result = await page.apply(store, args)
+        for (const lost of unnoticed.splice(0)) lost()
+        return result
+      }
+      await replay.oweBacklog()
+      await replay.run()
+      // A client applies the next and drops what it has; what it misses the replay has to bring.
+      let last = 0
+      for (const one of seen) if (one === `ann ${last + 1}`) last += 1
+      expect(last).toBe(count)
+    }),
+    { numRuns: 300 },
+  )
+})
+
+describe('stored pages', () => {
+  test('are read a few at a time over all connections, failed attempts included', async () => {
+    const clock = new FakeClock()
+    const store = new ScriptedStore(() => clock.now())
+    let reading = 0
+    let most = 0
+    store.backlog = async () => {
+      reading += 1
+      most = Math.max(most, reading)
+      await settled()
+      reading -= 1
+      if (most < 3) throw new Error('not yet')
+      return []
+    }
+    const pages = new StoredPages(store, clock, 3)
+    const reads = Promise.all(Array.from({ length: 20 }, (_, index) => pages.backlog(`user ${index}`)))
+    await clock.advance(10_000)
+    expect(await reads).toHaveLength(20)
+    expect(most).toBe(3)
+  })
+
+  test('wait longer from attempt to attempt, and hold no place meanwhile', async () => {
+    const clock = new FakeClock()
+    const store = new ScriptedStore(() => clock.now())
+    const pages = new StoredPages(store, clock, 1)
+    store.failingReads = 1
+    const slow = pages.backlog('ann')
+    await settled()
+    expect(await pages.backlog('bob')).toEqual([])
+    await clock.advance(10_000)
+    expect(await slow).toEqual([])
+  })
+})

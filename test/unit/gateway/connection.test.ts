@@ -1,0 +1,289 @@
+import { describe, expect, test } from 'vitest'
+import { MAX_FRAME_BYTES } from '../../../src/protocol/limits.ts'
+import { pendingMessage, positionChange } from '../../support/builders.ts'
+import { settled } from '../../support/fake-clock.ts'
+import { gatewayBench } from '../../support/gateway.ts'
+
+const ID = '0190b6f1-0000-7000-8000-000000000000'
+const bytes = (text: string) => new TextEncoder().encode(text)
+const types = (events: readonly { type: string }[]) => events.map(({ type }) => type)
+const seqs = (events: readonly { [field: string]: unknown }[]) => events.map(({ seq }) => seq)
+const toBob = (count: number, from = 'ann') => Array.from({ length: count }, () => pendingMessage(from, 'bob'))
+const range = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, index) => from + index)
+
+describe('a new connection', () => {
+  test('gets welcome, then everything unacknowledged in order, then synced', async () => {
+    const { connect, store } = gatewayBench()
+    await store.commit([...toBob(3), ...toBob(2, 'cid')], [], 'fast')
+    await store.commit([], [positionChange('bob', 'ann', { delivered: 1 })], 'fast')
+    const { events } = connect('bob')
+    expect(types(events())).toEqual(['welcome'])
+    await settled()
+    expect(types(events())).toEqual(['welcome', 'message', 'message', 'message', 'message', 'synced'])
+    const from = (sender: string) => seqs(events('message').filter(({ sender_id }) => sender_id === sender))
+    expect(from('ann')).toEqual([2, 3])
+    expect(from('cid')).toEqual([1, 2])
+  })
+
+  test('is told who it is and what the limits are', () => {
+    const { connect, services, clock } = gatewayBench()
+    expect(connect('bob').events()).toEqual([
+      {
+        type: 'welcome',
+        user_id: 'bob',
+        connection_id: "bob's",
+        server_time: new Date(clock.now()).toISOString(),
+        protocol: 1,
+        max_content_bytes: services.limits.maxContentBytes,
+        heartbeat_seconds: services.limits.heartbeatSeconds,
+      },
+    ])
+  })
+
+  test('misses nothing that is committed after a page of its backlog was read, and sees it once', async () => {
+    const { connect, connectLive, store } = gatewayBench()
+    const ann = await connectLive('ann')
+    await store.commit(toBob(150), [], 'fast')
+    const { page } = store
+    let pages = 0
+    store.page = async (...args) => {
+      const result = await page.apply(store, args)
+      pages += 1
+      if (pages > 4) return result
+      ann.say({ type: 'send', receiver_id: 'bob', content: `live ${pages}` })
+      await settled()
+      return result
+    }
+    const bob = connect('bob')
+    while (bob.events('synced').length === 0) await settled()
+    ann.say({ type: 'send', receiver_id: 'bob', content: 'after' })
+    await settled()
+    expect(seqs(bob.events('message'))).toEqual(range(1, 155))
+    expect(types(bob.events()).slice(-2)).toEqual(['synced', 'message'])
+  })
+
+  test('whose backlog can not be read is closed, never called synced', async () => {
+    const { connect, store, clock } = gatewayBench()
+    store.failingReads = 5
+    const { socket, events } = connect('bob')
+    await clock.advance(10_000)
+    expect(socket.closedBy).toBe('internal')
+    expect(types(events())).toEqual(['welcome'])
+  })
+
+  test('is online until it is closed, and then gone from everywhere', async () => {
+    const { connectLive, services } = gatewayBench()
+    const { connection, socket } = await connectLive('bob')
+    expect((await services.presence.online(10)).users).toEqual(['bob'])
+    expect(services.connections.size).toBe(1)
+    socket.close('policy')
+    connection.closed(1006)
+    expect((await services.presence.online(10)).users).toEqual([])
+    expect(services.connections.size).toBe(0)
+    expect(services.users.of('bob')).toEqual([])
+    expect(connection.isOpen).toBe(false)
+  })
+
+  test('beyond the limit of its user replaces the oldest', async () => {
+    const { connectLive, services } = gatewayBench()
+    const all = []
+    for (let index = 0; index < 5; index += 1) all.push(await connectLive('bob'))
+    expect(all.map(({ socket }) => socket.closedBy)).toEqual(['replaced', 'replaced', undefined, undefined, undefined])
+    expect(services.connections.size).toBe(3)
+  })
+})
+
+describe('a frame', () => {
+  test('of the wrong kind closes the connection as such', async () => {
+    const { connectLive } = gatewayBench()
+    const text = await connectLive('ann')
+    text.connection.received(bytes('{"type":"ping"}'), true)
+    expect(text.socket.closedBy).toBe('wrong_frame_kind')
+    const binary = await connectLive('bob', { encoding: 'msgpack' })
+    binary.connection.received(Uint8Array.from([0x80]), false)
+    expect(binary.socket.closedBy).toBe('wrong_frame_kind')
+  })
+
+  test.each(['', '{', 'hello', '\ufeff'])('that is no JSON, %j, closes as undecodable', async (text) => {
+    const { connectLive } = gatewayBench()
+    const { connection, socket } = await connectLive('ann')
+    connection.received(bytes(text), false)
+    expect(socket.closedBy).toBe('undecodable')
+  })
+
+  test('over the limit closes as too large, at the limit it is read', async () => {
+    const { connectLive } = gatewayBench()
+    const frame = bytes(`{"type":"ping","ref":"${'x'.repeat(MAX_FRAME_BYTES - 24)}"}`)
+    expect(frame.length).toBe(MAX_FRAME_BYTES)
+    const { connection, socket, events } = await connectLive('ann')
+    connection.received(frame, false)
+    expect(types(events())).toEqual(['pong'])
+    connection.received(new Uint8Array(MAX_FRAME_BYTES + 1), false)
+    expect(socket.closedBy).toBe('too_large')
+  })
+
+  test('that is no command is answered with an error, and the connection stays', async () => {
+    const { connectLive } = gatewayBench()
+    const { say, socket, events } = await connectLive('ann')
+    say([1])
+    say({ type: 'nonsense', ref: 'r' })
+    say({ type: 'send', receiver_id: 'bob', content: 'x'.repeat(1001), id: ID, ref: 7 })
+    say({ receiver_id: 'bob', content: 'x' })
+    say({ type: 'auth', token: 't', ref: 1 })
+    say({ type: 'ping', ref: 'last' })
+    expect(events()).toMatchObject([
+      { type: 'error', code: 'invalid_request' },
+      { type: 'error', code: 'invalid_request', ref: 'r' },
+      { type: 'error', code: 'payload_too_large', ref: 7, id: ID, field: 'content' },
+      { type: 'error', code: 'invalid_request', field: 'type' },
+      { type: 'error', code: 'invalid_request', ref: 1 },
+      { type: 'pong', ref: 'last' },
+    ])
+    expect(socket.closedBy).toBeUndefined()
+  })
+
+  test('after the close changes nothing', async () => {
+    const { connectLive, store } = gatewayBench()
+    const { say, socket, events } = await connectLive('ann')
+    socket.close('policy')
+    say({ type: 'ping' })
+    await settled()
+    expect(events()).toEqual([])
+    expect(store.calls).toEqual([])
+  })
+})
+
+describe('a send', () => {
+  test('is answered after the commit, and pushed to the receiver and the other devices of the sender', async () => {
+    const { connectLive, store } = gatewayBench()
+    const ann = await connectLive('ann')
+    const laptop = await connectLive('ann', { encoding: 'msgpack' })
+    const bob = await connectLive('bob')
+    store.outcomes.push('hang')
+    ann.say({ type: 'send', receiver_id: 'bob', content: 'hi', id: ID.toUpperCase(), ref: 'r' })
+    await settled()
+    expect([ann, laptop, bob].flatMap(({ events }) => events())).toEqual([])
+    store.release()
+    await settled()
+    expect(ann.events()).toMatchObject([{ type: 'sent', ref: 'r', id: ID, seq: 1, with: 'bob', duplicate: false }])
+    const push = { type: 'message', id: ID, seq: 1, sender_id: 'ann', receiver_id: 'bob', content: 'hi' }
+    expect(bob.events()).toMatchObject([push])
+    expect(laptop.events()).toEqual(bob.events())
+  })
+
+  test('is answered with its first outcome when it comes again, and pushed no more', async () => {
+    const { connectLive } = gatewayBench()
+    const ann = await connectLive('ann')
+    const bob = await connectLive('bob')
+    ann.say({ type: 'send', receiver_id: 'bob', content: 'hi', id: ID })
+    await settled()
+    ann.say({ type: 'send', receiver_id: 'bob', content: 'hi', id: ID, ref: 1 })
+    ann.say({ type: 'send', receiver_id: 'bob', content: 'other', id: ID, ref: 2 })
+    await settled()
+    expect(ann.events()).toMatchObject([
+      { type: 'sent', seq: 1, duplicate: false },
+      { type: 'sent', seq: 1, duplicate: true, ref: 1 },
+      { type: 'error', code: 'id_conflict', ref: 2, id: ID },
+    ])
+    expect(bob.events('message')).toHaveLength(1)
+  })
+
+  test('to oneself is answered once and pushed to the other device once', async () => {
+    const { connectLive } = gatewayBench()
+    const one = await connectLive('ann')
+    const other = await connectLive('ann')
+    one.say({ type: 'send', receiver_id: 'ann', content: 'note' })
+    await settled()
+    expect(types(one.events('sent', 'message'))).toEqual(['sent'])
+    expect(types(other.events('sent', 'message'))).toEqual(['message'])
+  })
+
+  test('is the 257th in flight and refused, until others are answered', async () => {
+    const { connectLive, store } = gatewayBench()
+    const { say, events } = await connectLive('ann')
+    store.outcomes.push('hang')
+    for (let ref = 1; ref <= 257; ref += 1) say({ type: 'send', receiver_id: 'bob', content: 'x', ref, id: idOf(ref) })
+    expect(events()).toMatchObject([{ type: 'error', code: 'too_many_in_flight', ref: 257, id: idOf(257) }])
+    expect(events()[0]).toHaveProperty('retry_after_ms')
+    await settled()
+    store.release()
+    await settled()
+    expect(events('sent').map(({ ref }) => ref)).toEqual(range(1, 256))
+    say({ type: 'send', receiver_id: 'bob', content: 'x', ref: 'again' })
+    await settled()
+    expect(events().at(-1)).toMatchObject({ type: 'sent', ref: 'again', seq: 257 })
+  })
+
+  test('that can not be stored is refused with its ref, and can be sent again', async () => {
+    const { connectLive, store, clock } = gatewayBench()
+    const { say, events, connection } = await connectLive('ann')
+    store.outcomes.push(...Array<'aborted'>(100).fill('aborted'))
+    say({ type: 'send', receiver_id: 'bob', content: 'x', ref: 'r', id: ID })
+    await clock.advance(5000)
+    expect(events()).toMatchObject([{ type: 'error', code: 'unavailable', ref: 'r', id: ID, retry_after_ms: 1000 }])
+    expect(connection.sendsInFlight).toBe(0)
+    store.outcomes.length = 0
+    say({ type: 'send', receiver_id: 'bob', content: 'x', ref: 'r', id: ID })
+    await clock.advance(5000)
+    expect(events().at(-1)).toMatchObject({ type: 'sent', ref: 'r', seq: 1, duplicate: false })
+  })
+
+  test('of a connection that closed is stored all the same', async () => {
+    const { connectLive } = gatewayBench()
+    const ann = await connectLive('ann')
+    const bob = await connectLive('bob')
+    ann.say({ type: 'send', receiver_id: 'bob', content: 'x' })
+    ann.socket.close('policy')
+    await settled()
+    expect(ann.events()).toEqual([])
+    expect(bob.events('message')).toHaveLength(1)
+  })
+})
+
+describe('commands that read', () => {
+  test('see what the same connection sent before', async () => {
+    const { connectLive } = gatewayBench()
+    const { say, events } = await connectLive('ann')
+    say({ type: 'send', receiver_id: 'bob', content: 'x' })
+    say({ type: 'history', with: 'bob', ref: 1 })
+    say({ type: 'conversations', ref: 2 })
+    say({ type: 'sync', ref: 3 })
+    await settled()
+    expect(events('sent', 'history', 'conversations', 'sync')).toMatchObject([
+      { type: 'sent', seq: 1 },
+      { type: 'history', ref: 1, with: 'bob', messages: [{ seq: 1 }], has_more: false },
+      { type: 'conversations', ref: 2, conversations: [{ with: 'bob', last_seq: 1 }], next_cursor: null },
+      { type: 'sync', ref: 3, changed: [{ with: 'bob', last_seq: 1 }] },
+    ])
+  })
+
+  test.each([
+    { type: 'history', with: 'bob' },
+    { type: 'conversations' },
+    { type: 'sync' },
+    { type: 'ack', with: 'bob', seq: 1 },
+  ])('answer unavailable with their ref when the store can not be read: $type', async (command) => {
+    const { connectLive, store } = gatewayBench()
+    const { say, events, socket } = await connectLive('ann')
+    store.failingReads = 1
+    say({ ...command, ref: 'r' })
+    await settled()
+    expect(events()).toMatchObject([{ type: 'error', code: 'unavailable', ref: 'r', retry_after_ms: 1000 }])
+    expect(socket.closedBy).toBeUndefined()
+  })
+
+  test('answer internal with their ref when there is a bug', async () => {
+    const { connectLive, store } = gatewayBench()
+    const { say, events, socket } = await connectLive('ann')
+    store.page = () => Promise.reject(new TypeError('a bug'))
+    say({ type: 'history', with: 'bob', ref: 'r' })
+    await settled()
+    expect(events()).toMatchObject([{ type: 'error', code: 'internal', ref: 'r' }])
+    expect(JSON.stringify(events())).not.toContain('a bug')
+    expect(socket.closedBy).toBeUndefined()
+  })
+})
+
+function idOf(number: number): string {
+  return `0190b6f1-0000-7000-8000-${String(number).padStart(12, '0')}`
+}

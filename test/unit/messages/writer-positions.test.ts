@@ -1,0 +1,165 @@
+import { describe, expect, test } from 'vitest'
+import { positionChange } from '../../support/builders.ts'
+import { settled } from '../../support/fake-clock.ts'
+import { writerBench } from '../../support/writer.ts'
+
+const moved = (delivered: number, read = 0, origin?: object) =>
+  positionChange('bob', 'ann', { delivered, read }, origin)
+
+async function withMessages(count: number) {
+  const bench = writerBench()
+  for (let index = 0; index < count; index += 1) bench.append(`m${index}`)
+  await settled()
+  bench.store.calls.length = 0
+  return bench
+}
+
+describe('positions', () => {
+  test('ride along with the sends of the same batch', async () => {
+    const { append, writer, store } = await withMessages(3)
+    writer.move(moved(2))
+    append('four')
+    await settled()
+    expect(store.calls).toMatchObject([{ contents: ['four'], positions: [{ user: 'bob', delivered: 2 }] }])
+  })
+
+  test('alone wait 20 ms for company', async () => {
+    const { clock, writer, store, settledPositions } = await withMessages(3)
+    writer.move(moved(1))
+    await clock.advance(19)
+    expect(store.calls).toEqual([])
+    writer.move(moved(2))
+    await clock.advance(1)
+    expect(store.calls).toMatchObject([{ contents: [], positions: [{ delivered: 2 }] }])
+    expect(settledPositions).toMatchObject([{ user: 'bob', delivered: 2 }])
+    await clock.advance(100)
+    expect(store.calls).toHaveLength(1)
+  })
+
+  test('of one person in one conversation are one, the furthest; of others they stay apart', async () => {
+    const { clock, writer, store } = await withMessages(5)
+    writer.move(moved(4))
+    writer.move(moved(2, 2))
+    writer.move(positionChange('ann', 'bob', { delivered: 1 }))
+    writer.move(positionChange('bob', 'cid', { delivered: 1 }))
+    await clock.advance(20)
+    const positions = store.calls[0]?.positions.map(({ user, conversation, delivered, read }) => [
+      user,
+      conversation.key,
+      delivered,
+      read,
+    ])
+    expect(positions).toEqual([
+      ['bob', 'ann bob', 4, 2],
+      ['ann', 'ann bob', 1, 0],
+      ['bob', 'bob cid', 1, 0],
+    ])
+  })
+
+  test('name who asked only when it was one alone', async () => {
+    const { clock, writer, settledPositions } = await withMessages(5)
+    const [phone, laptop] = [{}, {}]
+    writer.move(moved(1, 0, phone))
+    writer.move(moved(2, 0, phone))
+    await clock.advance(20)
+    writer.move(moved(3, 0, phone))
+    writer.move(moved(4, 0, laptop))
+    await clock.advance(20)
+    expect(settledPositions.map(({ origin }) => origin)).toEqual([phone, undefined])
+    expect(settledPositions[0]?.origin).toBe(phone)
+  })
+
+  test('of a commit that failed are tried again until they are stored', async () => {
+    const { clock, writer, store, settledPositions } = await withMessages(2)
+    store.outcomes.push(...Array<'aborted'>(20).fill('aborted'))
+    writer.move(moved(2))
+    await clock.advance(60_000)
+    expect(settledPositions).toMatchObject([{ delivered: 2 }])
+    expect(await store.backlog('bob')).toEqual([])
+  })
+
+  test('are refused beyond 50,000 people, but those that wait may still move', async () => {
+    const { writer } = writerBench()
+    for (let person = 0; person < 50_000; person += 1) {
+      expect(writer.move(positionChange(`p${person}`, 'ann', { delivered: 1 }))).toBeUndefined()
+    }
+    expect(writer.move(positionChange('late', 'ann', { delivered: 1 }))).toBe('overloaded')
+    expect(writer.move(positionChange('p7', 'ann', { delivered: 2 }))).toBeUndefined()
+  })
+})
+
+describe('close', () => {
+  test('stores what is queued, then resolves', async () => {
+    const { append, writer, store, outcomes, clock } = await withMessages(1)
+    store.outcomes.push('hang')
+    append('two')
+    await settled()
+    append('three')
+    writer.move(moved(1))
+    let closed = false
+    const closing = writer.close(5000).then(() => {
+      closed = true
+    })
+    await settled()
+    expect(closed).toBe(false)
+    store.release()
+    await closing
+    expect(outcomes().slice(1)).toEqual(['two stored', 'three stored'])
+    expect(await store.backlog('bob')).toMatchObject([{ deliveredSeq: 1 }])
+    expect(clock.pending).toBe(0)
+  })
+
+  test('stores positions that wait for company', async () => {
+    const { writer, store, clock } = await withMessages(2)
+    writer.move(moved(2))
+    await writer.close(5000)
+    expect(await store.backlog('bob')).toEqual([])
+    expect(clock.pending).toBe(0)
+  })
+
+  test('refuses what comes later', async () => {
+    const { append, writer, outcomes } = await withMessages(1)
+    const closing = writer.close(5000)
+    expect(append('two').refusal).toBe('unavailable')
+    expect(writer.move(moved(1))).toBe('unavailable')
+    await closing
+    expect(append('three').refusal).toBe('unavailable')
+    expect(outcomes()).toEqual(['m0 stored'])
+  })
+
+  test('of an idle writer resolves at once', async () => {
+    const { writer, clock } = writerBench()
+    await writer.close(5000)
+    expect(clock.pending).toBe(0)
+  })
+
+  test('resolves at its time-out although a commit hangs, refusing what is still queued', async () => {
+    const { append, writer, store, clock, outcomes } = writerBench({ maxQueueAgeMs: 60_000 })
+    store.outcomes.push('hang')
+    append('in flight')
+    await settled()
+    append('queued')
+    let closed = false
+    void writer.close(5000).then(() => {
+      closed = true
+    })
+    await clock.advance(4999)
+    expect(closed).toBe(false)
+    await clock.advance(1)
+    expect(closed).toBe(true)
+    expect(outcomes()).toEqual(['queued unavailable'])
+  })
+
+  test('resolves at its time-out although positions can not be stored', async () => {
+    const { writer, store, clock } = await withMessages(1)
+    store.outcomes.push(...Array<'aborted'>(1000).fill('aborted'))
+    writer.move(moved(1))
+    let closed = false
+    void writer.close(5000).then(() => {
+      closed = true
+    })
+    await clock.advance(5000)
+    await settled()
+    expect(closed).toBe(true)
+  })
+})

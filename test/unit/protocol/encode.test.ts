@@ -1,0 +1,116 @@
+import fc from 'fast-check'
+import { Packr } from 'msgpackr'
+import { describe, expect, test } from 'vitest'
+import { CODECS } from '../../../src/protocol/codec.ts'
+import type { MessagePush, Sent, ServerEvent } from '../../../src/protocol/events.ts'
+
+const { json, msgpack } = CODECS
+const TIME = '2026-01-02T03:04:05.678Z'
+const ID = '0190b6f1-0000-7000-8000-000000000000'
+const message = { id: ID, seq: 1, sender_id: 'ann', receiver_id: 'bob', content: 'hi 😀\n\\', created_at: TIME }
+const positions = { delivered_seq: 1, read_seq: 0, peer_delivered_seq: 2 ** 40, peer_read_seq: 4 }
+
+/** One of every event there is: the type makes a forgotten one an error. */
+const EVENTS: { readonly [Type in ServerEvent['type']]: readonly Extract<ServerEvent, { type: Type }>[] } = {
+  welcome: [
+    {
+      type: 'welcome',
+      user_id: 'ann',
+      connection_id: 'c',
+      server_time: TIME,
+      protocol: 1,
+      max_content_bytes: 16_384,
+      heartbeat_seconds: 30,
+    },
+  ],
+  sent: [
+    { type: 'sent', ref: 'r', id: ID, seq: 1, with: 'bob', created_at: TIME, duplicate: false },
+    { type: 'sent', ref: 0, id: ID, seq: 2 ** 33, with: 'bob', created_at: TIME, duplicate: true },
+    { type: 'sent', ref: undefined, id: ID, seq: 1, with: 'bob', created_at: TIME, duplicate: false },
+    { type: 'sent', id: ID, seq: 1, with: 'bob', created_at: TIME, duplicate: false },
+  ],
+  message: [{ type: 'message', ...message }],
+  error: [
+    { type: 'error', ref: 'r', code: 'invalid_text', message: 'm', field: 'content', id: ID },
+    { type: 'error', ref: undefined, code: 'overloaded', message: 'm', field: undefined, retry_after_ms: 1000 },
+  ],
+  history: [{ type: 'history', ref: 1.5, with: 'bob', messages: [message, message], has_more: true }],
+  conversations: [
+    {
+      type: 'conversations',
+      conversations: [
+        { with: 'bob', last_seq: 1, last_message: message, ...positions, unread: 100 },
+        { with: 'cid', last_seq: 1, last_message: null, ...positions, unread: 0 },
+      ],
+      next_cursor: null,
+    },
+  ],
+  sync: [{ type: 'sync', ref: '', changed: [{ with: 'bob', last_seq: 3, ...positions }], server_time: TIME }],
+  receipt: [
+    { type: 'receipt', with: 'bob', delivered_seq: 2, read_seq: 1 },
+    { type: 'receipt', with: 'bob', delivered_seq: 2, read_seq: 1, user_id: 'ann' },
+  ],
+  presence: [{ type: 'presence', user_id: 'bob', status: 'offline', last_seen: TIME }],
+  synced: [{ type: 'synced', server_time: TIME }],
+  typing: [{ type: 'typing', sender_id: 'bob', active: false }],
+  lagging: [{ type: 'lagging' }, { type: 'lagging', with: 'bob' }],
+  draining: [{ type: 'draining', reconnect_after_ms: 12 }],
+  pong: [{ type: 'pong' }, { type: 'pong', ref: 'r' }, { type: 'pong', ref: undefined }],
+}
+const every: readonly ServerEvent[] = Object.values(EVENTS).flat()
+
+const decodeJson = (event: ServerEvent): unknown => JSON.parse(String(json.encode(event)))
+/** As a client that knows nothing of ours decodes it. */
+const decodeMsgpack = (event: ServerEvent): unknown => {
+  const frame = msgpack.encode(event)
+  return typeof frame === 'string' ? undefined : new Packr({ useRecords: false }).unpack(frame)
+}
+
+describe('encoding', () => {
+  test.each(every)('carries the same fields of $type in both encodings', (event) => {
+    expect(decodeJson(event)).toStrictEqual(JSON.parse(JSON.stringify(event)))
+    expect(decodeMsgpack(event)).toStrictEqual(decodeJson(event))
+  })
+
+  test.each(every)('makes text of $type for JSON and a plain map for MessagePack', (event) => {
+    expect(typeof json.encode(event)).toBe('string')
+    const frame = msgpack.encode(event)
+    expect(frame).toBeInstanceOf(Uint8Array)
+    const head = Number(frame[0])
+    expect((head & 0xf0) === 0x80 || head === 0xde).toBe(true)
+  })
+
+  test('writes messages exactly as JSON.stringify would, whatever their text', () => {
+    const text = fc.oneof(
+      fc.string({ unit: 'binary' }),
+      fc.string({ unit: 'grapheme' }),
+      fc.constant('\ud800 "\\\u2028'),
+    )
+    fc.assert(
+      fc.property(text, fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }), (content, seq) => {
+        const push: MessagePush = { type: 'message', ...message, seq, content }
+        expect(json.encode(push)).toBe(JSON.stringify(push))
+      }),
+      { numRuns: 1000 },
+    )
+  })
+
+  test('writes sent exactly as JSON.stringify would, whatever its ref', () => {
+    const ref = fc.oneof(fc.string({ unit: 'binary' }), fc.double(), fc.integer(), fc.constant(undefined))
+    fc.assert(
+      fc.property(ref, fc.boolean(), (one, duplicate) => {
+        const sent: Sent = { type: 'sent', ref: one, id: ID, seq: 7, with: 'b.o+b@c-d', created_at: TIME, duplicate }
+        expect(json.encode(sent)).toBe(JSON.stringify(sent))
+      }),
+      { numRuns: 1000 },
+    )
+  })
+
+  test('gives MessagePack frames that later ones do not overwrite', () => {
+    const frames = Array.from({ length: 400 }, (_, index) => msgpack.encode({ type: 'pong', ref: `ref ${index}` }))
+    const packr = new Packr({ useRecords: false })
+    for (const [index, frame] of frames.entries()) {
+      expect(typeof frame === 'string' ? frame : packr.unpack(frame)).toEqual({ type: 'pong', ref: `ref ${index}` })
+    }
+  })
+})
