@@ -27,7 +27,8 @@ export interface ContinuityOptions {
 /**
  * Knows, for every user connected here, up to which seq each conversation has been pushed without a hole. Messages come from
  * this instance's own commits and from other instances over Redis, so they may come twice, late, in another order, or not
- * at all; what leaves here is in order, without repeat, and every hole is replayed from the store.
+ * at all; what leaves here is without repeat and, but for what was under way when the user came, in order; and every hole is
+ * replayed from the store.
  */
 export class Continuity {
   readonly #options: ContinuityOptions

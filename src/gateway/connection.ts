@@ -188,7 +188,17 @@ export class Connection implements SocketListener, Recipient, ReplayTarget, Clie
     const socket = this.#socket
     if (!socket || socket.bufferedBytes === 0) return
     const { clock, limits } = this.services
-    const cancel = clock.after(limits.laggingTimeoutMs, () => this.close('slow_consumer'))
+    let heldUpBytes = socket.bufferedBytes
+    let cancel = (): void => undefined
+    const watch = (): void => {
+      cancel = clock.after(limits.laggingTimeoutMs, () => {
+        // A slow reader may take its time; one that reads nothing may not.
+        if (socket.bufferedBytes >= heldUpBytes) return this.close('slow_consumer')
+        heldUpBytes = socket.bufferedBytes
+        watch()
+      })
+    }
+    watch()
     await new Promise<void>((resolve) => {
       this.#waitingForRoom = resolve
     })

@@ -5,6 +5,7 @@ import type { Ref } from '../protocol/commands.ts'
 import type { ConversationChange, UserId } from '../protocol/message.ts'
 import { type Conversation, conversationBetween } from './conversation.ts'
 import type { KnownHeads } from './known-heads.ts'
+import { KnownPositions } from './known-positions.ts'
 import type { QueuedSend, SendOrigin } from './send-queue.ts'
 import type { ConversationPage, MessageStore, Page, PageRequest, PositionChange } from './store.ts'
 import type { MessageWriter } from './writer.ts'
@@ -50,6 +51,7 @@ const FLUSH_LIMIT_MS = 2_000
 /** Sends, history, acknowledgements and conversations of one user: the rules, the same through either door. */
 export class MessageService {
   readonly #options: MessageServiceOptions
+  readonly #positions = new KnownPositions()
 
   constructor(options: MessageServiceOptions) {
     this.#options = options
@@ -92,7 +94,8 @@ export class MessageService {
     const { with: other, seq, type } = move
     const conversation = conversationBetween(user, other)
     if (seq > (await this.#head(conversation, seq))) return 'invalid_ack'
-    return this.#options.writer.move({ conversation, user, delivered: seq, read: type === 'read' ? seq : 0, origin })
+    const change = { conversation, user, delivered: seq, read: type === 'read' ? seq : 0, origin }
+    return this.#positions.isNew(change) ? this.#options.writer.move(change) : undefined
   }
 
   /** Reads its own writes: whatever was acknowledged before the call is in the page. */
@@ -104,16 +107,19 @@ export class MessageService {
     return this.#options.store.conversations(user, limit, cursor)
   }
 
-  /** Conversations changed since a time, or, with heads, those whose last message the client does not hold. */
+  /** Conversations that changed since a time, and those whose head the client does not hold; all, without either. */
   async changes(
     user: UserId,
     since?: number,
     heads?: readonly (readonly [UserId, number])[],
   ): Promise<ConversationChange[]> {
-    const changed = await this.#options.store.changes(user, since)
-    if (!heads) return changed
+    const { store } = this.#options
+    if (!heads) return store.changes(user, since)
     const held = new Map(heads)
-    return changed.filter((conversation) => held.get(conversation.with) !== conversation.last_seq)
+    const recent = since === undefined ? [] : await store.changes(user, since)
+    const recentWith = new Set(recent.map((conversation) => conversation.with))
+    const all = await store.changes(user)
+    return all.filter(({ with: other, last_seq }) => recentWith.has(other) || held.get(other) !== last_seq)
   }
 
   /**
@@ -141,7 +147,10 @@ export class MessageService {
       send.origin.settled(send)
       observer.sendSettled(send.refusal ?? send.fate, now - send.queuedAtMs)
     }
-    for (const change of positions) announcer.position(change)
+    for (const change of positions) {
+      this.#positions.stored(change)
+      announcer.position(change)
+    }
     announcer.batchDone()
   }
 

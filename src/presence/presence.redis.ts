@@ -38,6 +38,8 @@ export class RedisPresence implements Presence {
   #others = new Set<string>()
   #renewedMs = 0
   #isKnown = false
+  /** The latest renewal has been answered, or failed. */
+  #leaseRenewed: Promise<unknown> = Promise.resolve()
   /** Redis was wiped: until then it may lack users of other instances. */
   #incompleteUntilMs = 0
   /** What Redis holds of this instance may differ from what is: to be made equal at the next renewal. */
@@ -87,6 +89,7 @@ export class RedisPresence implements Presence {
         commands.zcard(`${prefix}online`),
         this.#requireLease(),
       ])
+      await this.#requireWhole()
       const hasMore = users.length > limit
       if (hasMore) users.length = limit
       return { users, count, nextCursor: hasMore ? (users.at(-1) ?? null) : null }
@@ -105,6 +108,7 @@ export class RedisPresence implements Presence {
         commands.mget(...userIds.map((userId) => `${prefix}seen:${userId}`)),
         this.#requireLease(),
       ])
+      await this.#requireWhole()
       return userIds.map((userId, index) => stateOf(userId, online[index] ?? null, seen[index] ?? null))
     } catch (error) {
       logger.debug({ err: error }, 'presence is not known')
@@ -131,9 +135,8 @@ export class RedisPresence implements Presence {
   }
 
   #requireKnown(): void {
-    const { commands, clock } = this.#options
+    const { commands } = this.#options
     if (commands.status !== 'ready' || !this.#isFresh()) throw new PresenceUnknown('Redis is away')
-    if (clock.now() < this.#incompleteUntilMs) throw new PresenceUnknown('Redis was wiped')
   }
 
   #isFresh(): boolean {
@@ -146,6 +149,12 @@ export class RedisPresence implements Presence {
     if ((await commands.zscore(`${prefix}instances`, instanceId)) !== null) return
     this.#renewNow()
     throw new PresenceUnknown('Redis was wiped')
+  }
+
+  /** Asked after the answer came: a renewal on its way before it may have found Redis wiped, and put our lease back. */
+  async #requireWhole(): Promise<void> {
+    await this.#leaseRenewed
+    if (this.#options.clock.now() < this.#incompleteUntilMs) throw new PresenceUnknown('Redis was wiped')
   }
 
   #becameUnknown(): void {
@@ -190,14 +199,13 @@ export class RedisPresence implements Presence {
   }
 
   async #renew(): Promise<void> {
-    const { prefix, instanceId, clock, logger } = this.#options
+    const { clock, logger } = this.#options
     try {
-      const answer = await this.#scripts.renew(`${prefix}instances`, prefix, instanceId, LEASE_MS)
-      const { stood, living, dead } = parseRenewal(answer)
+      const renewal = this.#renewLease()
+      this.#leaseRenewed = renewal.catch(() => undefined)
+      const { stood, isWiped, living, dead } = await renewal
       if (!stood || this.#isStale) await this.#register()
-      const isWiped = !stood && this.#renewedMs > 0
       this.#renewedMs = clock.now()
-      if (isWiped) this.#incompleteUntilMs = this.#renewedMs + REFILL_MS
       if (isWiped || !this.#isKnown) this.#becameKnown()
       this.#compareInstances(living)
       for (const other of dead) await this.#sweep(other)
@@ -206,6 +214,15 @@ export class RedisPresence implements Presence {
       if (!this.#isFresh()) this.#becameUnknown()
       logger.debug({ err: error }, 'the lease could not be renewed')
     }
+  }
+
+  async #renewLease(): Promise<Renewal & { readonly isWiped: boolean }> {
+    const { prefix, instanceId, clock } = this.#options
+    const answer = await this.#scripts.renew(`${prefix}instances`, prefix, instanceId, LEASE_MS)
+    const renewal = parseRenewal(answer)
+    const isWiped = !renewal.stood && this.#renewedMs > 0
+    if (isWiped) this.#incompleteUntilMs = clock.now() + REFILL_MS
+    return { ...renewal, isWiped }
   }
 
   /** Makes what Redis holds of this instance equal to what is. */
@@ -246,7 +263,14 @@ function stateOf(userId: UserId, score: string | number | null, seen: string | n
   return seen === null ? { userId, status: 'offline' } : { userId, status: 'offline', lastSeenMs: Number(seen) }
 }
 
-function parseRenewal(answer: unknown): { stood: boolean; living: string[]; dead: string[] } {
+interface Renewal {
+  /** The lease had not run out. */
+  readonly stood: boolean
+  readonly living: readonly string[]
+  readonly dead: readonly string[]
+}
+
+function parseRenewal(answer: unknown): Renewal {
   const [stood, living, dead] = Array.isArray(answer) ? answer : []
   return { stood: stood === 1, living: texts(living), dead: texts(dead) }
 }

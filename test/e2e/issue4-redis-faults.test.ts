@@ -1,0 +1,199 @@
+// Redis may be cut, wiped, frozen, killed: sends go on, and everything reaches every screen without a client doing anything.
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { createDatabase, type TestDatabase } from '../support/databases.ts'
+import { Conversations, Device, percentile, traffic, whole } from '../support/issue4-cluster.ts'
+import { eventually } from '../support/issue4-instance.ts'
+import { RedisServer } from '../support/redis.ts'
+import { get } from '../support/rest-client.ts'
+import { type ServiceProcess, useServices } from '../support/service.ts'
+
+/** Messages a second over all. */
+const RATE = 300
+/** After this everything must be delivered: with Redis healthy again, and without it. */
+const HEALED_MS = 5_000
+const POLLED_MS = 10_000
+
+const services = useServices()
+let database: TestDatabase
+let redis: RedisServer
+let instances: ServiceProcess[]
+let log: Conversations
+let devices: Device[] = []
+let round = 0
+
+beforeAll(async () => {
+  database = await createDatabase()
+  redis = await RedisServer.start()
+  const env = { POSTGRES_DSN: database.dsn, REDIS_ADDR: redis.url }
+  instances = await Promise.all([services.start(env), services.start(env), services.start(env)])
+})
+afterAll(async () => {
+  await Promise.all(instances.map((instance) => instance.kill9()))
+  await redis.stop()
+  await database.drop()
+})
+beforeEach(() => {
+  log = new Conversations()
+  round += 1
+})
+afterEach(async () => {
+  await Promise.all(devices.map((device) => device.close()))
+})
+
+/** Ten people with two devices each, on different instances. */
+async function connectAll(padding = 0): Promise<void> {
+  const users = Array.from({ length: 10 }, (_, index) => `r${round}u${index}`)
+  devices = await Promise.all(
+    users.flatMap((user, index) =>
+      [0, 1].map((device) =>
+        Device.connect(user, {
+          log,
+          acks: device === 0,
+          padding,
+          pick: () => instances[(index + device) % 3] as ServiceProcess,
+        }),
+      ),
+    ),
+  )
+}
+
+const sent = (count: number): Promise<void> => {
+  const before = log.acked.size
+  return eventually(() => log.acked.size >= before + count, `${count} more messages`, 20_000)
+}
+
+const metric = async (instance: ServiceProcess, name: string): Promise<number> => {
+  const { text } = await get(instance, '/metrics')
+  return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1])
+}
+const connected = async (): Promise<number> => {
+  const values = await Promise.all(instances.map((instance) => metric(instance, 'messaging_redis_connected')))
+  return values.reduce((sum, value) => sum + value, 0)
+}
+const healsOfAll = async (): Promise<number> => {
+  const values = await Promise.all(instances.map((instance) => metric(instance, 'messaging_heals_total')))
+  return values.reduce((sum, value) => sum + value, 0)
+}
+
+interface Fault {
+  readonly name: string
+  readonly limitMs: number
+  readonly padding?: number
+  inject(): Promise<void>
+}
+
+/** Breaks something under load, stops the load when it is whole again, and holds every screen against what was acked. */
+async function survive({ name, limitMs, padding, inject }: Fault): Promise<void> {
+  await connectAll(padding)
+  const load = traffic(devices, RATE)
+  await sent(RATE)
+  const heals = await healsOfAll()
+  await inject()
+  await load.stop(20_000)
+  const tookMs = await whole(devices, log, limitMs)
+  const repeats = devices.reduce((sum, device) => sum + device.repeats, 0)
+  console.log(
+    `${name}: ${log.acked.size} messages, sends ok ${(log.okRatio * 100).toFixed(2)} %,`,
+    `ack p99 ${percentile(log.ackMs, 0.99).toFixed(0)} ms, push max ${percentile(log.pushMs, 1).toFixed(0)} ms;`,
+    `whole ${tookMs.toFixed(0)} ms after the last send, ${repeats} frames came again`,
+  )
+  expect(log.okRatio).toBeGreaterThanOrEqual(0.999)
+  expect(await healsOfAll()).toBeGreaterThan(heals)
+  expect(devices.map(({ connects }) => connects).every((count) => count === 1)).toBe(true)
+  // Repeats are dropped by seq: no screen shows anything twice, but they should be the exception.
+  expect(repeats).toBeLessThan(log.pushMs.length / 10)
+}
+
+test('its subscribers are cut off again and again', () =>
+  survive({
+    name: 'CLIENT KILL TYPE pubsub',
+    limitMs: HEALED_MS,
+    async inject() {
+      for (let time = 0; time < 4; time += 1) {
+        await redis.run('CLIENT', 'KILL', 'TYPE', 'pubsub')
+        await sent(RATE / 2)
+      }
+      await eventually(async () => (await connected()) === 3, 'all connected')
+    },
+  }))
+
+test('all its connections are cut off again and again', () =>
+  survive({
+    name: 'CLIENT KILL TYPE normal and pubsub',
+    limitMs: HEALED_MS,
+    async inject() {
+      for (let time = 0; time < 4; time += 1) {
+        await redis.run('CLIENT', 'KILL', 'TYPE', 'normal')
+        await redis.run('CLIENT', 'KILL', 'TYPE', 'pubsub')
+        await sent(RATE / 2)
+      }
+      await eventually(async () => (await connected()) === 3, 'all connected')
+    },
+  }))
+
+test('it is killed and comes back empty', () =>
+  survive({
+    name: 'SIGKILL and restart',
+    limitMs: HEALED_MS,
+    async inject() {
+      await redis.kill()
+      await sent(RATE)
+      await redis.startAgain()
+      await eventually(async () => (await connected()) === 3, 'all connected')
+      await sent(RATE / 2)
+    },
+  }))
+
+test('it is frozen until everybody has noticed, and thawed', () =>
+  survive({
+    name: 'SIGSTOP and SIGCONT',
+    limitMs: HEALED_MS,
+    async inject() {
+      redis.freeze()
+      await eventually(async () => (await connected()) === 0, 'all to notice', 12_000)
+      await sent(RATE)
+      redis.thaw()
+      await eventually(async () => (await connected()) === 3, 'all connected')
+      await sent(RATE / 2)
+    },
+  }))
+
+test('its output buffers are so small that it cuts off who is sent much', () =>
+  survive({
+    name: 'client-output-buffer-limit 64kb',
+    limitMs: HEALED_MS,
+    padding: 6000,
+    async inject() {
+      await redis.run('CONFIG', 'SET', 'client-output-buffer-limit', 'pubsub 64kb 64kb 1')
+      for (let time = 0; time < 4; time += 1) {
+        const [one, two] = [devices[0] as Device, devices[2] as Device]
+        for (let index = 0; index < 40; index += 1) one.send(two.user)
+        await sent(RATE / 2)
+      }
+      const lost = instances.flatMap(({ logs }) => logs).filter(({ msg }) => msg.startsWith('lost Redis'))
+      expect(lost.length).toBeGreaterThan(0)
+      await eventually(async () => (await connected()) === 3, 'all connected')
+    },
+  }))
+
+test('it is wiped', async () => {
+  await connectAll()
+  const load = traffic(devices, RATE)
+  await sent(RATE)
+  await redis.run('FLUSHALL')
+  await sent(RATE)
+  await load.stop()
+  console.log(`FLUSHALL: whole ${(await whole(devices, log, HEALED_MS)).toFixed(0)} ms after the last send`)
+  expect(log.okRatio).toBe(1)
+  expect(devices.reduce((sum, device) => sum + device.repeats, 0)).toBe(0)
+})
+
+test('it goes away for good: other instances are reached through PostgreSQL', () =>
+  survive({
+    name: 'Redis gone for good',
+    limitMs: POLLED_MS,
+    async inject() {
+      await redis.kill()
+      await sent(3 * RATE)
+    },
+  }))
