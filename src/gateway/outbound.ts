@@ -1,0 +1,188 @@
+import type { EncodedEvent } from '../delivery/encoded.ts'
+import { type MessagePlace, otherOf } from '../delivery/recipient.ts'
+import { Replay, type ReplayTarget } from '../delivery/replay.ts'
+import type { Frame } from '../protocol/codec.ts'
+import type { ServerEvent } from '../protocol/events.ts'
+import type { Message, UserId } from '../protocol/message.ts'
+import type { Client, ClientIdentity, ConnectionServices } from './client.ts'
+import type { Socket } from './socket.ts'
+
+/** How long after a replay a push may still arrive that a page already held: longer than a commit takes to be announced. */
+const REPEATS_EXPECTED_MS = 10_000
+
+/**
+ * What one connection is told. No durable message is lost here: what can not be written is owed, and replayed from the store.
+ *
+ * States: catching up (from the start) → live ⇄ lagging → closed. While catching up or lagging `#replay` is set and messages
+ * reach the socket from the store only.
+ */
+export class Outbound implements ReplayTarget {
+  readonly #client: Client
+  readonly #identity: ClientIdentity
+  readonly #services: ConnectionServices
+  readonly #socket: Socket
+  #isOpen = true
+  #replay: Replay | undefined
+  #replayedTo: Map<UserId, number> | undefined
+  /** Sent on this socket while it was being replayed to: a page may hold them before their reply was given. */
+  #sentMeanwhile: Set<string> | undefined
+  /** Of a client without a subprotocol: written, by conversation, but not known to have left this process. */
+  #unacked: Map<UserId, number> | undefined
+  #waitingForRoom: (() => void) | undefined
+
+  constructor(client: Client, socket: Socket) {
+    this.#client = client
+    this.#identity = client.identity
+    this.#services = client.services
+    this.#socket = socket
+    // From the first moment: what is committed from here on is noted, so nothing falls between the backlog and live pushes.
+    this.#replay = new Replay(client.services.pages, this)
+  }
+
+  get userId(): UserId {
+    return this.#identity.userId
+  }
+  get isOpen(): boolean {
+    return this.#isOpen
+  }
+
+  /** Replays what the user has not acknowledged, once pushes arrive, then says `synced`. */
+  async catchUp(joined: Promise<void>): Promise<void> {
+    const { messages, clock } = this.#services
+    const replay = this.#replay
+    try {
+      await joined
+      // What another connection of this user acknowledged just before is not to come again.
+      await messages.flushed()
+      await replay?.oweBacklog()
+      await replay?.run()
+      this.send({ type: 'synced', server_time: new Date(clock.now()).toISOString() })
+    } catch (error) {
+      this.#failed(error)
+    }
+  }
+
+  send(event: ServerEvent): void {
+    if (this.#isOpen) this.#socket.send(this.#identity.codec.encode(event))
+  }
+
+  /** A send with this id is on its way; its outcome is a reply, and no replay must repeat it as a push. */
+  sending(id: string): void {
+    if (!this.#replay) return
+    this.#sentMeanwhile ??= new Set()
+    this.#sentMeanwhile.add(id)
+  }
+
+  message(message: MessagePlace, encoded: EncodedEvent): void {
+    if (!this.#isOpen) return
+    if (this.#replay) return this.#replay.owe(otherOf(message, this.userId), message.seq)
+    if (message.seq <= (this.#replayedTo?.get(otherOf(message, this.userId)) ?? 0)) return
+    if (this.#isBackedUp()) return this.dropped(message)
+    this.#write(message, encoded.frame(this.#identity.codec))
+  }
+
+  event(encoded: EncodedEvent): void {
+    if (this.#isOpen && !this.#isBackedUp()) this.#socket.send(encoded.frame(this.#identity.codec))
+  }
+
+  replayed(message: Message): void {
+    if (!this.#isOpen || this.#sentMeanwhile?.has(message.id)) return
+    this.#write(message, this.#identity.codec.encode({ type: 'message', ...message }))
+  }
+
+  /** A message could not be written: it is owed from here on, and so is everything after it. */
+  dropped(message: MessagePlace | undefined): void {
+    if (!this.#isOpen) return
+    // A reply can not be replayed: a client that asks without reading the answers has to start over.
+    if (!message) return this.#socket.close('slow_consumer')
+    const other = otherOf(message, this.userId)
+    // It was noted when it was handed to the socket; what did not leave must not count as received.
+    if ((this.#unacked?.get(other) ?? 0) >= message.seq) this.#unacked?.set(other, message.seq - 1)
+    if (this.#replay) return this.#replay.lost(other, message.seq)
+    this.send({ type: 'lagging', with: other })
+    this.owe(other, message.seq)
+  }
+
+  owe(other: UserId, fromSeq: number): void {
+    if (!this.#isOpen) return
+    if (this.#replay) return this.#replay.owe(other, fromSeq)
+    this.#replay = new Replay(this.#services.pages, this)
+    this.#replay.owe(other, fromSeq)
+    this.#replay.run().catch((error: unknown) => this.#failed(error))
+  }
+
+  upToDate(sentTo: Map<UserId, number>): void {
+    this.#replay = undefined
+    this.#sentMeanwhile = undefined
+    this.#replayedTo = sentTo
+    this.#services.clock.after(REPEATS_EXPECTED_MS, () => {
+      if (this.#replayedTo === sentTo) this.#replayedTo = undefined
+    })
+  }
+
+  /** Everything written so far has left this process. */
+  flushed(): void {
+    this.#waitingForRoom?.()
+    this.#acknowledgeWritten()
+  }
+
+  async room(): Promise<void> {
+    if (this.#socket.bufferedBytes === 0) return
+    const cancel = this.#closeWhenStuck(this.#socket.bufferedBytes)
+    await new Promise<void>((resolve) => {
+      this.#waitingForRoom = resolve
+    })
+    this.#waitingForRoom = undefined
+    cancel()
+  }
+
+  closed(): void {
+    this.#isOpen = false
+    this.#replay = undefined
+    this.#replayedTo = undefined
+    this.#waitingForRoom?.()
+  }
+
+  #isBackedUp(): boolean {
+    return this.#socket.bufferedBytes > this.#services.limits.maxBackpressureBytes
+  }
+
+  /** A slow reader may take its time; one that reads nothing at all may not. */
+  #closeWhenStuck(bufferedBytes: number): () => void {
+    const { clock, limits } = this.#services
+    let cancel = clock.after(limits.laggingTimeoutMs, () => {
+      if (this.#socket.bufferedBytes >= bufferedBytes) this.#socket.close('slow_consumer')
+      else cancel = this.#closeWhenStuck(this.#socket.bufferedBytes)
+    })
+    return () => cancel()
+  }
+
+  #write(message: MessagePlace, frame: Frame): void {
+    this.#socket.send(frame, message)
+    if (!this.#identity.implicit) return
+    this.#unacked ??= new Map()
+    const other = otherOf(message, this.userId)
+    this.#unacked.set(other, Math.max(message.seq, this.#unacked.get(other) ?? 0))
+  }
+
+  /** For a client without a subprotocol: what has left this process counts as acknowledged. */
+  #acknowledgeWritten(): void {
+    const written = this.#unacked
+    if (!written || written.size === 0) return
+    this.#unacked = undefined
+    const { messages, logger } = this.#services
+    for (const [other, seq] of written) {
+      if (seq === 0) continue
+      messages
+        .move(this.userId, { type: 'ack', with: other, seq }, this.#client)
+        .catch((error: unknown) => logger.warn({ err: error }, 'an implicit acknowledgement was lost'))
+    }
+  }
+
+  /** An empty answer would be a lie: the client resumes with a new connection. */
+  #failed(error: unknown): void {
+    const { logger } = this.#services
+    logger.warn({ err: error, connection_id: this.#identity.connectionId }, 'a replay failed')
+    if (this.#isOpen) this.#socket.close('internal')
+  }
+}
