@@ -1,25 +1,66 @@
-/** Entry: `npm run bench [-- NAME …] [--quick | --smoke] [--pairs N] [--msgpack]`. */
+/** Entry: `npm run bench [-- NAME …] [--quick | --smoke] [--pairs N]`. */
 import { inspect } from 'node:util'
 import { benchAck } from './ack.ts'
+import { benchCluster } from './cluster.ts'
+import { benchFanout } from './fanout.ts'
+import { benchGrowth } from './growth.ts'
+import { benchIdle } from './idle.ts'
+import { type Goal, goalsTable } from './lib/goals.ts'
+import type { Lab } from './lib/lab.ts'
 import { VoidRun } from './lib/load.ts'
-import { printTable, type Report, writeReport } from './lib/report.ts'
+import { startPostgres } from './lib/postgres.ts'
+import { printReport, printTable, type Report, writeGoals, writeReport } from './lib/report.ts'
 import { readSettings, type Settings } from './lib/settings.ts'
+import { benchRest } from './rest.ts'
 import { benchSend } from './send.ts'
+import { benchStorm } from './storm.ts'
+import { benchWriter } from './writer.ts'
 
-type Bench = (settings: Settings) => Promise<Report>
+type Bench = (lab: Lab) => Promise<Report>
 
 const benches: Readonly<Record<string, Bench>> = {
   send: benchSend,
   ack: benchAck,
+  writer: benchWriter,
+  rest: benchRest,
+  fanout: benchFanout,
+  idle: benchIdle,
+  cluster: benchCluster,
+  storm: benchStorm,
+  growth: benchGrowth,
 }
 
 async function run(settings: Settings): Promise<void> {
   const names = settings.names.length > 0 ? settings.names : Object.keys(benches)
-  for (const bench of names.map(benchNamed)) {
-    const report = await bench(settings)
-    report.tables.forEach(printTable)
-    const file = writeReport(report, settings)
-    if (file !== undefined) process.stdout.write(`\nwritten to ${file}\n`)
+  const chosen = names.map((name) => ({ name, bench: benchNamed(name) }))
+  const postgres = await startPostgres(settings)
+  const goals: Goal[] = []
+  try {
+    for (const { name, bench } of chosen) goals.push(...(await runOne(name, bench, { settings, postgres })))
+  } finally {
+    await postgres.stop()
+  }
+  if (settings.mode === 'smoke' || goals.length === 0) return
+  const table = goalsTable(goals)
+  printTable(table)
+  writeGoals(table, settings)
+}
+
+/** One that fails is told at once and fails the whole, but the others still run. */
+async function runOne(name: string, bench: Bench, lab: Lab): Promise<readonly Goal[]> {
+  const startMs = performance.now()
+  try {
+    const report = await bench(lab)
+    // What a second of a few connections measures is nothing that should be read.
+    if (lab.settings.mode !== 'smoke') printReport(report)
+    const file = writeReport(report, lab.settings)
+    const seconds = ((performance.now() - startMs) / 1000).toFixed(1)
+    process.stdout.write(`${name}: ok, ${seconds} s${file === undefined ? '' : `, written to ${file}`}\n`)
+    return report.goals
+  } catch (error) {
+    process.stderr.write(`\n${name} FAILED: ${error instanceof VoidRun ? error.message : inspect(error)}\n`)
+    process.exitCode = 1
+    return []
   }
 }
 
@@ -32,6 +73,6 @@ function benchNamed(name: string): Bench {
 try {
   await run(readSettings(process.argv.slice(2), process.env))
 } catch (error) {
-  process.stderr.write(`${error instanceof VoidRun ? error.message : inspect(error)}\n`)
+  process.stderr.write(`${inspect(error)}\n`)
   process.exitCode = 1
 }

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import { closeOpcode, FrameScanner, maskedFrame, pingOpcode, pongOpcode } from './frames.ts'
 import { SendTemplate } from './send-template.ts'
-import { openWebSocket } from './socket.ts'
+import { endpointOf, openWebSocket } from './socket.ts'
 import { SeqLog } from './verify.ts'
 import { firstRef, NumberField, type Wire } from './wire.ts'
 
@@ -54,9 +54,8 @@ export class LoadConnection {
     this.#sentSeq = new NumberField(plan.wire, 'seq')
     this.#sentRef = new NumberField(plan.wire, 'ref')
     this.#messageSeq = new NumberField(plan.wire, 'seq')
-    const endpoint = { host: plan.host, port: plan.port, userId: plan.userId, subprotocol: plan.wire.subprotocol }
     this.#socket = openWebSocket(
-      endpoint,
+      endpointOf(plan),
       (chunk) => this.#receive(chunk),
       (reason) => this.#closed(reason),
     )
@@ -102,11 +101,14 @@ export class LoadConnection {
   }
 
   #takeMessage(bytes: Buffer, start: number, end: number): void {
-    const kind = this.plan.wire.kindOf(bytes, start)
-    if (kind === 'sent') this.#takeSent(bytes, start, end)
+    const { wire } = this.plan
+    const kind = wire.kindOf(bytes, start)
+    const answer = wire.answerTo(kind)
+    if (answer !== undefined) this.#socket.write(maskedFrame(wire.opcode, answer))
+    else if (kind === 'sent') this.#takeSent(bytes, start, end)
     else if (kind === 'message') this.#takeDelivered(this.#messageSeq.read(bytes, start, end))
     else if (kind === 'welcome') this.#events.welcomed()
-    else if (kind !== 'other')
+    else if (kind === 'error' || kind === 'lagging')
       this.#events.failed(`${kind} frame: ${bytes.toString('latin1', start, end).slice(0, 300)}`)
   }
 

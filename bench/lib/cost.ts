@@ -24,13 +24,19 @@ export interface CostSample {
   readonly atMs: number
 }
 
-/** Samples all roles at once. */
+/** Samples all roles at once; processes of the same role are added up. */
 export function sampleCost(roles: readonly Role[]): CostSample {
   return {
-    cpuUs: Object.fromEntries(roles.map((role) => [role.name, cpuUsOf(role)])),
+    cpuUs: cpuByRole(roles),
     ...machineCost(),
     atMs: performance.now(),
   }
+}
+
+function cpuByRole(roles: readonly Role[]): CpuByRole {
+  const cpuUs: Record<string, number> = {}
+  for (const role of roles) cpuUs[role.name] = (cpuUs[role.name] ?? 0) + cpuUsOf(role)
+  return cpuUs
 }
 
 /** Microseconds of CPU per role between two samples. */
@@ -65,13 +71,22 @@ export function parentOf(pid: number): number | undefined {
   return statOf(pid)?.parent
 }
 
-/** Children that have ended are in their parent's own account, so a backend that leaves is not forgotten. */
-function cpuUsOf({ pid, withChildren }: Role): number {
-  const own = statOf(pid)
-  if (own === undefined) throw new Error(`process ${pid} is gone`)
-  if (!withChildren) return own.ticks * tickUs
-  const living = childrenOf(pid).reduce((sum, child) => sum + (statOf(child)?.ticks ?? 0), 0)
+/**
+ * Children that have ended are in their parent's own account, so a backend that leaves is not forgotten. One that leaves
+ * while we look would be in neither: then everything is read again.
+ */
+function cpuUsOf(role: Role): number {
+  const own = statOfRole(role)
+  if (!role.withChildren) return own.ticks * tickUs
+  const living = childrenOf(role.pid).reduce((sum, child) => sum + (statOf(child)?.ticks ?? 0), 0)
+  if (statOfRole(role).reapedTicks !== own.reapedTicks) return cpuUsOf(role)
   return (own.ticks + own.reapedTicks + living) * tickUs
+}
+
+function statOfRole({ name, pid }: Role): ProcessStat {
+  const stat = statOf(pid)
+  if (stat === undefined) throw new Error(`${name} is gone (process ${pid})`)
+  return stat
 }
 
 function childrenOf(pid: number): number[] {

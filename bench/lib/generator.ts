@@ -40,10 +40,11 @@ export class LoadGenerator {
   /** Opens all sockets, some at a time: the backlog of a listening socket is short. */
   async connect(): Promise<void> {
     const perPair = this.#plan.solo ? 1 : 2
+    const [port, peerPort] = this.#plan.ports
     for (const [first, second] of this.#plan.pairs) {
       const b: { socket?: LoadConnection } = {}
-      if (!this.#plan.solo) b.socket = this.#open(second, first, () => a)
-      const a = this.#open(first, second, () => b.socket)
+      if (!this.#plan.solo) b.socket = this.#open({ userId: second, peerId: first, port: peerPort }, () => a)
+      const a = this.#open({ userId: first, peerId: second, port }, () => b.socket)
       this.#conversations.push({ a, b: b.socket })
       const opened = this.#conversations.length * perPair
       if (opened % connectAtOnce < perPair) await this.#until(() => this.#welcomed >= opened)
@@ -78,7 +79,7 @@ export class LoadGenerator {
     this.#pacer?.stop()
     await this.#until(() => this.#conversations.every(isSettled))
     for (const { a, b } of this.#conversations) {
-      this.#faults.push(...(b === undefined ? soloFaults(a) : conversationFaults(a, b)))
+      this.#faults.push(...(b === undefined ? soloFaults(a) : conversationFaults(a, b, this.#plan.numbering)))
     }
     for (const connection of this.#sockets()) connection.close()
     return this.#result()
@@ -102,10 +103,12 @@ export class LoadGenerator {
     }
   }
 
-  #open(userId: string, peerId: string, peer: () => LoadConnection | undefined): LoadConnection {
-    const { host, port, contentBytes, ackEvery } = this.#plan
-    const content = 'x'.repeat(contentBytes)
-    const plan = { host, port, wire: wireOf(this.#plan.encoding), userId, peerId, content, ackEvery }
+  #open(
+    who: { readonly userId: string; readonly peerId: string; readonly port: number },
+    peer: () => LoadConnection | undefined,
+  ): LoadConnection {
+    const { host, contentBytes, ackEvery } = this.#plan
+    const plan = { ...who, host, wire: wireOf(this.#plan.wire), content: 'x'.repeat(contentBytes), ackEvery }
     return new LoadConnection(plan, {
       welcomed: () => {
         this.#welcomed++

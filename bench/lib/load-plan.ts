@@ -1,6 +1,6 @@
 /** What the coordinator and its generator processes say to each other. */
-import type { ConversationCount } from './verify.ts'
-import type { Encoding } from './wire.ts'
+import type { ConversationCount, Numbering } from './verify.ts'
+import type { Encoding, WireName } from './wire.ts'
 
 /** One load: who talks to whom, how hard, and how long. */
 export interface LoadPlan {
@@ -21,8 +21,10 @@ export interface LoadPlan {
 /** The part of a plan that one generator process carries out. */
 export interface GeneratorPlan {
   readonly host: string
-  readonly port: number
-  readonly encoding: Encoding
+  /** Where the first and where the second person of each pair connect. */
+  readonly ports: readonly [number, number]
+  readonly wire: WireName
+  readonly numbering: Numbering
   readonly pairs: readonly (readonly [string, string])[]
   /** Only the first of each pair has a socket. */
   readonly solo: boolean

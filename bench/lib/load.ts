@@ -65,7 +65,11 @@ function splitPlan(subject: RunningSubject, plan: LoadPlan): GeneratorPlan[] {
   return Array.from({ length: generators }, (_, index) => ({
     ...plan,
     host: subject.host,
-    port: subject.port,
+    ports: [subject.port, subject.peerPort ?? subject.port],
+    wire: subject.protocol === 'socketio' ? 'socketio' : plan.encoding,
+    numbering: subject.numbering,
+    // A peer that knows no `ack` has nothing to acknowledge to.
+    ackEvery: subject.knowsAck ? plan.ackEvery : 0,
     pairs: pairs.filter((_pair, position) => position % generators === index),
     solo: plan.connections === 1,
     ratePerSecond: plan.ratePerSecond / generators,

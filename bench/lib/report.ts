@@ -1,10 +1,12 @@
-/** What a bench leaves behind: one table on the terminal, one JSON file with every raw value. */
+/** What a bench leaves behind: tables on the terminal; tables, charts and every raw value as files. */
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { arch, cpus, release, totalmem } from 'node:os'
 import { join } from 'node:path'
+import type { Goal } from './goals.ts'
 import type { Settings } from './settings.ts'
 import type { Spread } from './stats.ts'
+import { type Chart, drawCharts } from './svg.ts'
 
 export interface Table {
   readonly title: string
@@ -15,35 +17,64 @@ export interface Table {
 export interface Report {
   readonly name: string
   readonly tables: readonly Table[]
+  readonly charts: readonly Chart[]
+  readonly goals: readonly Goal[]
+  /** What was left out and why. */
+  readonly notes: readonly string[]
   /** Everything measured, run by run, for whoever wants to judge again. */
   readonly raw: unknown
 }
 
-export function printTable({ title, columns, rows }: Table): void {
+export function printTable(table: Table): void {
+  process.stdout.write(`\n${tableText(table)}`)
+}
+
+export function printReport({ tables, notes }: Report): void {
+  tables.forEach(printTable)
+  for (const note of notes) process.stdout.write(`\n  note: ${note}\n`)
+  process.stdout.write('\n')
+}
+
+function tableText({ title, columns, rows }: Table): string {
   const lines = [columns, ...rows]
   const widths = columns.map((_, column) => Math.max(...lines.map((line) => (line[column] ?? '').length)))
   const layOut = (line: readonly string[]) =>
     line.map((cell, column) => (column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0)))
-  process.stdout.write(`\n${title}\n`)
-  for (const line of lines) process.stdout.write(`  ${layOut(line).join('  ')}\n`)
+  return `${title}\n${lines.map((line) => `  ${layOut(line).join('  ')}\n`).join('')}`
 }
 
-/** Writes `bench/results/<name>.json` and returns its path; a smoke run leaves no file. */
+/** Writes `bench/results/<name>.json`, `.txt` and `.svg` and returns the first; a smoke run leaves no file. */
 export function writeReport(report: Report, settings: Settings): string | undefined {
   if (settings.mode === 'smoke') return undefined
-  const folder = join(settings.projectRoot, 'bench/results')
+  const circumstances = circumstancesOf(settings)
+  const file = (ending: string) => join(resultsFolder(settings), `${report.name}.${ending}`)
+  writeFileSync(file('json'), `${JSON.stringify({ ...report, ...circumstances }, null, 2)}\n`)
+  const notes = report.notes.map((note) => `note: ${note}\n`).join('')
+  const tables = report.tables.map(tableText).join('\n')
+  writeFileSync(file('txt'), `${tables}${notes}\n${JSON.stringify(circumstances, null, 2)}\n`)
+  if (report.charts.length > 0) writeFileSync(file('svg'), drawCharts(report.charts))
+  return file('json')
+}
+
+/** Writes `bench/results/goals.txt`. */
+export function writeGoals(table: Table, settings: Settings): void {
+  const circumstances = JSON.stringify(circumstancesOf(settings), null, 2)
+  writeFileSync(join(resultsFolder(settings), 'goals.txt'), `${tableText(table)}\n${circumstances}\n`)
+}
+
+function resultsFolder({ projectRoot }: Settings): string {
+  const folder = join(projectRoot, 'bench/results')
   mkdirSync(folder, { recursive: true })
-  const file = join(folder, `${report.name}.json`)
-  const { environment, projectRoot, postgresDsn, ...run } = settings
-  const content = {
-    ...report,
+  return folder
+}
+
+function circumstancesOf({ environment, projectRoot, postgresDsn, ...run }: Settings): object {
+  return {
     at: new Date().toISOString(),
     commit: commitOf(projectRoot),
     machine: machine(),
-    settings: { ...run, postgres: postgresDsn === undefined ? 'started by the service' : 'given by a DSN' },
+    settings: { ...run, postgres: postgresDsn === undefined ? 'started for the run' : 'given by a DSN' },
   }
-  writeFileSync(file, `${JSON.stringify(content, null, 2)}\n`)
-  return file
 }
 
 /** `median (min – max)`. */

@@ -16,12 +16,16 @@ export interface ServerProcess {
   stop(): Promise<void>
 }
 
-/** Starts `node <file>` and waits for its JSON line with `"msg":"listening"` and a port. */
+/** Starts `node <nodeArguments> <file>` and waits for its JSON line with `"msg":"listening"` and a port. */
 export async function startServer(
   file: string,
   env: Readonly<Record<string, string | undefined>>,
+  nodeArguments: readonly string[] = [],
 ): Promise<ServerProcess> {
-  const child = spawn(process.execPath, [file], { env: { ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, [...nodeArguments, file], {
+    env: { ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   const recent: string[] = []
   const port = await new Promise<number>((resolve, reject) => {
     const fail = (reason: string) => reject(new Error(`${file} ${reason}\n${recent.join('\n')}`))

@@ -1,76 +1,81 @@
-/** Our own service as a subject: with a PostgreSQL of its own in a temporary folder, or with the one that was named. */
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+/** Our own service as a subject: always on a new database, so that every run begins from nothing. */
 import { join } from 'node:path'
-import { Client } from 'pg'
-import { parentOf, type Role } from './cost.ts'
+import type { Role } from './cost.ts'
+import type { Lab } from './lab.ts'
+import { queryNumber } from './postgres.ts'
 import { type ServerProcess, startServer } from './server-process.ts'
-import type { Settings } from './settings.ts'
 import type { RunningSubject, Subject } from './subjects.ts'
 import type { ConversationCount } from './verify.ts'
 
 const host = '127.0.0.1'
 
-export const serviceSubject: Subject = { name: 'service', start: startService }
+export const serviceSubject: Subject = { name: 'service', start: (lab) => startService(lab) }
 
 /** Our service and its PostgreSQL. */
 export interface RunningService extends RunningSubject {
   readonly postgresDsn: string
+  /** Messages in a batch on average since it started; NaN before the first. */
+  meanBatchRows(): Promise<number>
 }
 
-export async function startService(settings: Settings): Promise<RunningService> {
-  const folder = mkdtempSync(join(tmpdir(), 'messaging-bench-'))
-  chmodSync(folder, 0o755) // PostgreSQL does not run as root: another user must be able to pass
-  const removeFolder = () => rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 })
-  const entry = join(settings.projectRoot, 'dist/main.js')
-  const server = await startServer(entry, serviceEnvironment(settings, folder)).catch((error: unknown) => {
-    removeFolder()
+export interface ServiceOptions {
+  /** Environment variables beside those that every run sets. */
+  readonly environment?: Readonly<Record<string, string>>
+  /** Options of Node, before the script. */
+  readonly nodeArguments?: readonly string[]
+}
+
+/** The service on a database of its own, which goes when it stops. */
+export async function startService(lab: Lab, options: ServiceOptions = {}): Promise<RunningService> {
+  const database = await lab.postgres.createDatabase()
+  try {
+    const service = await startServiceOn(lab, database.dsn, options)
+    return { ...service, stop: () => service.stop().finally(() => database.drop()) }
+  } catch (error) {
+    await database.drop()
     throw error
-  })
-  const userPrefix = `b${Date.now().toString(36)}-`
-  const postgresDsn = settings.postgresDsn ?? dsnOfClusterIn(folder)
-  return {
-    name: serviceSubject.name,
-    host,
-    port: server.port,
-    userPrefix,
-    roles: await roles(server, postgresDsn),
-    storesMessages: true,
-    postgresDsn,
-    storageFaults: (conversations) => storageFaults({ port: server.port, postgresDsn }, conversations),
-    recentLog: server.recentLog,
-    async stop() {
-      await server.stop()
-      removeFolder()
-    },
   }
 }
 
-function serviceEnvironment(settings: Settings, folder: string): Record<string, string | undefined> {
-  const { POSTGRES_DSN, REDIS_ADDR, ...environment } = settings.environment
-  const ours = { HOST: host, PORT: '0', DATA_DIR: folder, LOG_LEVEL: 'info' }
-  const dsn = settings.postgresDsn
-  return { ...environment, ...ours, ...(dsn === undefined ? {} : { POSTGRES_DSN: dsn }) }
+/** The service on a database that somebody else made. */
+export async function startServiceOn(
+  { settings, postgres }: Lab,
+  postgresDsn: string,
+  { environment = {}, nodeArguments = [] }: ServiceOptions = {},
+): Promise<RunningService> {
+  const { POSTGRES_DSN, REDIS_ADDR, ...inherited } = settings.environment
+  const ours = { HOST: host, PORT: '0', LOG_LEVEL: 'info', POSTGRES_DSN: postgresDsn }
+  const entry = join(settings.projectRoot, 'dist/main.js')
+  const server = await startServer(entry, { ...inherited, ...ours, ...environment }, nodeArguments)
+  return {
+    ...describe(server, postgres.role),
+    postgresDsn,
+    storageFaults: (conversations) => storageFaults({ port: server.port, postgresDsn }, conversations),
+    meanBatchRows: () => meanBatchRows(server.port),
+    recentLog: server.recentLog,
+    stop: server.stop,
+  }
 }
 
-/** Without a postgres role when that PostgreSQL runs on another machine: its cost is then not known. */
-async function roles(server: ServerProcess, postgresDsn: string): Promise<Role[]> {
-  // Asked while the backend lives: its parent is the postmaster.
-  const postmaster = await withClient(postgresDsn, async (client) => {
-    const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid')
-    return parentOf(rows[0]?.pid ?? 0)
-  })
+function describe(server: ServerProcess, postgres: Role | undefined) {
   const service = { name: 'service', pid: server.pid, withChildren: false }
-  return postmaster === undefined ? [service] : [service, { name: 'postgres', pid: postmaster, withChildren: true }]
+  return {
+    name: serviceSubject.name,
+    pid: server.pid,
+    host,
+    port: server.port,
+    protocol: 'messaging',
+    numbering: 'conversation',
+    userPrefix: `b${Date.now().toString(36)}-`,
+    roles: postgres === undefined ? [service] : [service, postgres],
+    knowsAck: true,
+  } as const
 }
 
-/** Fourth and fifth line of postmaster.pid: port and socket folder (miscadmin.h of PostgreSQL). */
-function dsnOfClusterIn(folder: string): string {
-  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' })
-  const lockFile = files.find((name) => name.endsWith('postmaster.pid'))
-  if (lockFile === undefined) throw new Error('the service has no PostgreSQL in its data folder')
-  const [, , , port, socketFolder = ''] = readFileSync(join(folder, lockFile), 'utf8').split('\n')
-  return `postgres:///postgres?user=postgres&host=${encodeURIComponent(socketFolder)}&port=${port}`
+async function meanBatchRows(port: number): Promise<number> {
+  const text = await (await fetch(`http://${host}:${port}/metrics`)).text()
+  const value = (name: string) => Number(text.match(new RegExp(`^${name} (\\S+)$`, 'm'))?.[1])
+  return value('messaging_batch_rows_sum') / value('messaging_batch_rows_count')
 }
 
 /** Compares every conversation's head and the number of all rows with what was acknowledged. */
@@ -86,14 +91,14 @@ async function storageFaults(
   const acked = conversations.reduce((sum, { messages }) => sum + messages, 0)
   const pairs = conversations.map(({ users }) => [...users].sort())
   const values = [pairs.map(([lo]) => lo), pairs.map(([, hi]) => hi)]
-  const { rows } = await withClient(postgresDsn, (client) => client.query<{ stored: string }>(countStored, values))
-  if (Number(rows[0]?.stored) !== acked) faults.push(`${acked} acked, ${rows[0]?.stored} rows stored`)
+  const stored = await queryNumber(postgresDsn, countStored, values)
+  if (stored !== acked) faults.push(`${acked} acked, ${stored} rows stored`)
   return faults
 }
 
 // $1, $2 text[]: the two people of each conversation in byte order
 const countStored = `
-  select count(*) as stored
+  select count(*)
   from unnest($1::text[], $2::text[]) as pair (lo, hi)
   join conversations on user_lo = lo and user_hi = hi
   join messages using (conversation_id)`
@@ -104,14 +109,4 @@ async function headOf(port: number, [user, peer]: readonly [string, string]): Pr
   if (!response.ok) throw new Error(`${url}: ${response.status} ${await response.text()}`)
   const { messages }: { messages: { seq: number }[] } = JSON.parse(await response.text())
   return messages[0]?.seq ?? 0
-}
-
-async function withClient<Result>(dsn: string, use: (client: Client) => Promise<Result>): Promise<Result> {
-  const client = new Client({ connectionString: dsn })
-  await client.connect()
-  try {
-    return await use(client)
-  } finally {
-    await client.end()
-  }
 }

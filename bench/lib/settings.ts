@@ -10,24 +10,21 @@ export interface Settings {
   readonly pairs: number
   readonly warmupMs: number
   readonly measureMs: number
-  readonly withMsgpack: boolean
-  /** Which servers `send` compares, the first with each other; the same name twice measures the noise (A/A). */
-  readonly subjects: readonly string[]
-  /** Connections of the throughput benches. */
-  readonly connections: number
+  /** Which servers `send` compares in every cell, the first with each other; the same name twice measures the noise (A/A). */
+  readonly subjects: readonly string[] | undefined
   readonly generators: number
   /** Messages between two `ack` commands of a receiver; 0 until the service knows `ack`. */
   readonly ackEvery: number
-  /** PostgreSQL to use in place of one that the service starts itself. */
+  /** PostgreSQL server to use in place of one that is started for the run. */
   readonly postgresDsn: string | undefined
   readonly projectRoot: string
   readonly environment: Readonly<Record<string, string | undefined>>
 }
 
 const modes = {
-  full: { pairs: 5, warmupMs: 3000, measureMs: 8000 },
-  quick: { pairs: 3, warmupMs: 1000, measureMs: 3000 },
-  smoke: { pairs: 1, warmupMs: 300, measureMs: 700 },
+  full: { pairs: 5, warmupMs: 1000, measureMs: 3000 },
+  quick: { pairs: 3, warmupMs: 700, measureMs: 1500 },
+  smoke: { pairs: 1, warmupMs: 150, measureMs: 350 },
 } as const
 
 export function readSettings(args: readonly string[], environment: Settings['environment']): Settings {
@@ -37,10 +34,8 @@ export function readSettings(args: readonly string[], environment: Settings['env
     options: {
       quick: { type: 'boolean', default: false },
       smoke: { type: 'boolean', default: false },
-      msgpack: { type: 'boolean', default: false },
       pairs: { type: 'string' },
-      subjects: { type: 'string', default: 'service,ws-relay,uws-relay' },
-      connections: { type: 'string' },
+      subjects: { type: 'string' },
       generators: { type: 'string' },
       'ack-every': { type: 'string' },
     },
@@ -52,10 +47,8 @@ export function readSettings(args: readonly string[], environment: Settings['env
     mode,
     names: positionals,
     pairs: positiveInteger('pairs', values.pairs, defaults.pairs),
-    withMsgpack: values.msgpack,
-    subjects: values.subjects.split(','),
-    connections: positiveInteger('connections', values.connections, 100),
-    generators: positiveInteger('generators', values.generators, 2),
+    subjects: values.subjects?.split(','),
+    generators: positiveInteger('generators', values.generators, mode === 'smoke' ? 1 : 2),
     ackEvery: values['ack-every'] === undefined ? 0 : positiveInteger('ack-every', values['ack-every'], 64),
     postgresDsn: environment['BENCH_POSTGRES_DSN'] || undefined,
     projectRoot: findProjectRoot(),

@@ -1,12 +1,20 @@
 import { randomBytes } from 'node:crypto'
 import { createConnection, type Socket } from 'node:net'
+import type { Wire } from './wire.ts'
 
 /** Where to connect and as whom. */
 export interface Endpoint {
   readonly host: string
   readonly port: number
-  readonly userId: string
+  /** Request target of the upgrade. */
+  readonly target: string
+  /** Empty: none is offered. */
   readonly subprotocol: string
+}
+
+/** Where a user connects who speaks this wire. */
+export function endpointOf(who: { host: string; port: number; userId: string; wire: Wire }): Endpoint {
+  return { host: who.host, port: who.port, target: who.wire.target(who.userId), subprotocol: who.wire.subprotocol }
 }
 
 /** Shared by all sockets of a process: each chunk is consumed before the next read begins. */
@@ -43,15 +51,15 @@ export function openWebSocket(
   return socket
 }
 
-function upgradeRequest({ host, port, userId, subprotocol }: Endpoint): string {
+function upgradeRequest({ host, port, target, subprotocol }: Endpoint): string {
   return [
-    `GET /ws?user_id=${encodeURIComponent(userId)} HTTP/1.1`,
+    `GET ${target} HTTP/1.1`,
     `Host: ${host}:${port}`,
     'Upgrade: websocket',
     'Connection: Upgrade',
     `Sec-WebSocket-Key: ${randomBytes(16).toString('base64')}`,
     'Sec-WebSocket-Version: 13',
-    `Sec-WebSocket-Protocol: ${subprotocol}`,
+    ...(subprotocol === '' ? [] : [`Sec-WebSocket-Protocol: ${subprotocol}`]),
     '\r\n',
   ].join('\r\n')
 }

@@ -1,15 +1,23 @@
-/** The two encodings of the wire, as a load generator sees them: prefixes and offsets, not objects. */
+/** The encodings of the wire, and Socket.IO's, as a load generator sees them: prefixes and offsets, not objects. */
 import { Packr } from 'msgpackr'
 import { binaryOpcode, textOpcode } from './frames.ts'
 
 export type Encoding = 'json' | 'msgpack'
-export type FrameKind = 'sent' | 'message' | 'error' | 'welcome' | 'lagging' | 'other'
+export type WireName = Encoding | 'socketio'
+/** `hello` and `ping` are Socket.IO's: text packets that want an answer. */
+export type FrameKind = OurFrameKind | 'hello' | 'ping'
+type OurFrameKind = 'sent' | 'message' | 'error' | 'welcome' | 'synced' | 'presence' | 'lagging' | 'other'
 
 /** How one encoding is written and read. */
 export interface Wire {
+  /** Request target of the upgrade. */
+  target(userId: string): string
+  /** Empty: none is offered. */
   readonly subprotocol: string
   readonly opcode: number
   encode(command: Readonly<Record<string, unknown>>): Buffer
+  /** What has to be sent back at once for a frame of this kind. */
+  answerTo(kind: FrameKind): Buffer | undefined
   /** Kind of a server frame, from its first bytes: `type` is always the first field. */
   kindOf(bytes: Buffer, start: number): FrameKind
   /** Bytes that stand right before the value of the field called `name`. */
@@ -24,18 +32,20 @@ export interface Wire {
 /** Refs have eight decimal digits and need a uint32 in MessagePack, so every frame has the same length. */
 export const firstRef = 10_000_000
 
-const letter = { e: 0x65, l: 0x6c, m: 0x6d, s: 0x73, w: 0x77 }
+const letter = { e: 0x65, l: 0x6c, m: 0x6d, o: 0x6f, p: 0x70, s: 0x73, w: 0x77 }
 
-function kindFromName(first: number | undefined, second: number | undefined): FrameKind {
+function kindFromName(first: number | undefined, second: number | undefined): OurFrameKind {
   switch (first) {
     case letter.s:
-      return second === letter.e ? 'sent' : 'other' // not 'synced'
+      return second === letter.e ? 'sent' : 'synced' // nobody here asks for a 'sync'
     case letter.m:
       return 'message'
     case letter.e:
       return 'error'
     case letter.w:
       return 'welcome'
+    case letter.p:
+      return second === letter.o ? 'other' : 'presence' // a pong, or presence
     case letter.l:
       return 'lagging'
     default:
@@ -43,9 +53,14 @@ function kindFromName(first: number | undefined, second: number | undefined): Fr
   }
 }
 
+const ourTarget = (userId: string): string => `/ws?user_id=${encodeURIComponent(userId)}`
+const noAnswer = (): undefined => undefined
+
 const jsonTypePrefixBytes = '{"type":"'.length
 
 const jsonWire: Wire = {
+  target: ourTarget,
+  answerTo: noAnswer,
   subprotocol: 'messaging.v1.json',
   opcode: textOpcode,
   encode: (command) => Buffer.from(JSON.stringify(command)),
@@ -66,6 +81,8 @@ const jsonWire: Wire = {
 const packr = new Packr({ useRecords: false })
 
 const msgpackWire: Wire = {
+  target: ourTarget,
+  answerTo: noAnswer,
   subprotocol: 'messaging.v1.msgpack',
   opcode: binaryOpcode,
   encode: (command) => Buffer.from(packr.pack(command)),
@@ -88,9 +105,37 @@ const msgpackWire: Wire = {
   refByte: (ref, index) => (index === 0 ? 0xce : (ref >>> (8 * (4 - index))) & 0xff),
 }
 
-/** The wire of an encoding. */
-export function wireOf(encoding: Encoding): Wire {
-  return encoding === 'json' ? jsonWire : msgpackWire
+/** First two characters of Socket.IO's packets: Engine.IO's type, then Socket.IO's (socket.io-protocol 5, engine.io 4). */
+const socketioKinds: Readonly<Record<string, FrameKind>> = {
+  '0{': 'hello',
+  '40': 'welcome',
+  '41': 'error', // disconnected by the server
+  '42': 'message',
+  '43': 'sent', // acknowledgement
+  '44': 'error', // connection refused
+}
+const socketioAnswers: Readonly<Partial<Record<FrameKind, Buffer>>> = {
+  hello: Buffer.from('40'),
+  ping: Buffer.from('3'),
+}
+
+/** Events named `m`; a send asks for an acknowledgement, which is Socket.IO's way to reply. */
+const socketioWire: Wire = {
+  ...jsonWire,
+  target: (userId) => `/socket.io/?EIO=4&transport=websocket&user_id=${encodeURIComponent(userId)}`,
+  subprotocol: '',
+  encode: (command) => Buffer.from(`420["m",${JSON.stringify(command)}]`),
+  answerTo: (kind) => socketioAnswers[kind],
+  kindOf(bytes, start) {
+    if (bytes[start] === 0x32) return 'ping' // a lone '2'
+    return socketioKinds[String.fromCharCode(bytes[start] ?? 0, bytes[start + 1] ?? 0)] ?? 'other'
+  },
+}
+
+const wires = { json: jsonWire, msgpack: msgpackWire, socketio: socketioWire } as const
+
+export function wireOf(name: WireName): Wire {
+  return wires[name]
 }
 
 /** Reads one number out of frames of one shape: remembers where it was last time and looks there first. */

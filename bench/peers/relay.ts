@@ -1,25 +1,40 @@
 /**
- * What both relays have in common: they number, reply and push in the shapes of our own wire, with our own encoder, so
- * that only transport and storage differ. They trust their input, and they store nothing.
+ * What the relays have in common: they number, reply and push in the shapes of our own wire, with our own encoder, so
+ * that only transport and storage differ. They trust their input.
  */
 import { randomUUID } from 'node:crypto'
 import { unpack } from 'msgpackr'
 import { CODECS, type Frame } from '../../src/protocol/codec.ts'
+import type { MessagePush, Sent } from '../../src/protocol/events.ts'
 
-/** The frames that one `send` command causes. */
+/** What one `send` command causes. */
+export interface RelayEvents {
+  readonly receiverId: string
+  readonly sent: Sent
+  readonly message: MessagePush
+  /** Number of the conversation, for who stores it. */
+  readonly conversationId: number
+}
+
+/** The same, encoded. */
 export interface RelayFrames {
   readonly receiverId: string
   readonly reply: Frame
   readonly push: Frame
 }
 
-interface SendCommand {
+export interface SendCommand {
   readonly receiver_id: string
   readonly content: string
   readonly ref?: string | number
 }
 
-const lastSeqs = new Map<string, number>()
+interface Conversation {
+  readonly id: number
+  lastSeq: number
+}
+
+const conversations = new Map<string, Conversation>()
 
 export function welcomeFrame(userId: string, isBinary: boolean): Frame {
   const limits = { protocol: 1, max_content_bytes: 16_384, heartbeat_seconds: 30 } as const
@@ -33,16 +48,24 @@ export function welcomeFrame(userId: string, isBinary: boolean): Frame {
   return codecOf(isBinary).encode(welcome)
 }
 
-export function relayFrames(senderId: string, bytes: Buffer, isBinary: boolean): RelayFrames {
-  const command: SendCommand = isBinary ? unpack(bytes) : JSON.parse(bytes.toString())
-  const { receiver_id, content, ref } = command
-  const stored = { id: randomUUID(), seq: nextSeq(senderId, receiver_id), created_at: currentTime() }
-  const codec = codecOf(isBinary)
+export function decodeCommand(bytes: Buffer, isBinary: boolean): SendCommand {
+  return isBinary ? unpack(bytes) : JSON.parse(bytes.toString())
+}
+
+export function relayEvents(senderId: string, { receiver_id, content, ref }: SendCommand): RelayEvents {
+  const conversation = conversationOf(senderId, receiver_id)
+  const stored = { id: randomUUID(), seq: ++conversation.lastSeq, created_at: currentTime() }
   return {
     receiverId: receiver_id,
-    reply: codec.encode({ type: 'sent', ref, with: receiver_id, duplicate: false, ...stored }),
-    push: codec.encode({ type: 'message', sender_id: senderId, receiver_id, content, ...stored }),
+    sent: { type: 'sent', ref, with: receiver_id, duplicate: false, ...stored },
+    message: { type: 'message', sender_id: senderId, receiver_id, content, ...stored },
+    conversationId: conversation.id,
   }
+}
+
+export function relayFrames({ receiverId, sent, message }: RelayEvents, isBinary: boolean): RelayFrames {
+  const codec = codecOf(isBinary)
+  return { receiverId, reply: codec.encode(sent), push: codec.encode(message) }
 }
 
 function codecOf(isBinary: boolean): (typeof CODECS)['json' | 'msgpack'] {
@@ -58,11 +81,13 @@ function currentTime(): string {
   return clock.text
 }
 
-function nextSeq(one: string, other: string): number {
-  const conversation = one < other ? `${one} ${other}` : `${other} ${one}`
-  const seq = (lastSeqs.get(conversation) ?? 0) + 1
-  lastSeqs.set(conversation, seq)
-  return seq
+function conversationOf(one: string, other: string): Conversation {
+  const key = one < other ? `${one} ${other}` : `${other} ${one}`
+  const known = conversations.get(key)
+  if (known !== undefined) return known
+  const conversation = { id: conversations.size + 1, lastSeq: 0 }
+  conversations.set(key, conversation)
+  return conversation
 }
 
 /** Tells the bench where to connect, in the words of the service's own log line. */

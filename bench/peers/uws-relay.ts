@@ -1,6 +1,6 @@
 /** Peer and limit: raw uWebSockets.js doing the same, the least that a JSON relay in JavaScript can cost. */
 import uWS, { type WebSocket } from 'uWebSockets.js'
-import { announce, relayFrames, welcomeFrame } from './relay.ts'
+import { announce, decodeCommand, relayEvents, relayFrames, welcomeFrame } from './relay.ts'
 
 interface Session {
   readonly userId: string
@@ -31,7 +31,10 @@ uWS
     },
     message(socket, bytes) {
       const { userId, isBinary } = socket.getUserData()
-      const { receiverId, reply, push } = relayFrames(userId, Buffer.from(bytes), isBinary)
+      const { receiverId, reply, push } = relayFrames(
+        relayEvents(userId, decodeCommand(Buffer.from(bytes), isBinary)),
+        isBinary,
+      )
       socket.send(reply, isBinary)
       sockets.get(receiverId)?.send(push, isBinary)
     },

@@ -82,7 +82,7 @@ export class Outbound implements ReplayTarget {
   }
 
   event(encoded: EncodedEvent): void {
-    if (this.#isOpen && !this.#isBackedUp()) this.#socket.send(encoded.frame(this.#identity.codec))
+    if (this.#isOpen && !this.#isBackedUp()) this.#socket.offer(encoded.frame(this.#identity.codec))
   }
 
   replayed(message: Message): void {
@@ -99,7 +99,7 @@ export class Outbound implements ReplayTarget {
     // It was noted when it was handed to the socket; what did not leave must not count as received.
     if ((this.#unacked?.get(other) ?? 0) >= message.seq) this.#unacked?.set(other, message.seq - 1)
     if (this.#replay) return this.#replay.lost(other, message.seq)
-    this.send({ type: 'lagging', with: other })
+    this.#socket.offer(this.#identity.codec.encode({ type: 'lagging', with: other }))
     this.owe(other, message.seq)
   }
 

@@ -11,6 +11,8 @@ export interface Socket {
   readonly bufferedBytes: number
   /** `message`: what the frame carries, reported back by `dropped` when it could not be written. */
   send(frame: Frame, message?: MessagePlace): void
+  /** As `send`, for what may be lost: nobody is told when it could not be written. */
+  offer(frame: Frame): void
   close(name: CloseName): void
   subscribe(topic: string): void
   unsubscribe(topic: string): void

@@ -8,6 +8,8 @@ import type { WebSocket } from './uws.ts'
 /** Results of uWebSockets' send. */
 const BUFFERED = 0
 const DROPPED = 2
+/** Stands for a message in the queue where a frame may be lost. */
+const OPTIONAL: MessagePlace = { seq: 0, sender_id: '', receiver_id: '' }
 
 /**
  * Writes what was sent in one turn of the event loop at its end, socket by socket. A committed batch gives one socket many
@@ -55,6 +57,10 @@ export class UwsSocket implements Socket {
 
   get bufferedBytes(): number {
     return this.#isBackedUp ? (this.#ws?.getBufferedAmount() ?? 0) : 0
+  }
+
+  offer(frame: Frame): void {
+    this.send(frame, OPTIONAL)
   }
 
   send(frame: Frame, message?: MessagePlace): void {
@@ -132,13 +138,13 @@ export class UwsSocket implements Socket {
       const frame = frames[index] ?? ''
       const message = messages[index]
       // A smaller frame might still fit, but would overtake the one that did not.
-      if (hasDropped && message) {
+      if (hasDropped && message && message !== OPTIONAL) {
         this.#listener.dropped(message)
         continue
       }
       const result = ws.send(frame, typeof frame !== 'string')
       if (result === BUFFERED) this.#isBackedUp = true
-      if (result === DROPPED) {
+      if (result === DROPPED && message !== OPTIONAL) {
         hasDropped = true
         this.#listener.dropped(message)
       }

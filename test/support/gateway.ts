@@ -47,6 +47,10 @@ export class FakeSocket implements Socket {
     this.#flushLater()
   }
 
+  offer(frame: Frame): void {
+    if (!this.dropping) this.send(frame)
+  }
+
   close(name: CloseName): void {
     if (this.closedBy) return
     this.closedBy = name

@@ -85,6 +85,11 @@ export class PlayedSocket implements Socket {
     if (this.#queued.length === 1) queueMicrotask(() => this.#flush())
   }
 
+  /** Where a message no longer fits, nothing that may be lost does. */
+  offer(frame: Frame): void {
+    if (!this.isStalled || this.#held.length < HARD_MAX_HELD_FRAMES) this.send(frame)
+  }
+
   close(name: CloseName): void {
     this.#flush()
     this.end(CLOSES[name].code)

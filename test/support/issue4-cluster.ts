@@ -22,6 +22,7 @@ interface Frame {
 
 interface Sending {
   readonly receiver: string
+  readonly content: string
   readonly sentMs: number
 }
 
@@ -68,16 +69,20 @@ export class Device {
   readonly user: string
   /** Seqs that were shown, by the other person. */
   readonly screens = new Map<string, Set<number>>()
+  /** Of the connections that once stood. */
   readonly closeCodes: number[] = []
   readonly presence: Frame[] = []
   readonly log: Conversations
   /** Pushes of what the screen had already. */
   repeats = 0
+  /** Pushes of what this device sent itself, as replays bring them. */
+  echoes = 0
   /** How long after a later message of its conversation each of those below it came, milliseconds. */
   readonly lateMs: number[] = []
   connects = 0
   isLive = false
   readonly #options: DeviceOptions
+  readonly #sent = new Set<string>()
   readonly #open = new Map<string, Sending>()
   readonly #contiguous = new Map<string, number>()
   readonly #ackedTo = new Map<string, number>()
@@ -111,7 +116,10 @@ export class Device {
 
   send(receiver: string): void {
     const id = crypto.randomUUID()
-    this.#open.set(id, { receiver, sentMs: performance.now() })
+    this.#sent.add(id)
+    const sentMs = performance.now()
+    const content = `${sentMs} of ${id} ${'x'.repeat(this.#options.padding ?? 0)}`
+    this.#open.set(id, { receiver, content, sentMs })
     this.log.sent.set(id, { sender: this.user, receiver })
     this.#write(id)
   }
@@ -155,13 +163,15 @@ export class Device {
     const socket = new WebSocket(url, protocol ?? [], { perMessageDeflate: false, handshakeTimeout: 3000 })
     this.#socket = socket
     socket.on('message', (data) => this.#received(JSON.parse(String(data))))
+    let wasOpen = false
     socket.on('open', () => {
+      wasOpen = true
       for (const id of this.#open.keys()) this.#write(id)
     })
     socket.on('error', () => undefined)
     socket.on('close', (code) => {
       this.isLive = false
-      this.closeCodes.push(code)
+      if (wasOpen) this.closeCodes.push(code)
       if (!this.#isClosed) this.#retry = setTimeout(() => this.#connect(), 50 + Math.random() * 200)
     })
   }
@@ -169,8 +179,7 @@ export class Device {
   #write(id: string): void {
     const sending = this.#open.get(id)
     if (!sending || this.#socket?.readyState !== WebSocket.OPEN) return
-    const content = `${performance.now()} of ${id} ${'x'.repeat(this.#options.padding ?? 0)}`
-    this.command({ type: 'send', id, ref: id, receiver_id: sending.receiver, content })
+    this.command({ type: 'send', id, ref: id, receiver_id: sending.receiver, content: sending.content })
   }
 
   #received(frame: Frame): void {
@@ -192,12 +201,13 @@ export class Device {
     }
   }
 
-  #pushed({ seq = 0, sender_id = '', receiver_id = '', content = '' }: Frame): void {
+  #pushed({ id = '', seq = 0, sender_id = '', receiver_id = '', content = '' }: Frame): void {
     this.log.pushMs.push(performance.now() - Number.parseFloat(content))
     const other = sender_id === this.user ? receiver_id : sender_id
     const nowMs = performance.now()
     const highest = this.#highest.get(other) ?? { seq: 0, sinceMs: nowMs }
-    if (this.screens.get(other)?.has(seq)) this.repeats += 1
+    if (this.#sent.has(id)) this.echoes += 1
+    else if (this.screens.get(other)?.has(seq)) this.repeats += 1
     else if (seq < highest.seq) this.lateMs.push(nowMs - highest.sinceMs)
     if (seq > highest.seq) this.#highest.set(other, { seq, sinceMs: nowMs })
     this.#show(other, seq)

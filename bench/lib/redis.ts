@@ -1,0 +1,57 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createConnection, createServer } from 'node:net'
+import { setTimeout as wait } from 'node:timers/promises'
+import type { Role } from './cost.ts'
+
+const startDeadlineMs = 10_000
+const pollMs = 20
+
+export interface RunningRedis {
+  /** `host:port` */
+  readonly address: string
+  readonly role: Role
+  stop(): Promise<void>
+}
+
+/** Starts `redis-server` from the PATH on a free port, keeping nothing on disk; throws when there is none. */
+export async function startRedis(): Promise<RunningRedis> {
+  const port = await freePort()
+  const options = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no']
+  const child = spawn('redis-server', options, { stdio: 'ignore' })
+  const ended = once(child, 'exit')
+  await once(child, 'spawn').catch((error: unknown) => {
+    throw new Error('redis-server is not on the PATH', { cause: error })
+  })
+  const endMs = performance.now() + startDeadlineMs
+  while (!(await answers(port))) {
+    if (child.exitCode !== null || performance.now() > endMs) throw new Error('redis-server did not start')
+    await wait(pollMs)
+  }
+  return {
+    address: `127.0.0.1:${port}`,
+    role: { name: 'redis', pid: child.pid ?? 0, withChildren: false },
+    async stop() {
+      child.kill('SIGTERM')
+      await ended
+    },
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  server.close()
+  await once(server, 'close')
+  if (address === null || typeof address !== 'object') throw new Error('no free port')
+  return address.port
+}
+
+function answers(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createConnection(port, '127.0.0.1', () => resolve(true))
+    socket.on('error', () => resolve(false))
+    socket.on('connect', () => socket.destroy())
+  })
+}

@@ -1,0 +1,234 @@
+/** What does a REST call cost, beside Fastify and pg doing the same, and beside raw uWS where nothing is to be done? */
+import { isDeepStrictEqual } from 'node:util'
+import type { HttpRequest } from './lib/autocannon.ts'
+import { CrowdHandle, crowdPlan } from './lib/crowd-handle.ts'
+import type { Goal } from './lib/goals.ts'
+import { type HttpPlan, type HttpRun, runHttp } from './lib/http-load.ts'
+import type { Lab } from './lib/lab.ts'
+import { VoidRun } from './lib/load.ts'
+import { queryNumber, runSql } from './lib/postgres.ts'
+import { type Report, range, ratio, type Table } from './lib/report.ts'
+import { startServiceOn } from './lib/service.ts'
+import { interleave, ratiosOf, seededRandom, spreadOf } from './lib/stats.ts'
+import { type RunningSubject, startPeer } from './lib/subjects.ts'
+import { migrateByService } from './writer.ts'
+
+const connections = 32
+const perConversation = 1000
+const people = 100
+const online = 1000
+
+type Server = 'service' | 'fastify-rest' | 'uws-bytes'
+interface Call {
+  readonly name: string
+  readonly requests: readonly HttpRequest[]
+  readonly servers: readonly Server[]
+}
+type Runs = ReadonlyMap<Server, readonly HttpRun[]>
+type Running = ReadonlyMap<Server, RunningSubject>
+
+export async function benchRest(lab: Lab): Promise<Report> {
+  const conversations = lab.settings.mode === 'smoke' ? 20 : 1000
+  const database = await lab.postgres.createDatabase()
+  const running = new Map<Server, RunningSubject>()
+  const crowd = new CrowdHandle()
+  try {
+    await migrateByService(lab, database.dsn)
+    await runSql(database.dsn, ...fill(conversations))
+    await startAll(lab, database.dsn, crowd, running)
+    const results = new Map<Call, Runs>()
+    for (const call of callsOf(conversations)) results.set(call, await compare(lab, call, running, database.dsn))
+    return reportOf(results)
+  } finally {
+    crowd.stop()
+    for (const server of running.values()) await server.stop()
+    await database.drop()
+  }
+}
+
+/** Person n talks with n + 1 … n + 10 of a ring of people: 20 conversations each, 1,000 messages in turn, the last 10 unread. */
+function fill(conversations: number): string[] {
+  const read = perConversation - 10
+  const columns = 'user_lo, user_hi, last_seq, last_message_at, updated_at'
+  const positions = 'lo_delivered_seq, hi_delivered_seq, lo_read_seq, hi_read_seq'
+  return [
+    `insert into conversations (${columns}, ${positions})
+     select least(a, b), greatest(a, b), ${perConversation}, now() - n * interval '1 second', now(), ${read}, ${read}, ${read}, ${read}
+     from (select n, ('p' || n % ${people}) collate "C" as a, ('p' || (n + 1 + n / ${people}) % ${people}) collate "C" as b
+       from generate_series(0, ${conversations - 1}) n) pair`,
+    `insert into messages (conversation_id, seq, id, sender_id, content, created_at)
+     select conversation_id, seq, gen_random_uuid(), case when seq % 2 = 0 then user_lo else user_hi end, repeat('x', 100),
+       last_message_at
+     from conversations, generate_series(1, ${perConversation}) seq`,
+    'vacuum analyze',
+    'checkpoint',
+  ]
+}
+
+/** Who is online comes from a thousand sockets at the service; the peers say the same, byte for byte. */
+async function startAll(
+  lab: Lab,
+  dsn: string,
+  crowd: CrowdHandle,
+  running: Map<Server, RunningSubject>,
+): Promise<void> {
+  const service = await startServiceOn(lab, dsn)
+  running.set('service', service)
+  await crowd.tell({
+    type: 'open',
+    plan: crowdPlan(service, { count: online, readyAt: 'synced', userPrefix: 'online' }),
+  })
+  const body = await textOf(service, onlinePath)
+  const fastify = await startPeer(lab, 'fastify-rest', { PEER_POSTGRES_DSN: dsn, PEER_BODY: body })
+  const postgres = lab.postgres.role === undefined ? [] : [lab.postgres.role]
+  running.set('fastify-rest', { ...fastify, roles: [...fastify.roles, ...postgres] })
+  running.set('uws-bytes', await startPeer(lab, 'uws-bytes', { PEER_BODY: body }))
+}
+
+async function textOf({ host, port }: RunningSubject, path: string): Promise<string> {
+  const response = await fetch(`http://${host}:${port}${path}`)
+  if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`)
+  return response.text()
+}
+
+const onlinePath = `/api/online_users?limit=${online}`
+const both: readonly Server[] = ['service', 'fastify-rest']
+const post = 'POST send_message'
+const hot = 'GET messages, hot'
+const cold = 'GET messages, cold'
+const list = 'GET conversations'
+const onlineUsers = 'GET online_users'
+
+function callsOf(conversations: number): Call[] {
+  const random = seededRandom(1)
+  const any = (count: number) => Math.floor(random() * count)
+  const get = (path: string): HttpRequest => ({ path })
+  const history = (conversation: number, before: string): HttpRequest => {
+    const offset = 1 + Math.floor(conversation / people)
+    const [one, other] = [conversation % people, (conversation + offset) % people]
+    return get(`/api/messages?user_id=p${one}&with=p${other}&limit=50${before}`)
+  }
+  const anywhere = () => history(any(conversations), `&before=${51 + any(perConversation - 51)}`)
+  return [
+    { name: post, servers: both, requests: Array.from({ length: people }, (_, index) => sendRequest(index)) },
+    { name: hot, servers: both, requests: [history(0, '')] },
+    { name: cold, servers: both, requests: Array.from({ length: 500 }, anywhere) },
+    {
+      name: list,
+      servers: both,
+      requests: Array.from({ length: people }, (_, index) => get(`/api/conversations?user_id=p${index}&limit=50`)),
+    },
+    { name: onlineUsers, servers: [...both, 'uws-bytes'], requests: [get(onlinePath)] },
+  ]
+}
+
+function sendRequest(index: number): HttpRequest {
+  const body = { sender_id: `s${index}`, receiver_id: `t${index}`, content: 'x'.repeat(100) }
+  const headers = { 'content-type': 'application/json' }
+  return { method: 'POST', path: '/api/send_message', headers, body: JSON.stringify(body) }
+}
+
+async function compare(lab: Lab, call: Call, running: Running, dsn: string): Promise<Runs> {
+  const serverNamed = (name: Server): RunningSubject => {
+    const server = running.get(name)
+    if (server === undefined) throw new Error(`${name} does not run`)
+    return server
+  }
+  if (call.name !== post) await requireEqual(call, call.servers.map(serverNamed))
+  const { pairs, warmupMs, measureMs } = lab.settings
+  const plan: HttpPlan = { connections, warmupMs: warmupMs / 2, measureMs: measureMs / 2, requests: call.requests }
+  return interleave(pairs, call.servers, async (name) => {
+    const server = serverNamed(name)
+    if (call.name !== post) return runHttp(server, plan)
+    const table = name === 'service' ? 'messages' : 'bench_rows'
+    const before = await queryNumber(dsn, `select count(*) from ${table}`)
+    const run = await runHttp(server, plan)
+    requireStored(name, run, (await queryNumber(dsn, `select count(*) from ${table}`)) - before)
+    return run
+  })
+}
+
+/** A server that says something else is not doing the same. */
+async function requireEqual({ name, requests }: Call, servers: readonly RunningSubject[]): Promise<void> {
+  const path = requests[0]?.path ?? ''
+  const [ours, ...others] = await Promise.all(servers.map((server) => textOf(server, path)))
+  if (others.some((text) => !isDeepStrictEqual(JSON.parse(text), JSON.parse(ours ?? '')))) {
+    throw new VoidRun(`rest: void, the servers answer ${name} differently\n${[ours, ...others].join('\n')}`)
+  }
+}
+
+/** What was on its way when the clock stopped, after the warm-up and at the end, may be stored without being counted. */
+function requireStored(name: Server, { succeeded }: HttpRun, stored: number): void {
+  if (stored >= succeeded && stored <= succeeded + 2 * connections) return
+  throw new VoidRun(`rest: void, ${name} answered ${succeeded} sends and stored ${stored}`)
+}
+
+const rates = (runs: readonly HttpRun[] | undefined): number[] => (runs ?? []).map((run) => run.requestsPerSecond)
+const costs = (runs: readonly HttpRun[] | undefined): number[] => (runs ?? []).map((run) => run.serviceUs)
+
+/** online_users is judged by CPU: the generator can not drive raw uWS to its limit, so its rates would flatter us. */
+function goalOf({ name }: Call, runs: Runs): Goal | undefined {
+  const ours = runs.get('service')
+  const overFastify = ratiosOf(rates(ours), rates(runs.get('fastify-rest')))
+  const overRaw = ratiosOf(costs(runs.get('uws-bytes')), costs(ours))
+  const goal = { bench: 'rest', unit: '×' }
+  if (name === post)
+    return { ...goal, title: `${name}, req/s ÷ Fastify`, wanted: { atLeast: 5 }, measured: overFastify }
+  if (name === hot || name === cold) {
+    return { ...goal, title: `${name}, req/s ÷ Fastify`, wanted: { atLeast: 1.8 }, measured: overFastify }
+  }
+  if (name !== onlineUsers) return undefined
+  return { ...goal, title: `${name}, raw uWS CPU ÷ ours`, wanted: { atLeast: 0.85 }, measured: overRaw }
+}
+
+function reportOf(results: ReadonlyMap<Call, Runs>): Report {
+  return {
+    name: 'rest',
+    tables: [...results].map(([call, runs]) => tableOf(call, runs)),
+    charts: [...results].map(([call, runs]) => ({
+      kind: 'bars',
+      title: `rest: ${call.name}`,
+      unit: 'requests per second',
+      bars: call.servers.map((label) => ({
+        label,
+        spread: spreadOf(rates(runs.get(label))),
+        isOurs: label === 'service',
+      })),
+    })),
+    goals: [...results].map(([call, runs]) => goalOf(call, runs)).filter((goal) => goal !== undefined),
+    notes: [],
+    raw: Object.fromEntries([...results].map(([call, runs]) => [call.name, Object.fromEntries(runs)])),
+  }
+}
+
+function tableOf(call: Call, runs: Runs): Table {
+  const ours = runs.get('service')
+  const row = (name: Server): string[] => {
+    const found = runs.get(name) ?? []
+    const cost = (read: (run: HttpRun) => number) => range(spreadOf(found.map(read)), 1)
+    return [
+      name,
+      range(spreadOf(rates(found))),
+      cost((run) => run.serviceUs),
+      cost((run) => run.postgresUs),
+      cost((run) => run.generatorUs),
+      cost((run) => run.p99Ms),
+      name === 'service' ? '–' : ratio(ratiosOf(rates(ours), rates(found))),
+      name === 'service' ? '–' : ratio(ratiosOf(costs(found), costs(ours))),
+    ]
+  }
+  return {
+    title: `rest: ${call.name}, ${connections} connections`,
+    columns: [
+      'server',
+      'req/s',
+      'service µs',
+      'postgres µs',
+      'generator µs',
+      'p99 ms',
+      'first ÷ this, req/s',
+      'this ÷ first, service CPU',
+    ],
+    rows: call.servers.map(row),
+  }
+}
