@@ -114,6 +114,7 @@ export class Outbound implements ReplayTarget {
   upToDate(sentTo: Map<UserId, number>): void {
     this.#replay = undefined
     this.#sentMeanwhile = undefined
+    if (sentTo.size === 0) return
     this.#replayedTo = sentTo
     this.#services.clock.after(REPEATS_EXPECTED_MS, () => {
       if (this.#replayedTo === sentTo) this.#replayedTo = undefined

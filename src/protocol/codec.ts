@@ -56,12 +56,15 @@ export const msgpackCodec: Codec = {
   decode(bytes) {
     try {
       const value: unknown = packr.unpack(bytes)
-      return isPlain(value, MAX_DEPTH) ? { value } : undefined
+      return isPlain(value, MAX_DEPTH) && isAsWritten(value, bytes) ? { value } : undefined
     } catch {
       return undefined
     }
   },
   encode(event) {
+    // As with JSON the two events of the message path are written out: to filter their fields costs more than to pack them.
+    if (event.type === 'message') return packr.pack(messageFields(event))
+    if (event.type === 'sent') return packr.pack(sentFields(event))
     return packr.pack(withoutUndefined(event))
   },
 }
@@ -76,6 +79,38 @@ function isPlain(value: unknown, depth: number): boolean {
   if (Array.isArray(value)) return value.every((element) => isPlain(element, depth - 1))
   if (Object.getPrototypeOf(value) !== Object.prototype) return false
   return Object.values(value).every((element) => isPlain(element, depth - 1))
+}
+
+/**
+ * Whether every text was UTF-8. The decoder puts U+FFFD in place of what is not, so a message would be stored other than
+ * it was sent; each U+FFFD that the client wrote itself stands in the bytes.
+ */
+function isAsWritten(value: unknown, bytes: Uint8Array): boolean {
+  const decoded = replacements(value)
+  return decoded === 0 || decoded <= writtenReplacements(bytes)
+}
+
+function replacements(value: unknown): number {
+  if (typeof value === 'string') return value.includes('\ufffd') ? value.split('\ufffd').length - 1 : 0
+  if (typeof value !== 'object' || value === null) return 0
+  return Object.values(value).reduce<number>((sum, element) => sum + replacements(element), 0)
+}
+
+function writtenReplacements(bytes: Uint8Array): number {
+  let count = 0
+  for (let index = 2; index < bytes.length; index += 1) {
+    if (bytes[index] === 0xbd && bytes[index - 1] === 0xbf && bytes[index - 2] === 0xef) count += 1
+  }
+  return count
+}
+
+function messageFields({ id, seq, sender_id, receiver_id, content, created_at }: MessagePush): MessagePush {
+  return { type: 'message', id, seq, sender_id, receiver_id, content, created_at }
+}
+
+function sentFields({ ref, id, seq, with: other, created_at, duplicate }: Sent): Sent {
+  if (ref === undefined) return { type: 'sent', id, seq, with: other, created_at, duplicate }
+  return { type: 'sent', ref, id, seq, with: other, created_at, duplicate }
 }
 
 /** MessagePack would send an absent `ref` as nil; JSON leaves it out. Both must carry the same fields. */
