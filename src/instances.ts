@@ -55,7 +55,7 @@ export function joinInstances(options: InstancesOptions): Instances {
 function alone({ users, topics, clock }: InstancesOptions): Instances {
   const presence = new MemoryPresence(clock)
   return {
-    fanout: new LocalFanout(users, topics),
+    fanout: new LocalFanout(users),
     presence,
     watches: watchesOf(presence, topics, clock),
     isConnected: () => true,
@@ -89,7 +89,7 @@ function withOthers(options: InstancesOptions, url: string): Instances {
     observer: metrics,
     isConnected: () => broker.isConnected,
   })
-  const fanout = new ClusterFanout({ users, topics, broker, continuity, heads })
+  const fanout = new ClusterFanout({ users, broker, continuity, heads })
   const presence = new RedisPresence({ ...shared, instanceLost: (sinceMs) => healing.heal(sinceMs) })
   broker.listen({
     received: (userId, envelopes) => fanout.received(userId, envelopes),

@@ -10,11 +10,9 @@ import type { Fanout } from './fanout.ts'
 import type { LocalUsers } from './local-users.ts'
 import { receiptsOf, toMessage } from './pushes.ts'
 import { type MessagePlace, otherOf, type Recipient } from './recipient.ts'
-import { type Topics, typingTopic } from './topics.ts'
 
 export interface ClusterFanoutOptions {
   readonly users: LocalUsers
-  readonly topics: Topics
   readonly broker: Broker
   readonly continuity: Continuity
   readonly heads: KnownHeads
@@ -65,18 +63,17 @@ export class ClusterFanout implements Fanout {
   }
 
   typing(receiver: UserId, encoded: EncodedEvent): void {
-    const { topics, broker } = this.#options
-    topics.publish(typingTopic(receiver), encoded)
+    const { broker } = this.#options
+    this.#event(receiver, encoded)
     broker.add(receiver, { ephemeral: true, json: encoded.json })
     broker.flush()
   }
 
   /** From another instance. */
   received(userId: UserId, envelopes: readonly Envelope[]): void {
-    for (const { message, ephemeral, json } of envelopes) {
+    for (const { message, json } of envelopes) {
       const encoded = new EncodedEvent(json)
       if (message) this.#remote(userId, message, encoded)
-      else if (ephemeral) this.#options.topics.publish(typingTopic(userId), encoded)
       else this.#event(userId, encoded)
     }
   }

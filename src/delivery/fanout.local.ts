@@ -6,18 +6,15 @@ import type { Fanout } from './fanout.ts'
 import type { LocalUsers } from './local-users.ts'
 import { receiptsOf, toMessage } from './pushes.ts'
 import type { Recipient } from './recipient.ts'
-import { type Topics, typingTopic } from './topics.ts'
 
 const JOINED = Promise.resolve()
 
 /** Fan-out of a single instance: what it did not commit itself, nobody did. */
 export class LocalFanout implements Fanout {
   readonly #users: LocalUsers
-  readonly #topics: Topics
 
-  constructor(users: LocalUsers, topics: Topics) {
+  constructor(users: LocalUsers) {
     this.#users = users
-    this.#topics = topics
   }
 
   joined(recipient: Recipient): Promise<void> {
@@ -52,6 +49,6 @@ export class LocalFanout implements Fanout {
   }
 
   typing(receiver: UserId, encoded: EncodedEvent): void {
-    this.#topics.publish(typingTopic(receiver), encoded)
+    for (const recipient of this.#users.of(receiver)) recipient.event(encoded)
   }
 }

@@ -39,11 +39,14 @@ export class Replay {
     this.#target = target
   }
 
-  /** Everything of the conversation from this seq on is to be replayed. */
+  /** This message of the conversation, and whatever else of it is noted, is to be replayed. */
   owe(other: UserId, seq: number): void {
-    if (seq <= (this.#sentTo.get(other) ?? 0)) return
-    const { from, to } = this.#owed.get(other) ?? { from: seq, to: seq }
-    this.#owed.set(other, { from: Math.min(from, seq), to: Math.max(to, seq) })
+    this.#note(other, seq, seq)
+  }
+
+  /** Everything of the conversation from this seq on, as far as it is stored now: a page that is being read may be older. */
+  oweFrom(other: UserId, seq: number): void {
+    this.#note(other, seq, Number.MAX_SAFE_INTEGER)
   }
 
   /** As `owe`, for a message that was written but did not get through. */
@@ -67,6 +70,13 @@ export class Replay {
       const [other, { from }] = next.value
       await this.#replayPage(other, from)
     }
+  }
+
+  #note(other: UserId, from: number, to: number): void {
+    const unsent = Math.max(from, (this.#sentTo.get(other) ?? 0) + 1)
+    if (unsent > to) return
+    const known = this.#owed.get(other) ?? { from: unsent, to }
+    this.#owed.set(other, { from: Math.min(known.from, unsent), to: Math.max(known.to, to) })
   }
 
   async #replayPage(other: UserId, from: number): Promise<void> {

@@ -4,7 +4,8 @@ import type { EncodedEvent } from './encoded.ts'
 
 /**
  * Fan-out to the sockets of this instance that subscribed to a topic: at most once, and without a sign when a slow reader
- * drops it. Only for what may be lost; durable messages go to each socket with its result checked.
+ * drops it. Only for presence: durable messages go to each socket with its result checked,
+ * and a topic for each user, for typing, would cost every idle connection its memory.
  */
 export interface Topics {
   publish(topic: string, encoded: EncodedEvent): void
@@ -14,4 +15,3 @@ export interface Topics {
 export const encodedTopic = (topic: string, codec: Codec): string => `${topic}/${codec.name}`
 
 export const presenceTopic = (userId: UserId): string => `presence/${userId}`
-export const typingTopic = (userId: UserId): string => `typing/${userId}`

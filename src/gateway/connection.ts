@@ -1,6 +1,6 @@
 import type { EncodedEvent } from '../delivery/encoded.ts'
 import type { MessagePlace, Recipient } from '../delivery/recipient.ts'
-import { encodedTopic, presenceTopic, typingTopic } from '../delivery/topics.ts'
+import { encodedTopic, presenceTopic } from '../delivery/topics.ts'
 import type { QueuedSend } from '../messages/send-queue.ts'
 import { type CloseName, DEFAULT_RETRY_AFTER_MS, ERRORS } from '../protocol/codes.ts'
 import { parseCommand, type Ref, type Refusal } from '../protocol/commands.ts'
@@ -45,7 +45,6 @@ export class Connection implements SocketListener, Recipient, Client {
     guard.opened(this.identity.address)
     const joined = fanout.joined(this)
     presence.connected(this.userId)
-    socket.subscribe(encodedTopic(typingTopic(this.userId), this.identity.codec))
     this.reply({
       type: 'welcome',
       user_id: this.userId,

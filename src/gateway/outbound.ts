@@ -105,9 +105,9 @@ export class Outbound implements ReplayTarget {
 
   owe(other: UserId, fromSeq: number): void {
     if (!this.#isOpen) return
-    if (this.#replay) return this.#replay.owe(other, fromSeq)
+    if (this.#replay) return this.#replay.oweFrom(other, fromSeq)
     this.#replay = new Replay(this.#services.pages, this)
-    this.#replay.owe(other, fromSeq)
+    this.#replay.oweFrom(other, fromSeq)
     this.#replay.run().catch((error: unknown) => this.#failed(error))
   }
 

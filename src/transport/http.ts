@@ -53,12 +53,14 @@ export function peerOf(res: HttpResponse): string {
   return Buffer.from(res.getRemoteAddressAsText()).toString('latin1')
 }
 
-function readHeaders(req: HttpRequest): { headers: Map<string, string>; repeated: string | undefined } {
+/** All headers; what is repeated counts as one list (RFC 9110, 5.2), so no reader may pick the line that it likes. */
+export function readHeaders(req: HttpRequest): { headers: Map<string, string>; repeated: string | undefined } {
   const headers = new Map<string, string>()
   let repeated: string | undefined
   req.forEach((name, value) => {
-    if (headers.has(name) && ONCE_ONLY.includes(name)) repeated = name
-    headers.set(name, value)
+    const before = headers.get(name)
+    if (before !== undefined && ONCE_ONLY.includes(name)) repeated = name
+    headers.set(name, before === undefined ? value : `${before}, ${value}`)
   })
   return { headers, repeated }
 }

@@ -4,11 +4,9 @@ import { errorAnswer, type HttpAnswer } from '../gateway/http.ts'
 import type { SocketListener } from '../gateway/socket.ts'
 import type { Logger } from '../lib/logger.ts'
 import type { AddressOf } from './address.ts'
-import { answerHttp, peerOf } from './http.ts'
+import { answerHttp, peerOf, readHeaders } from './http.ts'
 import type { HttpRequest, HttpResponse } from './uws.ts'
 import type { SocketHolder, UwsSocket } from './websocket.ts'
-
-const READ_HEADERS = ['sec-websocket-protocol', 'origin', 'host'] as const
 
 interface Upgrade {
   readonly res: HttpResponse
@@ -36,7 +34,7 @@ export function serveUpgrade(
     if (version !== '13' || key === '') {
       return refuse(errorAnswer('upgrade_required', requestId, { headers: { 'Sec-WebSocket-Version': '13' } }))
     }
-    const headers = new Map(READ_HEADERS.map((name) => [name, req.getHeader(name)]))
+    const { headers } = readHeaders(req)
     const admission = handler({
       method: 'GET',
       path: req.getUrl(),
@@ -44,7 +42,7 @@ export function serveUpgrade(
       headers,
       body: '',
       requestId,
-      address: addressOf(peerOf(res), req.getHeader('x-forwarded-for')),
+      address: addressOf(peerOf(res), headers.get('x-forwarded-for') ?? ''),
     })
     if ('refused' in admission) return refuse(admission.refused)
     res.upgrade<SocketHolder>({ socket: makeSocket(admission.listener) }, key, admission.subprotocol, '', context)

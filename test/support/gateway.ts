@@ -102,8 +102,7 @@ export function gatewayBench() {
   const clock = new FakeClock()
   const store = new ScriptedStore(() => clock.now())
   const users = new LocalUsers()
-  const published: string[] = []
-  const fanout = new LocalFanout(users, { publish: (topic) => published.push(topic) })
+  const fanout = new LocalFanout(users)
   const presence = new MemoryPresence(clock)
   const connections = new Set<Client>()
   const observer = { committed: () => undefined, failed: () => undefined, sendSettled: () => undefined }
@@ -157,5 +156,5 @@ export function gatewayBench() {
     return client
   }
 
-  return { clock, store, services, published, writer, connect, connectLive }
+  return { clock, store, services, writer, connect, connectLive }
 }

@@ -165,7 +165,7 @@ export class World {
       settled: (sends, positions) => messages.settled(sends, positions),
     })
     const presence = new MemoryPresence(clock)
-    const fanout = new LocalFanout(local, { publish: ignore })
+    const fanout = new LocalFanout(local)
     const messages: MessageService = new MessageService({
       store,
       writer,

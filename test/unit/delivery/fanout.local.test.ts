@@ -8,8 +8,7 @@ import { positionChange, queuedSend } from '../../support/builders.ts'
 
 function setUp() {
   const users = new LocalUsers()
-  const published: string[] = []
-  const fanout = new LocalFanout(users, { publish: (topic) => published.push(topic) })
+  const fanout = new LocalFanout(users)
   const encodings = new Set<EncodedEvent>()
   const got: string[] = []
   /** A device with a name of its own; it may also be where a send came from. */
@@ -22,6 +21,7 @@ function setUp() {
       },
       event: ({ json }) => {
         const event = JSON.parse(json)
+        if (event.type === 'typing') return got.push(`${name} sees ${event.sender_id} type`)
         got.push(`${name} ${event.user_id ?? '-'} with ${event.with} ${event.delivered_seq}/${event.read_seq}`)
       },
       owe: () => undefined,
@@ -30,7 +30,7 @@ function setUp() {
     await fanout.joined(recipient)
     return recipient
   }
-  return { users, fanout, published, encodings, got, device }
+  return { users, fanout, encodings, got, device }
 }
 
 describe('a committed message', () => {
@@ -110,10 +110,17 @@ describe('a position', () => {
   })
 })
 
-test('typing goes to the topic of its receiver', () => {
-  const { fanout, published } = setUp()
+test('typing goes to every socket of its receiver and to nobody else', async () => {
+  const { fanout, got, device } = setUp()
+  for (const [user, name] of [
+    ['ann', 'phone'],
+    ['bob', 'one'],
+    ['bob', 'two'],
+    ['cid', 'other'],
+  ] as const)
+    await device(user, name)
   fanout.typing('bob', new EncodedEvent({ type: 'typing', sender_id: 'ann', active: true }))
-  expect(published).toEqual(['typing/bob'])
+  expect(got).toEqual(['one sees ann type', 'two sees ann type'])
 })
 
 describe('local users', () => {

@@ -205,11 +205,17 @@ describe('a slow reader', () => {
 })
 
 describe('typing', () => {
-  test('goes to the topic of the receiver, to which every connection of theirs listens', async () => {
-    const { ann, bob, published } = await annAndBob()
+  test('reaches the receiver and nobody else', async () => {
+    const { ann, bob } = await annAndBob()
     ann.say({ type: 'typing', receiver_id: 'bob' })
-    expect(published).toEqual(['typing/bob'])
-    expect(bob.socket.topics).toEqual(['typing/bob/json'])
+    expect(bob.events()).toEqual([{ type: 'typing', sender_id: 'ann', active: true }])
     expect(ann.events()).toEqual([])
+  })
+
+  test('is the first to be shed by a socket that lags', async () => {
+    const { ann, bob } = await annAndBob()
+    bob.socket.bufferedBytes = 10_001
+    ann.say({ type: 'typing', receiver_id: 'bob' })
+    expect(bob.events()).toEqual([])
   })
 })

@@ -1,0 +1,48 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import type { Envelope } from '../../../src/delivery/broker.ts'
+import { decodeEnvelopes, encodeEnvelopes } from '../../../src/delivery/envelope-codec.ts'
+
+const userId = fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9._@+-]{0,30}$/)
+// What the protocol writes is JSON without whitespace; a text may hold any character.
+const json = fc
+  .record({ type: fc.string(), content: fc.string({ unit: 'binary' }) })
+  .map((event) => JSON.stringify(event))
+const place = fc.record({ seq: fc.integer({ min: 1, max: 2 ** 40 }), sender_id: userId, receiver_id: userId })
+const envelope: fc.Arbitrary<Envelope> = fc.oneof(
+  fc.record({ json, message: place }),
+  fc.record({ json, ephemeral: fc.constant(true) }),
+  fc.record({ json }),
+)
+
+test('what one instance encodes another decodes, and the publisher ignores', () => {
+  fc.assert(
+    fc.property(fc.array(envelope), fc.uuid(), fc.uuid(), (envelopes, publisher, reader) => {
+      fc.pre(publisher !== reader)
+      const text = encodeEnvelopes(publisher, envelopes)
+      expect(decodeEnvelopes(reader, text)).toEqual(envelopes)
+      if (envelopes.length > 0) expect(decodeEnvelopes(publisher, text)).toBeUndefined()
+    }),
+    { numRuns: 1000 },
+  )
+})
+
+test('only the whole name makes a publisher', () => {
+  const text = encodeEnvelopes('instance10', [{ json: '{}' }])
+  expect(decodeEnvelopes('instance1', text)).toEqual([{ json: '{}' }])
+})
+
+test('lines of a later version, and lines that are none, are left out', () => {
+  const text = 'other\n! {"new":1}\n= {"a":1}\n\n12 ann\n7 ann bob {"b":2}\n-1 ann bob {}\n'
+  expect(decodeEnvelopes('me', text)).toEqual([
+    { json: '{"a":1}' },
+    { json: '{"b":2}', message: { seq: 7, sender_id: 'ann', receiver_id: 'bob' } },
+  ])
+})
+
+test('no text makes it throw', () => {
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary' }), (text) => void decodeEnvelopes('me', text)),
+    { numRuns: 500 },
+  )
+})

@@ -1,0 +1,193 @@
+import { beforeEach, describe, expect, test } from 'vitest'
+import { Continuity } from '../../../src/delivery/continuity.ts'
+import { Healing } from '../../../src/delivery/healing.ts'
+import { LocalUsers } from '../../../src/delivery/local-users.ts'
+import { MemoryMessageStore } from '../../../src/messages/store.memory.ts'
+import { pendingMessage } from '../../support/builders.ts'
+import { silentLogger } from '../../support/databases.ts'
+import { FakeClock, settled } from '../../support/fake-clock.ts'
+
+let clock: FakeClock
+let store: MemoryMessageStore
+let users: LocalUsers
+let continuity: Continuity
+let healing: Healing
+let replays: string[]
+/** Conversations found behind, by look. */
+let looks: number[]
+let queries: number[]
+let failing: number
+let isConnected: boolean
+let hold: Promise<void> | undefined
+let afterLook: (() => Promise<void>) | undefined
+
+beforeEach(() => {
+  clock = new FakeClock()
+  store = new MemoryMessageStore(() => clock.now())
+  users = new LocalUsers()
+  replays = []
+  looks = []
+  queries = []
+  failing = 0
+  hold = undefined
+  afterLook = undefined
+  isConnected = true
+  continuity = new Continuity({ clock, replay: (user, other, from) => replays.push(`${user} ${other} ${from}`) })
+  healing = new Healing({
+    store: {
+      async recentHeads(ids, ageMs) {
+        queries.push(ids.length)
+        await hold
+        if (failing > 0) {
+          failing -= 1
+          throw new Error('the database is away')
+        }
+        return store.recentHeads(ids, ageMs)
+      },
+    },
+    users,
+    continuity,
+    clock,
+    logger: silentLogger,
+    observer: {
+      healed(conversations) {
+        looks.push(conversations)
+        void afterLook?.()
+      },
+    },
+    isConnected: () => isConnected,
+  })
+})
+
+function join(userId: string): void {
+  users.add({ userId, message: () => undefined, event: () => undefined, owe: () => undefined })
+  continuity.joined(userId)
+}
+
+const commit = (from: string, to: string) => store.commit([pendingMessage(from, to)], [], 'fast')
+
+describe('healing', () => {
+  test('replays what was committed elsewhere and not pushed here, to those who are here', async () => {
+    join('ann')
+    await commit('bob', 'ann')
+    await commit('bob', 'ann')
+    await commit('bob', 'cid')
+    continuity.offer('ann', 'bob', 1, () => undefined)
+    healing.heal(clock.now())
+    await settled()
+    expect(replays).toEqual(['ann bob 2'])
+    healing.heal(clock.now())
+    await settled()
+    expect(replays).toEqual(['ann bob 2'])
+    expect(looks).toEqual([1, 0])
+  })
+
+  test('looks no further back than asked, and a transaction may have lived', async () => {
+    join('ann')
+    await commit('bob', 'ann')
+    await clock.advance(60_000)
+    await commit('cid', 'ann')
+    await clock.advance(12_000)
+    healing.heal(clock.now())
+    await settled()
+    expect(replays).toEqual([])
+    healing.heal(clock.now() - 5_000)
+    await settled()
+    expect(replays).toEqual(['ann cid 1'])
+    healing.heal(clock.now() - 70_000)
+    await settled()
+    expect(replays).toEqual(['ann cid 1', 'ann bob 1'])
+  })
+
+  test('reads many users in parts', async () => {
+    for (let index = 0; index < 1201; index += 1) join(`user${index}`)
+    await commit('bob', 'user1200')
+    healing.heal(clock.now())
+    await settled()
+    expect(queries).toEqual([500, 500, 201])
+    expect(replays).toEqual(['user1200 bob 1'])
+  })
+
+  test('tries again after a failure, from the time that was asked for', async () => {
+    join('ann')
+    await commit('bob', 'ann')
+    await clock.advance(30_000)
+    failing = 2
+    healing.heal(clock.now() - 30_000)
+    await settled()
+    expect(replays).toEqual([])
+    await clock.advance(2_000)
+    expect(replays).toEqual(['ann bob 1'])
+    expect(queries.length).toBe(3)
+  })
+
+  test('joins what is asked while it looks into one more look, from the earliest time', async () => {
+    join('ann')
+    await commit('bob', 'ann')
+    await clock.advance(100_000)
+    let release = (): void => undefined
+    hold = new Promise((resolve) => {
+      release = resolve
+    })
+    healing.heal(clock.now())
+    await settled()
+    healing.heal(clock.now())
+    healing.heal(clock.now() - 100_000)
+    healing.heal(clock.now())
+    release()
+    await settled()
+    expect(queries.length).toBe(2)
+    expect(replays).toEqual(['ann bob 1'])
+  })
+
+  test('forgets no call, whenever it comes', async () => {
+    join('ann')
+    for (let turns = 0; turns < 12; turns += 1) {
+      await commit(`bob${turns}`, 'ann')
+      await clock.advance(100_000)
+      // One of these falls between the last look and the end of the run.
+      afterLook = async () => {
+        afterLook = undefined
+        for (let turn = 0; turn < turns; turn += 1) await Promise.resolve()
+        healing.heal(clock.now() - 100_000)
+      }
+      healing.heal(clock.now())
+      await settled()
+      expect(replays.at(-1)).toBe(`ann bob${turns} 1`)
+    }
+  })
+
+  test('polls every second while nothing can arrive, and not before or after', async () => {
+    healing.start()
+    join('ann')
+    await clock.advance(5_000)
+    expect(queries).toEqual([])
+    isConnected = false
+    await commit('bob', 'ann')
+    await clock.advance(1_000)
+    expect(replays).toEqual(['ann bob 1'])
+    await commit('bob', 'ann')
+    await clock.advance(1_000)
+    expect(replays).toEqual(['ann bob 1', 'ann bob 2'])
+    await clock.advance(3_000)
+    expect(queries.length).toBe(5)
+    isConnected = true
+    await clock.advance(5_000)
+    expect(queries.length).toBe(5)
+  })
+
+  test('ends with stop, also while the database is away', async () => {
+    healing.start()
+    join('ann')
+    isConnected = false
+    failing = 1000
+    await clock.advance(2_000)
+    const stopped = healing.stop()
+    await clock.advance(1_000)
+    await stopped
+    const before = queries.length
+    healing.heal(clock.now())
+    await clock.advance(10_000)
+    expect(queries.length).toBe(before)
+  })
+})
