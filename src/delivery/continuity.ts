@@ -84,7 +84,7 @@ export class Continuity {
     const waits = this.#gaps.get(`${user} ${other}`)?.held.keys() ?? []
     this.#closeGap(user, other)
     const to = Math.max(head, pushed?.to ?? 0, ...waits)
-    known.set(other, { from: Math.min(fromSeq, pushed?.from ?? fromSeq), to, late: undefined })
+    known.set(other, { from: Math.min(fromSeq, pushed?.from ?? fromSeq), to, late: pushed?.late })
     this.#options.replay(user, other, firstMissing)
     return true
   }
