@@ -9,6 +9,7 @@ import { createHttpHandler } from './gateway/route-table.ts'
 import { joinInstances } from './instances.ts'
 import { systemClock } from './lib/clock.ts'
 import { reasonOf } from './lib/errors.ts'
+import { openFileLimit } from './lib/open-files.ts'
 import { KnownHeads } from './messages/known-heads.ts'
 import { MessageService } from './messages/service.ts'
 import { PostgresMessageStore } from './messages/store.postgres.ts'
@@ -25,6 +26,9 @@ export interface App {
   stop(): Promise<void>
 }
 
+/** Kept for the database, Redis, the log and requests. */
+const RESERVED_FILES = 128
+
 /** Builds every object, starts to listen, and returns how to stop. */
 export async function startApp(config: Config, logger: RootLogger): Promise<App> {
   const clock = systemClock
@@ -40,7 +44,17 @@ export async function startApp(config: Config, logger: RootLogger): Promise<App>
     isConnectedToOthers: () => instances.isConnected(),
   })
   const server = new Server({ ...config.http, logger })
-  const instances = joinInstances({ ...config.redis, store, users, heads, topics: server, clock, logger, metrics })
+  const instances = joinInstances({
+    ...config.redis,
+    store,
+    users,
+    heads,
+    topics: server,
+    clock,
+    logger,
+    metrics,
+    announced: () => messages.flushed(),
+  })
   const writer: MessageWriter = new MessageWriter({
     store,
     clock,
@@ -57,7 +71,10 @@ export async function startApp(config: Config, logger: RootLogger): Promise<App>
     heads,
     observer: metrics,
   })
-  const guard = new Guard(config.guard, clock)
+  // Beyond the limit of open files a server can not even refuse: it spins on connections that it can not accept.
+  const maxSockets = Math.max(1, (openFileLimit() ?? Number.POSITIVE_INFINITY) - RESERVED_FILES)
+  const maxConnections = Math.min(config.guard.maxConnections, maxSockets)
+  const guard = new Guard({ ...config.guard, maxConnections }, clock)
   const services: ConnectionServices = {
     messages,
     users,

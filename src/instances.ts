@@ -32,6 +32,8 @@ export interface InstancesOptions {
   readonly clock: Clock
   readonly logger: Logger
   readonly metrics: Metrics
+  /** Resolves when everything that this instance has committed so far is announced. */
+  announced(): Promise<void>
 }
 
 /** What an instance needs to act as one with the others, or alone. */
@@ -64,7 +66,7 @@ function alone({ users, topics, clock }: InstancesOptions): Instances {
 }
 
 function withOthers(options: InstancesOptions, url: string): Instances {
-  const { prefix, store, users, heads, topics, clock, logger, metrics } = options
+  const { prefix, store, users, heads, topics, clock, logger, metrics, announced } = options
   const instanceId = randomUUID()
   const commands = createCommandClient({ url, logger, name: 'messaging-commands' })
   const subscriptions = new Subscriptions(
@@ -87,6 +89,7 @@ function withOthers(options: InstancesOptions, url: string): Instances {
     clock,
     logger,
     observer: metrics,
+    announced,
     isConnected: () => broker.isConnected,
   })
   const fanout = new ClusterFanout({ users, broker, continuity, heads })

@@ -17,6 +17,8 @@ export interface HealingOptions {
   readonly clock: Clock
   readonly logger: Logger
   readonly observer: HealingObserver
+  /** Resolves when everything that this instance itself has committed so far is announced. */
+  announced(): Promise<void>
   /** Whether pushes from other instances arrive. */
   isConnected(): boolean
 }
@@ -101,9 +103,11 @@ export class Healing {
   }
 
   async #compare(users: readonly UserId[], sinceMs: number): Promise<number> {
-    const { store, continuity, clock } = this.#options
+    const { store, continuity, clock, announced } = this.#options
     const ageMs = clock.now() - sinceMs + COMMIT_SLACK_MS
     const heads = await store.recentHeads(users, ageMs)
+    // Our own commits are seen there before we have told of them; nobody needs them a second time.
+    await announced()
     const holes = heads.filter(({ user, other, lastSeq, deliveredSeq }) =>
       continuity.compare(user, other, lastSeq, deliveredSeq + 1),
     )

@@ -91,7 +91,9 @@ export function createHttpHandler(services: RouteServices): HttpHandler {
 
 function answerOf(question: HttpQuestion, services: RouteServices): HttpAnswer | Promise<HttpAnswer> {
   try {
-    const retryAfterMs = services.guard.request(question.address)
+    // Probes of a load balancer come from the address of all its clients.
+    const isLimited = question.path.startsWith('/api/')
+    const retryAfterMs = isLimited ? services.guard.request(question.address) : 0
     if (retryAfterMs > 0) throw new RequestError('rate_limited', { retryAfterMs })
     const answer = routeOf(question)(question, services)
     return answer instanceof Promise ? answer.catch((error: unknown) => failed(error, question, services)) : answer

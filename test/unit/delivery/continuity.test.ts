@@ -99,6 +99,14 @@ describe('the first message since the user came', () => {
   })
 })
 
+test('a message that came late from below goes out once, also when a hole above it was given up meanwhile', async () => {
+  const { offer, pushed, clock } = setUp()
+  for (const seq of [13, 10, 15]) offer(seq)
+  await clock.advance(LONG_MS)
+  offer(10)
+  expect(pushed).toEqual([13, 10])
+})
+
 describe('a comparison with the store', () => {
   test('replays what was never pushed from the first that is not acknowledged', () => {
     const { replays, continuity, offer, pushed } = setUp()

@@ -34,6 +34,7 @@ beforeEach(() => {
   isConnected = true
   continuity = new Continuity({ clock, replay: (user, other, from) => replays.push(`${user} ${other} ${from}`) })
   healing = new Healing({
+    announced: () => Promise.resolve(),
     store: {
       async recentHeads(ids, ageMs) {
         queries.push(ids.length)

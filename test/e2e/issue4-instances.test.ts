@@ -1,0 +1,156 @@
+// Instances that are killed, frozen, cut off or restarted under load.
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
+import { createDatabase, type TestDatabase } from '../support/databases.ts'
+import { Conversations, Device, percentile, traffic, whole } from '../support/issue4-cluster.ts'
+import { eventually } from '../support/issue4-instance.ts'
+import { Relay } from '../support/issue4-relay.ts'
+import { RedisServer } from '../support/redis.ts'
+import { get } from '../support/rest-client.ts'
+import { type ServiceProcess, useServices } from '../support/service.ts'
+
+// Leases of 15 seconds run out in real time, and the machine may be busy.
+vi.setConfig({ testTimeout: 60_000 })
+
+const services = useServices()
+let database: TestDatabase
+let redis: RedisServer
+let log: Conversations
+let devices: Device[] = []
+let instances: ServiceProcess[] = []
+
+beforeAll(async () => {
+  database = await createDatabase()
+  redis = await RedisServer.start()
+})
+beforeEach(() => {
+  log = new Conversations()
+})
+afterEach(async () => {
+  await Promise.all(devices.map((device) => device.close()))
+  devices = []
+  await Promise.all(instances.map((instance) => instance.kill9()))
+  instances = []
+  await redis.run('FLUSHALL')
+})
+afterAll(async () => {
+  await redis.stop()
+  await database.drop()
+})
+
+const start = async (redisPort = redis.port): Promise<ServiceProcess> => {
+  const instance = await services.start({ POSTGRES_DSN: database.dsn, REDIS_ADDR: `127.0.0.1:${redisPort}` })
+  instances.push(instance)
+  return instance
+}
+
+async function device(user: string, instance: ServiceProcess): Promise<Device> {
+  const one = await Device.connect(user, { log, pick: () => instance, acks: true })
+  devices.push(one)
+  return one
+}
+
+async function online(instance: ServiceProcess): Promise<string> {
+  const { body } = await get(instance, '/api/online_users')
+  return String(body?.online_users)
+}
+
+test('one killed between its commit and its publish: the message reaches the others within 20 s', async () => {
+  const relay = await Relay.before(redis.port)
+  const [doomed, other] = [await start(relay.port), await start()]
+  const ann = await device('k-ann', doomed)
+  const bob = await device('k-bob', other)
+  ann.send('k-bob')
+  await whole([bob], log, 2000)
+  await eventually(async () => (await online(other)) === 'k-ann,k-bob', 'both online')
+  relay.pause()
+  ann.send('k-bob')
+  await eventually(() => log.acked.size === 2, 'the commit')
+  await doomed.kill9()
+  await relay.close()
+  const tookMs = await whole([bob], log, 20_000)
+  console.log(
+    `what an instance had committed and not published arrived ${(tookMs / 1000).toFixed(1)} s after its death`,
+  )
+  await eventually(async () => (await online(other)) === 'k-bob', 'the ghost to go')
+})
+
+test('one frozen past its lease and thawed: others are served meanwhile, and all is right afterwards', async () => {
+  const [frozen, two, three] = [await start(), await start(), await start()]
+  const ann = await device('f-ann', frozen)
+  const others = [await device('f-bob', two), await device('f-cid', three), await device('f-dan', two)]
+  await eventually(async () => (await online(three)) === 'f-ann,f-bob,f-cid,f-dan', 'all online')
+  const load = traffic([ann, ...others], 100)
+  await eventually(() => log.acked.size > 100, '100 messages')
+  frozen.signal('SIGSTOP')
+  // Its lease ends now, not in 15 seconds.
+  const lease = await leaseOf('f-ann')
+  await redis.run('ZADD', 'msg:instances', Date.now() - 1, lease)
+  await eventually(async () => (await online(three)) === 'f-bob,f-cid,f-dan', 'ann to be gone')
+  const before = log.acked.size
+  await eventually(() => log.acked.size > before + 100, '100 more')
+  frozen.signal('SIGCONT')
+  await eventually(async () => (await online(three)) === 'f-ann,f-bob,f-cid,f-dan', 'ann to be back', 20_000)
+  await eventually(async () => (await online(frozen)) === 'f-ann,f-bob,f-cid,f-dan', 'the frozen one to know all')
+  await load.stop()
+  await whole([ann, ...others], log, 5000)
+  expect(ann.connects).toBe(1)
+  for (const other of others) await other.close()
+  await eventually(async () => (await online(frozen)) === 'f-ann', 'the others to be gone')
+})
+
+/** Which instance this user is connected to. */
+async function leaseOf(user: string): Promise<string> {
+  const [instance] = (await redis.run('SMEMBERS', `msg:where:${user}`)) as string[]
+  return instance ?? ''
+}
+
+test('one cut off from Redis alone: its messages reach the others, and theirs reach it', async () => {
+  const relay = await Relay.before(redis.port)
+  const [lonely, other] = [await start(relay.port), await start()]
+  const ann = await device('c-ann', lonely)
+  const bob = await device('c-bob', other)
+  const load = traffic([ann, bob], 50)
+  await eventually(() => log.acked.size > 50, '50 messages')
+  relay.pause()
+  const before = log.acked.size
+  await eventually(() => log.acked.size > before + 150, '150 more')
+  await load.stop()
+  const toAnnMs = await whole([ann], log, 10_000)
+  relay.resume()
+  const toBobMs = await whole([bob], log, 10_000)
+  console.log(
+    `cut off: what others sent arrived after ${toAnnMs.toFixed(0)} ms,`,
+    `what it sent ${toBobMs.toFixed(0)} ms after the network came back`,
+  )
+  expect(log.okRatio).toBe(1)
+  await relay.close()
+})
+
+test('all restarted one after the other: no send fails for good, nothing is lost, all closes say 1012', async () => {
+  const slots = [await start(), await start(), await start()]
+  const users = Array.from({ length: 24 }, (_, index) => `s${index}`)
+  const pick = (): ServiceProcess => slots[Math.floor(Math.random() * slots.length)] as ServiceProcess
+  devices = await Promise.all(users.map((user) => Device.connect(user, { log, pick, acks: true })))
+  const load = traffic(devices, 300)
+  await eventually(() => log.acked.size > 300, '300 messages')
+  const exits: string[] = []
+  for (const index of slots.keys()) {
+    const startMs = performance.now()
+    const { code } = await (slots[index] as ServiceProcess).stop()
+    exits.push(`${code} in ${(performance.now() - startMs).toFixed(0)} ms`)
+    expect(code).toBe(0)
+    slots[index] = await start()
+    const before = log.acked.size
+    await eventually(() => log.acked.size > before + 200, '200 more')
+  }
+  await load.stop()
+  const tookMs = await whole(devices, log, 10_000)
+  console.log(
+    `rolling restart: ${log.acked.size} messages, exits ${exits.join(', ')}, ack max ${percentile(log.ackMs, 1).toFixed(0)} ms,`,
+    `errors ${JSON.stringify([...log.errors])}, whole ${tookMs.toFixed(0)} ms after the last`,
+  )
+  expect(devices.flatMap(({ closeCodes }) => closeCodes).filter((code) => code !== 1012)).toEqual([])
+  expect(devices.flatMap(({ closeCodes }) => closeCodes).length).toBeGreaterThan(users.length / 2)
+  // Whoever moved was never offline, and nobody is left over.
+  await eventually(async () => (await online(slots[0] as ServiceProcess)) === String([...users].sort()), 'all online')
+})

@@ -1,0 +1,172 @@
+// Who is online, asked and watched on three instances.
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { createDatabase, type TestDatabase } from '../support/databases.ts'
+import { eventually } from '../support/issue4-instance.ts'
+import { RedisServer } from '../support/redis.ts'
+import { get } from '../support/rest-client.ts'
+import { type ServiceProcess, useServices } from '../support/service.ts'
+import { SocketClient } from '../support/socket-client.ts'
+
+// Leases of 15 seconds run out in real time, and the machine may be busy.
+vi.setConfig({ testTimeout: 60_000 })
+
+const services = useServices()
+let database: TestDatabase
+let redis: RedisServer
+let one: ServiceProcess
+let two: ServiceProcess
+let three: ServiceProcess
+
+beforeAll(async () => {
+  database = await createDatabase()
+  redis = await RedisServer.start()
+  const env = { POSTGRES_DSN: database.dsn, REDIS_ADDR: redis.url }
+  ;[one, two, three] = await Promise.all([services.start(env), services.start(env), services.start(env)])
+  await eventually(async () => String(await online(one)) === '', 'presence to be known')
+})
+afterAll(async () => {
+  await Promise.all([one, two, three].map((instance) => instance.kill9()))
+  await redis.stop()
+  await database.drop()
+})
+
+async function online(instance: ServiceProcess): Promise<string[]> {
+  const { status, body } = await get(instance, '/api/online_users?limit=500')
+  if (status !== 200) throw new Error(`answered ${status}`)
+  return body?.online_users as string[]
+}
+
+/** Milliseconds until every instance lists exactly these. */
+async function allList(users: readonly string[], limitMs?: number, instances = [one, two, three]): Promise<number> {
+  const startMs = performance.now()
+  const agree = async (): Promise<boolean> => {
+    const lists = await Promise.all(instances.map(online))
+    return lists.every((list) => String(list) === String(users))
+  }
+  await eventually(agree, `everywhere online: ${users}`, limitMs)
+  return performance.now() - startMs
+}
+
+const statusesOf = ({ frames }: SocketClient, user: string): unknown[] =>
+  frames.filter(({ type, user_id }) => type === 'presence' && user_id === user).map(({ status }) => status)
+
+test('is the same on every instance within a second, paged', async () => {
+  const users = ['p1', 'p2', 'p3', 'p4', 'p5', 'p6', 'p7']
+  const sockets = await Promise.all(
+    users.map((user, index) => SocketClient.connect([one, two, three][index % 3] as ServiceProcess, user)),
+  )
+  const cameMs = await allList(users, 1000)
+  const first = await get(three, '/api/online_users?limit=3')
+  expect(first.body).toEqual({ online_users: ['p1', 'p2', 'p3'], count: 7, next_cursor: 'p3' })
+  const last = await get(one, '/api/online_users?limit=5&cursor=p3')
+  expect(last.body).toEqual({ online_users: ['p4', 'p5', 'p6', 'p7'], count: 7, next_cursor: null })
+  await Promise.all(sockets.map((socket) => socket.close()))
+  const wentMs = await allList([], 1000)
+  console.log(
+    `listed everywhere ${cameMs.toFixed(0)} ms after connecting, gone ${wentMs.toFixed(0)} ms after a clean close`,
+  )
+})
+
+test('is told to those who watch on another instance: at once, online at once, offline after the grace', async () => {
+  const watcher = await SocketClient.connect(one, 'w1')
+  watcher.send({ type: 'watch', user_ids: ['v1', 'v2'] })
+  expect(await watcher.next('presence')).toMatchObject({ user_id: 'v1', status: 'offline' })
+  expect(await watcher.next('presence')).toMatchObject({ user_id: 'v2', status: 'offline' })
+  const [phone, laptop] = [await SocketClient.connect(two, 'v1'), await SocketClient.connect(three, 'v1')]
+  expect(await watcher.next('presence')).toMatchObject({ user_id: 'v1', status: 'online' })
+  await phone.close()
+  // A reload: gone and back on another instance, within the grace.
+  await laptop.close()
+  const again = await SocketClient.connect(three, 'v1')
+  const v2 = await SocketClient.connect(two, 'v2')
+  expect(await watcher.next('presence')).toMatchObject({ user_id: 'v2', status: 'online' })
+  const leftMs = Date.now()
+  await again.close()
+  const left = await watcher.next(({ type, user_id }) => type === 'presence' && user_id === 'v1')
+  expect(left).toMatchObject({ status: 'offline' })
+  expect(Date.now() - leftMs).toBeGreaterThan(4500)
+  expect(Math.abs(Date.parse(String(left.last_seen)) - leftMs)).toBeLessThan(1000)
+  expect(statusesOf(watcher, 'v1')).toEqual(['offline', 'online', 'offline'])
+  watcher.send({ type: 'unwatch', user_ids: ['v2'] })
+  await watcher.settled()
+  await v2.close()
+  const other = await SocketClient.connect(two, 'w2')
+  other.send({ type: 'watch', user_ids: ['v2'] })
+  const seen = await other.next('presence')
+  expect(seen).toMatchObject({ user_id: 'v2' })
+  await allList(['w1', 'w2'])
+  await watcher.settled()
+  expect(statusesOf(watcher, 'v2')).toEqual(['offline', 'online'])
+  await Promise.all([watcher, other].map((socket) => socket.close()))
+  await allList([])
+})
+
+test('is unknown while Redis is away, never offline, and right again when it is back empty', async () => {
+  const [ann, bob, watcher] = [
+    await SocketClient.connect(one, 'ann'),
+    await SocketClient.connect(two, 'bob'),
+    await SocketClient.connect(three, 'wat'),
+  ]
+  watcher.send({ type: 'watch', user_ids: ['ann', 'bob'] })
+  await watcher.next('presence')
+  await watcher.next('presence')
+  await allList(['ann', 'bob', 'wat'])
+  await redis.kill()
+  await eventually(() => statusesOf(watcher, 'ann').at(-1) === 'unknown', 'unknown to be pushed')
+  const away = await get(one, '/api/online_users')
+  expect(away.status).toBe(503)
+  expect(away.body).toMatchObject({ error: { code: 'presence_unknown' } })
+  expect(away.headers.get('retry-after')).toMatch(/^\d+$/)
+  const late = await SocketClient.connect(three, 'late')
+  late.send({ type: 'watch', user_ids: ['bob'] })
+  expect(await late.next('presence')).toMatchObject({ user_id: 'bob', status: 'unknown' })
+  // Sends go on, the socket of the other instance included.
+  ann.send({ type: 'send', receiver_id: 'bob', content: 'without Redis' })
+  await ann.next('sent')
+  expect(await bob.next('message')).toMatchObject({ content: 'without Redis' })
+  await redis.startAgain()
+  const wholeMs = await allList(['ann', 'bob', 'late', 'wat'], 10_000)
+  await eventually(() => statusesOf(watcher, 'ann').at(-1) === 'online', 'online to be pushed')
+  await eventually(() => statusesOf(late, 'bob').at(-1) === 'online', 'online to be pushed to the late one')
+  console.log(`presence whole ${wholeMs.toFixed(0)} ms after Redis came back empty`)
+  expect(statusesOf(watcher, 'bob')).toEqual(['online', 'unknown', 'online'])
+  expect(statusesOf(late, 'bob')).toEqual(['unknown', 'online'])
+  await Promise.all([ann, bob, late].map((socket) => socket.close()))
+  await allList(['wat'])
+  await watcher.close()
+  await allList([])
+})
+
+test('survives FLUSHALL without a word to those who watch', async () => {
+  const [ann, watcher] = [await SocketClient.connect(one, 'ann'), await SocketClient.connect(three, 'wat')]
+  watcher.send({ type: 'watch', user_ids: ['ann'] })
+  await watcher.next('presence')
+  await allList(['ann', 'wat'])
+  await redis.run('FLUSHALL')
+  const wholeMs = await allList(['ann', 'wat'], 10_000)
+  console.log(`presence whole ${wholeMs.toFixed(0)} ms after FLUSHALL`)
+  await ann.close()
+  await eventually(() => statusesOf(watcher, 'ann').at(-1) === 'offline', 'offline')
+  expect(statusesOf(watcher, 'ann')).toEqual(['online', 'offline'])
+  await watcher.close()
+  await allList([])
+})
+
+test('forgets who was on a killed instance within 20 s, and keeps who has come back elsewhere', async () => {
+  const [ghost, back, watcher] = [
+    await SocketClient.connect(two, 'ghost'),
+    await SocketClient.connect(two, 'back'),
+    await SocketClient.connect(three, 'wat'),
+  ]
+  watcher.send({ type: 'watch', user_ids: ['ghost', 'back'] })
+  await watcher.next('presence')
+  await watcher.next('presence')
+  await allList(['back', 'ghost', 'wat'])
+  await two.kill9()
+  const again = await SocketClient.connect(one, 'back')
+  const goneMs = await allList(['back', 'wat'], 20_000, [one, three])
+  console.log(`a ghost of a killed instance was gone after ${goneMs.toFixed(0)} ms`)
+  await eventually(() => statusesOf(watcher, 'ghost').at(-1) === 'offline', 'offline')
+  expect(statusesOf(watcher, 'back')).toEqual(['online'])
+  await Promise.all([ghost.closed, back.closed, again.close(), watcher.close()])
+})
