@@ -116,7 +116,7 @@ describe('commands of one user', () => {
 
 describe('requests of one address', () => {
   const burst = (service: ServiceProcess, headersOf: () => Readonly<Record<string, string>>) =>
-    Promise.all(Array.from({ length: 60 }, () => get(service, '/healthz', headersOf())))
+    Promise.all(Array.from({ length: 60 }, () => get(service, '/api/online_users', headersOf())))
 
   test('get 429 with Retry-After beyond their rate; other addresses do not', async () => {
     const me = somebody()
@@ -147,7 +147,7 @@ describe('requests of one address', () => {
       const asked = Array.from({ length: 40 }, (_, turn) =>
         rawRequest(
           limited,
-          `GET /healthz HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 198.51.100.${turn}${separator}${me}\r\n\r\n`,
+          `GET /api/online_users HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 198.51.100.${turn}${separator}${me}\r\n\r\n`,
         ),
       )
       const answers = await Promise.all(asked)
@@ -159,7 +159,7 @@ describe('requests of one address', () => {
   test('can not become another address by the bytes of a PROXY header', async () => {
     const startMs = performance.now()
     const asked = Array.from({ length: 40 }, (_, turn) =>
-      rawRequest(crowded, Buffer.concat([proxyHeader(turn), Buffer.from('GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n')])),
+      rawRequest(crowded, Buffer.concat([proxyHeader(turn), Buffer.from('GET /api/online_users HTTP/1.1\r\nHost: x\r\n\r\n')])),
     )
     const served = (await Promise.all(asked)).filter((answer) => answer?.status === 200).length
     expect(served).toBeLessThanOrEqual(await mostSince(startMs, 5))
@@ -330,10 +330,10 @@ test('every answer of ours carries the security headers and an id, and says noth
     [204, one('OPTIONS /api/messages', `Origin: ${LISTED}`)],
     [400, json('{')],
     [400, one('GET /api/messages')],
-    [400, one('GET /healthz', 'Content-Length: 3')],
-    [400, one('GET /healthz', 'Transfer-Encoding: chunked')],
+    [400, one('GET /api/online_users', 'Content-Length: 3')],
+    [400, one('GET /api/online_users', 'Transfer-Encoding: chunked')],
     [404, one('GET /nothing')],
-    [405, one('DELETE /healthz')],
+    [405, one('DELETE /api/online_users')],
     [413, json(JSON.stringify({ receiver_id: 'b', content: 'x'.repeat(20_000) }))],
     [413, json(' '.repeat(70_000))],
     [415, json('{}', 'text/plain')],
