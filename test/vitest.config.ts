@@ -1,7 +1,12 @@
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 
-const withoutServers = ['test/architecture.test.ts', 'test/unit/**/*.test.ts', 'test/contract/**/*.memory*.test.ts']
+const withoutServers = [
+  'test/architecture.test.ts',
+  'test/unit/**/*.test.ts',
+  'test/contract/**/*.memory*.test.ts',
+  'test/faults/**/*.test.ts',
+]
 
 /** Two projects: `unit` needs nothing beside Node, `integration` gets its servers from the global set-up. */
 export default defineConfig({

@@ -25,14 +25,19 @@ export interface HealingOptions {
 
 const USERS_PER_QUERY = 500
 const POLL_INTERVAL_MS = 1_000
+/**
+ * While pushes arrive: an instance that is cut off from Redis alone can not tell the others what it failed to publish, and
+ * one that dies so was never known to them.
+ */
+const SWEEP_INTERVAL_MS = 7_000
 const RETRY_MS = 500
 /** Longer than a transaction may live: a row's time is from before its commit. */
 const COMMIT_SLACK_MS = 10_000
 
 /**
  * Finds what other instances committed and this one was not told of: compares the heads of its users' recently changed
- * conversations with what was pushed, and has the difference replayed. Runs whenever something may have been lost, and
- * every second while nothing can arrive at all.
+ * conversations with what was pushed, and has the difference replayed. Runs whenever something may have been lost, every
+ * second while nothing can arrive at all, and every few seconds in any case.
  */
 export class Healing {
   readonly #options: HealingOptions
@@ -66,13 +71,15 @@ export class Healing {
     })
   }
 
+  /** `lastMs`: up to when everything was compared. */
   #armPoll(lastMs: number): void {
     const { clock, isConnected } = this.#options
     this.#cancelPoll = clock.after(POLL_INTERVAL_MS, () => {
       const now = clock.now()
-      if (!isConnected()) this.heal(lastMs)
+      const isDue = !isConnected() || now - lastMs >= SWEEP_INTERVAL_MS
+      if (isDue) this.heal(lastMs)
       void Promise.resolve(this.#running).then(() => {
-        if (!this.#isStopped) this.#armPoll(isConnected() ? clock.now() : now)
+        if (!this.#isStopped) this.#armPoll(isDue ? now : lastMs)
       })
     })
   }

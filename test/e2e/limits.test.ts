@@ -159,7 +159,10 @@ describe('requests of one address', () => {
   test('can not become another address by the bytes of a PROXY header', async () => {
     const startMs = performance.now()
     const asked = Array.from({ length: 40 }, (_, turn) =>
-      rawRequest(crowded, Buffer.concat([proxyHeader(turn), Buffer.from('GET /api/online_users HTTP/1.1\r\nHost: x\r\n\r\n')])),
+      rawRequest(
+        crowded,
+        Buffer.concat([proxyHeader(turn), Buffer.from('GET /api/online_users HTTP/1.1\r\nHost: x\r\n\r\n')]),
+      ),
     )
     const served = (await Promise.all(asked)).filter((answer) => answer?.status === 200).length
     expect(served).toBeLessThanOrEqual(await mostSince(startMs, 5))

@@ -78,10 +78,10 @@ export const build = programStep('build', installed('tsc'), ['-p', 'src'])
 export const unitTests = vitestStep('architecture and unit tests', ['--project', 'unit'])
 export const allTests = vitestStep('all tests', [])
 
-/** The benches on their smallest load, to see that they still run; nothing until they exist. */
-export const benchSmoke = existsSync(join(root, 'bench/run.ts'))
-  ? [programStep('bench smoke', 'npm', ['run', '--silent', 'bench', '--', '--smoke'])]
-  : []
+/** The benches on their smallest load, to see that they still run. */
+export const benchSmoke = programStep('bench smoke', 'npm', ['run', '--silent', 'bench', '--', '--smoke'])
+/** Every fault scenario once, with fixed seeds. */
+export const faultsSmoke = programStep('faults smoke', 'npm', ['run', '--silent', 'faults', '--', '--smoke'])
 
 /** Runs every step, also after a failed one, prints `N passed, N failed` as the last line and sets the exit code. */
 export async function runSteps(/** @type {Step[]} */ steps) {

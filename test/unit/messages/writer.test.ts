@@ -190,14 +190,14 @@ describe('an unknown outcome', () => {
 
   test('is never refused, however long the store stays away, and never tried on the fast path again', async () => {
     const { append, outcomes, store, clock } = writerBench()
-    store.outcomes.push('unknown-stored', ...Array<'aborted'>(60).fill('aborted'))
+    store.outcomes.push('unknown-stored', ...Array<'aborted'>(200).fill('aborted'))
     append('one')
     await clock.advance(10_000)
     expect(outcomes()).toEqual([])
     append('two')
     await clock.advance(2_000)
     expect(outcomes()).toEqual(['two unavailable'])
-    await clock.advance(60_000)
+    await clock.advance(200_000)
     expect(outcomes()).toEqual(['two unavailable', 'one duplicate'])
     expect(store.calls.slice(1).filter(({ path }) => path === 'fast')).toEqual([])
   })

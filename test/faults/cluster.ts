@@ -1,0 +1,116 @@
+// A PostgreSQL of its own, on data that stays: killed, frozen and started again.
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import pg from 'pg'
+import type { Logger } from '../../src/lib/logger.ts'
+import { parseDsn } from '../../src/postgres/dsn.ts'
+import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/postgres/embedded.ts'
+
+const ignore = (): void => undefined
+const silent: Logger = { debug: ignore, info: ignore, warn: ignore, error: ignore }
+const USER = 'user'
+const PASSWORD = 'pass'
+
+export class Cluster {
+  readonly dataDir: string
+  readonly #settings: Readonly<Record<string, string>>
+  #server: EmbeddedPostgres | undefined
+  crashes = 0
+
+  private constructor(dataDir: string, settings: Readonly<Record<string, string>>) {
+    this.dataDir = dataDir
+    this.#settings = settings
+  }
+
+  /** `dataDir`: on a file system of the caller's choice; else a temporary directory. */
+  static async start(dataDir?: string, settings: Readonly<Record<string, string>> = {}): Promise<Cluster> {
+    const directory = dataDir ?? (await mkdtemp(join(tmpdir(), 'messaging-faults-')))
+    const cluster = new Cluster(directory, { shared_buffers: '64MB', ...settings })
+    await cluster.startAgain()
+    await cluster.run(`create role "${USER}" login superuser password '${PASSWORD}'`)
+    return cluster
+  }
+
+  /** The unix socket, or undefined while it is down. */
+  get socketPath(): string | undefined {
+    const directory = this.#server && new URL(this.#server.dsn).searchParams.get('host')
+    return directory ? join(directory, '.s.PGSQL.5432') : undefined
+  }
+
+  /** As the service is given it, through a proxy on this port. */
+  dsn(port: number, database: string): string {
+    return `postgres://${USER}:${PASSWORD}@127.0.0.1:${port}/${database}?sslmode=disable`
+  }
+
+  async startAgain(): Promise<void> {
+    if (this.#server) return
+    this.#server = await startEmbeddedPostgres({ dataDir: this.dataDir, logger: silent, settings: this.#settings })
+  }
+
+  /** Kills the server and all its processes at once. */
+  async crash(): Promise<void> {
+    const server = this.#server
+    if (!server) return
+    this.crashes += 1
+    for (const pid of await this.pids()) signal(pid, 'SIGKILL')
+    await server.exited
+    await server.stop()
+    this.#server = undefined
+  }
+
+  async freezeAll(): Promise<void> {
+    for (const pid of await this.pids()) signal(pid, 'SIGSTOP')
+  }
+  async thawAll(): Promise<void> {
+    for (const pid of await this.pids()) signal(pid, 'SIGCONT')
+  }
+
+  /** The postmaster, then its children. */
+  async pids(): Promise<number[]> {
+    const pid = this.#server?.pid
+    if (pid === undefined) return []
+    const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8').catch(() => '')
+    return [pid, ...children.split(' ').map(Number)].filter((one) => one > 0)
+  }
+
+  /** Processes that serve a session of this database. */
+  async backends(database: string): Promise<number[]> {
+    const rows = await this.query(`select pid from pg_stat_activity where datname = '${database}'`)
+    return rows.map(([pid]) => Number(pid))
+  }
+
+  async run(...statements: readonly string[]): Promise<void> {
+    for (const statement of statements) await this.query(statement)
+  }
+
+  /** As superuser, over the socket, not through a proxy. */
+  async query(text: string, database?: string): Promise<unknown[][]> {
+    const url = new URL(this.#server?.dsn ?? 'postgres://nobody@localhost:1/none')
+    if (database) url.pathname = `/${database}`
+    const client = new pg.Client(parseDsn(url.href))
+    client.on('error', ignore)
+    await client.connect()
+    try {
+      return (await client.query({ text, rowMode: 'array' })).rows
+    } finally {
+      await client.end()
+    }
+  }
+
+  async remove(): Promise<void> {
+    await this.thawAll()
+    await this.#server?.stop()
+    this.#server = undefined
+    await rm(this.dataDir, { recursive: true, force: true, maxRetries: 10 })
+  }
+}
+
+/** Ends what is signalled after it has ended. */
+export function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name)
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error
+  }
+}

@@ -1,0 +1,351 @@
+// Plays in which one promise is attacked at its weakest moment. Each passes on the service as it is; the seeded bugs show that
+// each can fail. All need two instances.
+import { setTimeout as delay } from 'node:timers/promises'
+import { contentOf, type History, LARGE } from './history.ts'
+import { CUT_POINTS } from './postgres-proxy.ts'
+import { onlineUsers } from './reading.ts'
+import { Stage } from './stage.ts'
+import type { World } from './world.ts'
+
+export interface Scenario {
+  readonly name: string
+  readonly run: (world: World, seed: number) => Promise<string[]>
+  /** It takes long because something has to run out, not because it works. */
+  readonly waits?: boolean
+}
+
+const ALWAYS_AFTER_ERROR = { afterError: 1, afterLoss: 0 }
+/** Longer than the writer keeps a send that it could not store. */
+const OUTAGE_MS = 2_600
+const DUPLICATE_FAILURES = 'messaging_batch_failures_total{failure="duplicate"}'
+
+/** The link to PostgreSQL is cut at COMMIT and stays away, so that sends get a definite answer or none. */
+async function outageAt(world: World, seed: number, point: 'before-commit' | 'after-commit'): Promise<string[]> {
+  const stage = new Stage(world, seed)
+  const { postgres } = world.instance(0)
+  // No acks: the cut is to meet the sends, not the batch of somebody's position.
+  const writer = await stage.device('writer', 0, { givesUp: ALWAYS_AFTER_ERROR, acks: false })
+  await stage.device('reader', 1, { acks: false })
+  const neighbour = await stage.device('neighbour', 0, { acks: false })
+  stage.send(writer, 'reader', 3)
+  await stage.settled()
+  postgres.cutNext(point)
+  postgres.staysDown = true
+  stage.send(writer, 'reader', 5)
+  stage.send(writer, 'neighbour', 5)
+  await postgres.allCut()
+  postgres.reset()
+  await delay(OUTAGE_MS)
+  postgres.staysDown = false
+  postgres.set({})
+  await stage.settled()
+  stage.send(neighbour, 'writer', 3)
+  await stage.settled()
+  return stage.verdict()
+}
+
+/** PostgreSQL is away: sends are refused within two seconds, and what was refused is nowhere. */
+async function refusedInOutage(world: World, seed: number): Promise<string[]> {
+  const stage = new Stage(world, seed)
+  const { postgres } = world.instance(0)
+  const writer = await stage.device('writer', 0, { givesUp: ALWAYS_AFTER_ERROR })
+  await stage.device('reader', 1)
+  await stage.device('neighbour', 0)
+  stage.send(writer, 'reader', 2)
+  await stage.settled()
+  postgres.set({ down: true })
+  postgres.reset()
+  // Whatever was on its way has met its end.
+  await delay(300)
+  stage.send(writer, 'reader', 3)
+  stage.send(writer, 'neighbour', 3)
+  await stage.expect('a definite answer to every send', 2_300, () => stage.outbox('writer').size === 0)
+  postgres.set({})
+  await stage.expect('to store again', 5_000, () => world.instance(0).isReady())
+  stage.send(writer, 'reader', 2)
+  await stage.settled()
+  return stage.verdict()
+}
+
+/** The connection is lost at every point of a transaction, and is there again at once. */
+async function cuts(world: World, seed: number): Promise<string[]> {
+  const stage = new Stage(world, seed)
+  const { postgres } = world.instance(0)
+  const writer = await stage.device('writer', 0, { acks: false })
+  await stage.device('reader', 1, { acks: false })
+  for (const point of [...CUT_POINTS, ...CUT_POINTS]) {
+    const before = postgres.made.get(point) ?? 0
+    postgres.cutNext(point)
+    stage.send(writer, 'reader', 4)
+    await stage.expect(`a cut ${point}`, 5000, () => (postgres.made.get(point) ?? 0) > before)
+    await stage.settled()
+  }
+  return stage.verdict()
+}
+
+/** The same send arrives at a second instance while the first is committing it. */
+async function repeatWhileCommitting(world: World, seed: number): Promise<string[]> {
+  const stage = new Stage(world, seed)
+  const [first, second] = [world.instance(0), world.instance(1)]
+  // An ack would wait for the same lock, and the send behind it would come too late to be early.
+  await stage.device('reader', 1, { acks: false })
+  stage.outbox('writer')
+  const ids = Array.from({ length: 4 }, () => stage.random.uuid())
+  const post = (port: number, id: string) =>
+    postOnce(stage.history, port, [stage.user('writer'), stage.user('reader')], id)
+  // A repeat makes the second instance careful for a while.
+  await post(first.port, ids[0] ?? '')
+  await post(second.port, ids[0] ?? '')
+  const failuresBefore = await second.metric(DUPLICATE_FAILURES)
+  for (const id of ids.slice(1)) {
+    first.postgres.holdCommits(() => 500)
+    const one = post(first.port, id)
+    await delay(150)
+    await Promise.all([one, post(second.port, id)])
+    first.postgres.holdCommits(() => 0)
+  }
+  const failures = (await second.metric(DUPLICATE_FAILURES)) - failuresBefore
+  if (failures > 0) stage.complain(`the careful path did not find a stored id ${failures} times`)
+  return stage.verdict()
+}
+
+/** A reader stops reading while much is pushed, and goes on when nothing more comes. */
+async function slowReader(world: World, seed: number): Promise<string[]> {
+  const stage = new Stage(world, seed)
+  const writer = await stage.device('writer', 0)
+  // Without the proxy: each hop would swallow some megabytes.
+  const reader = await stage.device('reader', 0, { isDirect: true })
+  reader.pause()
+  for (let wave = 0; wave < 16; wave += 1) {
+    stage.send(writer, 'reader', 100, LARGE)
+    await stage.settled()
+  }
+  await delay(300)
+  reader.resume()
+  await stage.expect('word that the reader lagged, or nothing was shown', 10_000, () => reader.frames('lagging') > 0)
+  return stage.verdict({ healedWithinMs: 10_000 })
+}
+
+/** A client asks and does not read the answers: it gets them in the end, or loses the connection; never nothing. */
+async function unreadAnswers(world: World, seed: number): Promise<string[]> {
+  const stage = new Stage(world, seed)
+  const writer = await stage.device('writer', 0)
+  const reader = await stage.device('reader', 1)
+  for (let wave = 0; wave < 3; wave += 1) {
+    stage.send(writer, 'reader', 100, LARGE)
+    await stage.settled()
+  }
+  await stage.expect('the reader to have everything', 10_000, () => reader.head(writer.user) === 300)
+  reader.pause()
+  let answered = 0
+  for (let index = 0; index < 12; index += 1) {
+    const question = reader.ask({ type: 'history', with: writer.user, after: 0, limit: 300 })
+    void question.then(() => (answered += 1))
+  }
+  await delay(1500)
+  reader.resume()
+  await stage.expect('12 answers or the end of the connection', 7_000, () => answered === 12)
+  return stage.verdict()
+}
+
+/** What another instance published while the subscriber's connection was dead, with nothing after it. */
+async function subscriberGap(world: World, seed: number): Promise<string[]> {
+  const stage = new Stage(world, seed)
+  const { redis } = world.instance(1)
+  const writer = await stage.device('writer', 0)
+  for (const name of ['r0', 'r1', 'r2']) {
+    await stage.device(name, 1)
+    stage.send(writer, name)
+    await stage.settled()
+    redis.set({ blackhole: true })
+    stage.send(writer, name)
+    await stage.settled()
+    await delay(150)
+    redis.set({})
+    redis.reset()
+    await delay(400)
+  }
+  return stage.verdict()
+}
+
+/** The publisher can not reach Redis; the other instance's subscription is sound and notices nothing by itself. */
+async function publisherGap(world: World, seed: number): Promise<string[]> {
+  const stage = new Stage(world, seed)
+  const { redis } = world.instance(0)
+  const writer = await stage.device('writer', 0)
+  await stage.device('reader', 1)
+  stage.send(writer, 'reader')
+  await stage.settled()
+  redis.set({ down: true })
+  redis.reset()
+  await delay(100)
+  stage.send(writer, 'reader', 3)
+  await stage.settled()
+  await delay(600)
+  redis.set({})
+  return stage.verdict()
+}
+
+/** Redis is away for everybody: what one instance stores reaches the other through PostgreSQL. */
+async function redisAway(world: World, seed: number): Promise<string[]> {
+  const stage = new Stage(world, seed)
+  const writer = await stage.device('writer', 0)
+  const reader = await stage.device('reader', 1)
+  for (const { redis } of world.instances) {
+    redis.set({ down: true })
+    redis.reset()
+  }
+  await delay(200)
+  stage.send(writer, 'reader', 3)
+  await stage.settled()
+  await stage.expect('delivery without Redis', 5_000, () => reader.head(writer.user) === 3)
+  return stage.verdict()
+}
+
+/** Messages are committed by another instance while a device is catching up, and nothing follows them. */
+async function committedWhileCatchingUp(world: World, seed: number): Promise<string[]> {
+  const stage = new Stage(world, seed)
+  const writer = await stage.device('writer', 0)
+  world.instance(1).postgres.set({ latencyMs: 60 })
+  const names = Array.from({ length: 8 }, (_, index) => `late${index}`)
+  for (const [index, name] of names.entries()) {
+    // Without a look of its own the device depends on what the service sends.
+    await stage.device(name, 1, { comparesHeads: false, wait: false })
+    await delay(40 + index * 30)
+    stage.send(writer, name)
+  }
+  await stage.settled()
+  return stage.verdict()
+}
+
+/** An instance dies with its users on it: they are offline when its lease has run out, and not before it is dead. */
+async function presenceAfterKill(world: World, seed: number): Promise<string[]> {
+  const stage = new Stage(world, seed)
+  await stage.device('here', 0)
+  const gone = await stage.device('gone', 1)
+  const port = world.instance(0).port
+  const lists = async (user: string): Promise<boolean> => (await onlineUsers(port))?.includes(user) === true
+  await stage.expect('both to be online', 5_000, async () => {
+    return (await lists(stage.user('here'))) && (await lists(stage.user('gone')))
+  })
+  await world.instance(1).kill()
+  gone.close()
+  await stage.expect('who was there to be offline', 20_000, async () => !(await lists(stage.user('gone'))))
+  if (!(await lists(stage.user('here')))) stage.complain('somebody who never left is offline')
+  return stage.verdict({ expectLive: false })
+}
+
+/** Committed, and dead before anybody was told: the other instance finds it when the lease has run out. */
+async function killedBeforeTelling(world: World, seed: number): Promise<string[]> {
+  const stage = new Stage(world, seed)
+  const dying = world.instance(0)
+  const writer = await stage.device('writer', 0)
+  await stage.device('reader', 1)
+  // A lease has to have been seen before it can be missed.
+  await delay(4_000)
+  dying.postgres.cutNext('after-commit')
+  stage.send(writer, 'reader', 2)
+  await dying.postgres.allCut()
+  await dying.kill()
+  return stage.verdict({ healedWithinMs: 24_000 })
+}
+
+/** A device that is behind acknowledges less than another has. */
+async function lowerAck(world: World, seed: number): Promise<string[]> {
+  const stage = new Stage(world, seed)
+  const writer = await stage.device('writer', 0)
+  const reader = await stage.device('reader', 1)
+  const behind = await stage.device('reader', 0, { acks: false })
+  stage.send(writer, 'reader', 10)
+  await stage.settled()
+  await stage.expect('ten messages', 5_000, () => reader.head(writer.user) === 10)
+  reader.acknowledgeAll()
+  await stage.expect('a receipt', 5_000, () =>
+    stage.history.entries.some((one) => one.e === 'receipt' && one.seq === 10),
+  )
+  behind.write({ type: 'ack', with: writer.user, seq: 4 })
+  await behind.ask({ type: 'ping' })
+  await delay(300)
+  return stage.verdict()
+}
+
+/** SIGTERM with sends on their way: each is answered before the connection is closed with 1012. */
+async function drainUnderLoad(world: World, seed: number): Promise<string[]> {
+  const stage = new Stage(world, seed)
+  const draining = world.instance(0)
+  const writer = await stage.device('writer', 0)
+  await stage.device('reader', 1)
+  stage.send(writer, 'reader')
+  await stage.settled()
+  draining.postgres.holdCommits(() => 400)
+  const ids = stage.send(writer, 'reader', 60)
+  await delay(100)
+  const code = await draining.drain()
+  const answered = new Set(stage.history.entries.filter(({ e }) => e === 'ok').map((one) => 'id' in one && one.id))
+  const unanswered = ids.filter((id) => !answered.has(id)).length
+  if (unanswered > 0) stage.complain(`${unanswered} sends were not answered by the drain`)
+  if (code !== 0) stage.complain(`the drain ended with ${code}`)
+  if (writer.closes.get(1012) !== 1) stage.complain(`closed with ${JSON.stringify([...writer.closes])}, not with 1012`)
+  draining.postgres.holdCommits(() => 0)
+  await draining.startAgain()
+  return stage.verdict({ expectLive: false })
+}
+
+/** The store can not be read: nobody is told that there is nothing. */
+async function unreadableStore(world: World, seed: number): Promise<string[]> {
+  const stage = new Stage(world, seed)
+  const writer = await stage.device('writer', 0)
+  stage.outbox('reader')
+  stage.send(writer, 'reader', 5)
+  await stage.settled()
+  const { postgres } = world.instance(1)
+  postgres.set({ down: true })
+  postgres.reset()
+  const reader = await stage.device('reader', 1, { wait: false })
+  await delay(2500)
+  if (reader.isSynced) stage.complain('a device was told that it is up to date by a service that can not read')
+  return stage.verdict()
+}
+
+async function postOnce(
+  history: History,
+  port: number,
+  [from, to]: readonly [string, string],
+  id: string,
+): Promise<void> {
+  history.add({ e: 'invoke', id, from, to, c: `rest ${id} ${port}` })
+  const answer = await fetch(`http://127.0.0.1:${port}/api/send_message`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ sender_id: from, receiver_id: to, content: contentOf(id), id }),
+    signal: AbortSignal.timeout(10_000),
+  })
+  const stored = (await answer.json()) as { seq: number }
+  if (answer.ok) history.add({ e: 'ok', id, seq: stored.seq })
+  else history.add({ e: 'fail', id, code: String(answer.status) })
+}
+
+export const SCENARIOS: readonly Scenario[] = [
+  { name: 'refused in an outage', run: refusedInOutage },
+  { name: 'outage before COMMIT', run: (world, seed) => outageAt(world, seed, 'before-commit') },
+  { name: 'outage after COMMIT', run: (world, seed) => outageAt(world, seed, 'after-commit') },
+  { name: 'cuts around COMMIT', run: cuts },
+  { name: 'repeat while committing', run: repeatWhileCommitting },
+  { name: 'slow reader', run: slowReader },
+  { name: 'unread answers', run: unreadAnswers },
+  { name: 'gap of the subscriber', run: subscriberGap },
+  { name: 'gap of the publisher', run: publisherGap },
+  { name: 'Redis away', run: redisAway },
+  { name: 'committed while catching up', run: committedWhileCatchingUp },
+  { name: 'lower ack', run: lowerAck },
+  { name: 'unreadable store', run: unreadableStore },
+  { name: 'drain under load', run: drainUnderLoad },
+  { name: 'presence after a kill', run: presenceAfterKill, waits: true },
+  { name: 'killed before telling', run: killedBeforeTelling, waits: true },
+]
+
+export function scenarioNamed(name: string): Scenario {
+  const scenario = SCENARIOS.find((one) => one.name === name)
+  if (!scenario) throw new Error(`no scenario '${name}': there are ${SCENARIOS.map((one) => one.name).join(', ')}`)
+  return scenario
+}

@@ -1,0 +1,160 @@
+// Mistakes that this service could have, each as a change of the compiled text, and the scenario that must notice it. A place
+// that is gone stops the run: the mistake then has to be made anew.
+import type { Patch } from './build.ts'
+
+export interface SeededBug {
+  readonly name: string
+  readonly patches: readonly Patch[]
+  readonly scenario: string
+}
+
+const one = (file: string, search: string, replace: string): readonly Patch[] => [{ file, search, replace }]
+
+export const SEEDED_BUGS: readonly SeededBug[] = [
+  {
+    name: 'ack before COMMIT',
+    patches: one(
+      'postgres/copy-transaction.js',
+      'this.#commitSent = true;',
+      'this.#commitSent = true; this.#resolve();',
+    ),
+    scenario: 'outage before COMMIT',
+  },
+  {
+    name: 'publish before COMMIT',
+    patches: one(
+      'messages/service.js',
+      'send.refusal = writer.append(send);',
+      `const early = { ...send, seq: this.#options.heads.of(send.conversation) + 1, created_at: new Date(now).toISOString() };
+        this.#options.announcer.message(early); this.#options.announcer.batchDone();
+        send.refusal = writer.append(send);`,
+    ),
+    scenario: 'refused in an outage',
+  },
+  {
+    name: 'a connection lost at COMMIT counts as a failure',
+    patches: one(
+      'postgres/copy-transaction.js',
+      "return this.#fail(new TransactionError(this.#commitSent ? 'unknown' : 'aborted', error));",
+      "return this.#fail(new TransactionError('aborted', error));",
+    ),
+    scenario: 'outage after COMMIT',
+  },
+  {
+    name: 'a retry that does not look up, under a new id',
+    patches: one(
+      'messages/writer.js',
+      `unknown = true;
+                for (const send of open.sends)
+                    send.wasUnknown = true;`,
+      'for (const send of open.sends) send.id = crypto.randomUUID();',
+    ),
+    scenario: 'cuts around COMMIT',
+  },
+  {
+    name: 'lock and look-up in one statement',
+    patches: [
+      ...one(
+        'messages/store.postgres.js',
+        'await this.#session.query(sql.LOCK, [array(sorted.map(({ id }) => id))]);',
+        '',
+      ),
+      ...one(
+        'messages/statements.postgres.js',
+        'text: `select v.ord, m.seq, m.sender_id',
+        `text: \`with held as materialized (select conversation_id from conversations
+      where conversation_id = any($1::int8[]) order by conversation_id for no key update)
+    select v.ord, m.seq, m.sender_id`,
+      ),
+      ...one(
+        'messages/statements.postgres.js',
+        'on m.conversation_id = v.conversation_id and m.id = v.id`',
+        'on m.conversation_id = v.conversation_id and m.id = v.id cross join (select count(*) from held) h`',
+      ),
+    ],
+    scenario: 'repeat while committing',
+  },
+  {
+    name: 'a dropped send (2) is ignored',
+    patches: one('transport/websocket.js', 'if (result === DROPPED && ', 'if (false && '),
+    scenario: 'unread answers',
+  },
+  {
+    name: 'a push to a full socket is left out',
+    patches: one('gateway/outbound.js', 'return this.dropped(message);', 'return;'),
+    scenario: 'slow reader',
+  },
+  {
+    name: "no healing after the subscriber's reconnect",
+    patches: one(
+      'redis/subscriptions.js',
+      `for (const listener of this.#gapListeners)
+            listener(sinceMs);`,
+      'void sinceMs;',
+    ),
+    scenario: 'gap of the subscriber',
+  },
+  {
+    name: "healing by the subscriber's reconnect alone: failed publishes are not reported",
+    patches: one('delivery/broker.redis.js', 'if (sinceMs === undefined)', 'if (true)'),
+    scenario: 'gap of the publisher',
+  },
+  {
+    name: "healing by the subscriber's reconnect alone: no polling while Redis is away",
+    patches: one('delivery/healing.js', 'if (!isConnected())', 'if (false)'),
+    scenario: 'Redis away',
+  },
+  {
+    name: "healing by the subscriber's reconnect alone: a lost lease means nothing",
+    patches: one('presence/presence.redis.js', 'if (isOneLost)', 'if (false)'),
+    scenario: 'killed before telling',
+  },
+  {
+    name: 'subscribing after the catch-up',
+    patches: [
+      ...one(
+        'gateway/connection.js',
+        'const joined = fanout.joined(this);',
+        'const joined = Promise.resolve(); this.joinLate = () => fanout.joined(this);',
+      ),
+      ...one('gateway/outbound.js', 'await replay?.run();', 'await replay?.run(); await this.#client.joinLate();'),
+    ],
+    scenario: 'committed while catching up',
+  },
+  {
+    name: 'presence without a lease',
+    patches: one(
+      'presence/scripts.redis.js',
+      "redis.call('ZRANGEBYSCORE', p .. 'instances', '-inf', '(' .. now)",
+      '{}',
+    ),
+    scenario: 'presence after a kill',
+  },
+  {
+    name: 'an ack stored without greatest',
+    patches: one(
+      'messages/statements.postgres.js',
+      // biome-ignore lint/suspicious/noTemplateCurlyInString: it is the text of a template.
+      'return `${column} = greatest(',
+      `if (moves) return \`\${column} = coalesce(nullif(v.\${who}_\${position}, 0), c.\${column})\`;
+        return \`\${column} = greatest(`,
+    ),
+    scenario: 'lower ack',
+  },
+  {
+    name: 'a drain that closes before it flushes',
+    patches: one(
+      'app.js',
+      `await writer.close(config.shutdown.timeoutMs);
+            await close();`,
+      `await close();
+            await writer.close(config.shutdown.timeoutMs);`,
+    ),
+    scenario: 'drain under load',
+  },
+  {
+    name: 'an empty page on a read error',
+    patches: one('messages/reads.postgres.js', 'throw new StoreUnavailable(error);', 'return [];'),
+    scenario: 'unreadable store',
+  },
+]
