@@ -3,7 +3,7 @@ import type { Logger } from '../lib/logger.ts'
 import type { QueuedSend } from '../messages/send-queue.ts'
 import type { MessageService } from '../messages/service.ts'
 import { StoreUnavailable } from '../messages/store.ts'
-import { type Presence, PresenceUnknown } from '../presence/presence.ts'
+import { type OnlinePage, type Presence, PresenceUnknown } from '../presence/presence.ts'
 import type { UserId } from '../protocol/message.ts'
 import { openApiDocument } from '../protocol/openapi.ts'
 import * as rest from '../protocol/rest.ts'
@@ -48,8 +48,13 @@ const ROUTES: Readonly<Record<string, Readonly<Record<string, Route>>>> = {
   '/api/online_users': {
     GET: async (question, { presence }) => {
       const { limit, cursor } = parseQuery(rest.onlineUsersQuery, question)
-      const { users, count, nextCursor } = await presence.online(limit, cursor)
-      return jsonAnswer(200, { online_users: users, count, next_cursor: nextCursor })
+      const page = await presence.online(limit, cursor)
+      const known = onlineAnswers.get(page)
+      if (known) return known
+      const { users, count, nextCursor } = page
+      const answer = jsonAnswer(200, { online_users: users, count, next_cursor: nextCursor })
+      onlineAnswers.set(page, answer)
+      return answer
     },
   },
   '/healthz': { GET: () => jsonAnswer(200, { status: 'ok' }) },
@@ -73,6 +78,9 @@ const ROUTES: Readonly<Record<string, Readonly<Record<string, Route>>>> = {
     GET: ({ requestId }) => errorAnswer('upgrade_required', requestId, { headers: { Upgrade: 'websocket' } }),
   },
 }
+
+/** Answers by page: a page that has not changed is not written out again. */
+const onlineAnswers = new WeakMap<OnlinePage, HttpAnswer>()
 
 /** Every path and its methods, as registered. */
 export const ROUTE_METHODS = Object.entries(ROUTES).map(([path, methods]) => ({ path, methods: Object.keys(methods) }))

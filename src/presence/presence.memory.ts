@@ -11,6 +11,8 @@ export class MemoryPresence implements Presence {
   readonly #clock: Pick<Clock, 'now'>
   readonly #connections = new Map<UserId, number>()
   readonly #sorted = new SortedUsers()
+  /** First pages by limit, the same object until somebody comes or goes, so that a caller can keep what it made of one. */
+  readonly #firstPages = new Map<number, OnlinePage>()
   readonly #lastSeenMs = new Map<UserId, number>()
   readonly #watched = new Set<UserId>()
   #changed: ((state: PresenceState) => void) | undefined
@@ -44,8 +46,12 @@ export class MemoryPresence implements Presence {
   }
 
   async online(limit: number, cursor?: string): Promise<OnlinePage> {
-    const { users, hasMore } = this.#sorted.page(limit, cursor)
-    return { users, count: this.#sorted.size, nextCursor: hasMore ? (users.at(-1) ?? null) : null }
+    if (cursor !== undefined) return this.#pageOf(limit, cursor)
+    const known = this.#firstPages.get(limit)
+    if (known) return known
+    const page = this.#pageOf(limit)
+    this.#firstPages.set(limit, page)
+    return page
   }
 
   async states(userIds: readonly UserId[]): Promise<PresenceState[]> {
@@ -68,7 +74,14 @@ export class MemoryPresence implements Presence {
     this.#changed = undefined
   }
 
+  #pageOf(limit: number, cursor?: string): OnlinePage {
+    const { users, hasMore } = this.#sorted.page(limit, cursor)
+    return { users, count: this.#sorted.size, nextCursor: hasMore ? (users.at(-1) ?? null) : null }
+  }
+
   #tell(userId: UserId): void {
+    this.#firstPages.clear()
+
     if (this.#watched.has(userId)) this.#changed?.(this.#stateOf(userId))
   }
 
