@@ -1,4 +1,4 @@
-import { connectInstance, type RedisInstance } from '../support/issue4-instance.ts'
+import { connectInstance, type RedisInstance } from '../support/cluster-instance.ts'
 import { sharedRedis } from '../support/redis.ts'
 import { describeBroker } from './broker.ts'
 

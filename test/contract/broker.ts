@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import type { Broker, Envelope } from '../../src/delivery/broker.ts'
+import { eventually } from '../support/cluster-instance.ts'
 import { within } from '../support/deadline.ts'
-import { eventually } from '../support/issue4-instance.ts'
 
 export interface BrokersUnderTest {
   /** A further instance of the same cluster, with its connections standing. */

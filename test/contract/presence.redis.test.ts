@@ -1,4 +1,4 @@
-import { connectInstance, eventually } from '../support/issue4-instance.ts'
+import { connectInstance, eventually } from '../support/cluster-instance.ts'
 import { sharedRedis } from '../support/redis.ts'
 import { describePresence } from './presence.ts'
 

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Presence, PresenceState } from '../../src/presence/presence.ts'
-import { eventually } from '../support/issue4-instance.ts'
+import { eventually } from '../support/cluster-instance.ts'
 
 export interface PresenceUnderTest {
   readonly presence: Presence

@@ -7,8 +7,8 @@ import { PostgresMessageStore } from '../../../src/messages/store.postgres.ts'
 import type { MessageStore } from '../../../src/messages/store.ts'
 import { type Database, openDatabase } from '../../../src/postgres/database.ts'
 import { createDatabase, silentLogger, type TestDatabase } from '../../support/databases.ts'
-import { Activity, type CommitFault, FaultyStore, turn } from '../../support/issue3-faults.ts'
-import { World } from '../../support/issue3-world.ts'
+import { Activity, type CommitFault, FaultyStore, turn } from '../../support/model-faults.ts'
+import { World } from '../../support/model-world.ts'
 
 const USERS = ['ann', 'bob', 'cat']
 

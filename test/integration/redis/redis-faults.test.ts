@@ -1,7 +1,7 @@
 // What becomes of subscriptions, publishes and presence when Redis is cut, wiped, frozen, killed or never there.
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { PresenceUnknown } from '../../../src/presence/presence.ts'
-import { connectInstance, eventually, openInstance, type RedisInstance } from '../../support/issue4-instance.ts'
+import { connectInstance, eventually, openInstance, type RedisInstance } from '../../support/cluster-instance.ts'
 import { RedisServer } from '../../support/redis.ts'
 
 const PREFIX = 'msg:'

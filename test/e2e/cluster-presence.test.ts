@@ -1,7 +1,7 @@
 // Who is online, asked and watched on three instances.
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { eventually } from '../support/cluster-instance.ts'
 import { createDatabase, type TestDatabase } from '../support/databases.ts'
-import { eventually } from '../support/issue4-instance.ts'
 import { RedisServer } from '../support/redis.ts'
 import { get } from '../support/rest-client.ts'
 import { type ServiceProcess, useServices } from '../support/service.ts'

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createDatabase, type TestDatabase } from '../support/databases.ts'
-import { Reader, type Screen, seqs } from '../support/issue3-reader.ts'
+import { Reader, type Screen, seqs } from '../support/reader.ts'
 import { get } from '../support/rest-client.ts'
 import { type ServiceProcess, useServices } from '../support/service.ts'
 

@@ -3,9 +3,9 @@ import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { App } from '../../src/app.ts'
 import { parseDsn } from '../../src/postgres/dsn.ts'
+import { backlogOf, startOn } from '../support/app.ts'
 import { createDatabase, execute, type TestDatabase } from '../support/databases.ts'
-import { backlogOf, startOn } from '../support/issue3-app.ts'
-import { Reader, type Screen, seqs } from '../support/issue3-reader.ts'
+import { Reader, type Screen, seqs } from '../support/reader.ts'
 import { type ServiceProcess, useServices } from '../support/service.ts'
 
 let database: TestDatabase

@@ -1,8 +1,8 @@
 // Three instances on one PostgreSQL and one Redis behave as one.
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { Conversations, Device, percentile, traffic, whole } from '../support/cluster.ts'
+import { eventually } from '../support/cluster-instance.ts'
 import { createDatabase, type TestDatabase } from '../support/databases.ts'
-import { Conversations, Device, percentile, traffic, whole } from '../support/issue4-cluster.ts'
-import { eventually } from '../support/issue4-instance.ts'
 import { RedisServer } from '../support/redis.ts'
 import { get } from '../support/rest-client.ts'
 import { type ServiceProcess, useServices } from '../support/service.ts'

@@ -1,8 +1,8 @@
 // Redis may be cut, wiped, frozen, killed: sends go on, and everything reaches every screen without a client doing anything.
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
+import { Conversations, Device, percentile, traffic, whole } from '../support/cluster.ts'
+import { eventually } from '../support/cluster-instance.ts'
 import { createDatabase, type TestDatabase } from '../support/databases.ts'
-import { Conversations, Device, percentile, traffic, whole } from '../support/issue4-cluster.ts'
-import { eventually } from '../support/issue4-instance.ts'
 import { RedisServer } from '../support/redis.ts'
 import { get } from '../support/rest-client.ts'
 import { type ServiceProcess, useServices } from '../support/service.ts'

@@ -1,7 +1,7 @@
 // Devices that chat over several instances as good clients do, and what they have on their screens in the end.
 import { WebSocket } from 'ws'
+import { eventually } from './cluster-instance.ts'
 import { within } from './deadline.ts'
-import { eventually } from './issue4-instance.ts'
 import type { Target } from './service.ts'
 import { JSON_PROTOCOL } from './socket-client.ts'
 

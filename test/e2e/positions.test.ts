@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { App } from '../../src/app.ts'
+import { backlogOf, startOn } from '../support/app.ts'
 import { createDatabase, execute, type TestDatabase } from '../support/databases.ts'
 import { ExternalPostgres } from '../support/external-postgres.ts'
-import { backlogOf, startOn } from '../support/issue3-app.ts'
-import { type Event, Reader, seqs } from '../support/issue3-reader.ts'
+import { type Event, Reader, seqs } from '../support/reader.ts'
 import { get, post } from '../support/rest-client.ts'
 
 let database: TestDatabase

@@ -1,10 +1,10 @@
 // Instances that are killed, frozen, cut off or restarted under load.
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
+import { Conversations, Device, percentile, traffic, whole } from '../support/cluster.ts'
+import { eventually } from '../support/cluster-instance.ts'
 import { createDatabase, type TestDatabase } from '../support/databases.ts'
-import { Conversations, Device, percentile, traffic, whole } from '../support/issue4-cluster.ts'
-import { eventually } from '../support/issue4-instance.ts'
-import { Relay } from '../support/issue4-relay.ts'
 import { RedisServer } from '../support/redis.ts'
+import { Relay } from '../support/relay.ts'
 import { get } from '../support/rest-client.ts'
 import { type ServiceProcess, useServices } from '../support/service.ts'
 

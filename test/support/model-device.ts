@@ -2,7 +2,7 @@ import { expect } from 'vitest'
 import type { Connection } from '../../src/gateway/connection.ts'
 import type { Command } from '../../src/protocol/commands.ts'
 import type { ServerEvent } from '../../src/protocol/events.ts'
-import type { PlayedSocket, World } from './issue3-world.ts'
+import type { PlayedSocket, World } from './model-world.ts'
 
 const bytes = new TextEncoder()
 

@@ -18,8 +18,8 @@ import { CODECS, type Frame } from '../../src/protocol/codec.ts'
 import { CLOSES, type CloseName } from '../../src/protocol/codes.ts'
 import type { Message } from '../../src/protocol/message.ts'
 import { silentLogger } from './databases.ts'
-import { type Activity, impatientClock } from './issue3-faults.ts'
-import { ModelDevice } from './issue3-model-device.ts'
+import { ModelDevice } from './model-device.ts'
+import { type Activity, impatientClock } from './model-faults.ts'
 
 /** A stalled socket lags above the first and loses frames above the second; in frames, each counted as one byte. */
 const MAX_HELD_FRAMES = 2
