@@ -40,7 +40,7 @@ export const jsonCodec: Codec = {
 }
 
 // structuredClone, records and extensions stay off on both ends: clients are in many languages, and an extension from a
-// hostile client could make values that no JSON client can (see isPlain).
+// hostile client could make values that no JSON client can (see replacementsIn).
 const packr = new Packr({
   useRecords: false,
   variableMapSize: true,
@@ -56,7 +56,8 @@ export const msgpackCodec: Codec = {
   decode(bytes) {
     try {
       const value: unknown = packr.unpack(bytes)
-      return isPlain(value, MAX_DEPTH) && isAsWritten(value, bytes) ? { value } : undefined
+      // NaN is neither 0 nor below anything.
+      return isAsWritten(replacementsIn(value, MAX_DEPTH), bytes) ? { value } : undefined
     } catch {
       return undefined
     }
@@ -71,29 +72,27 @@ export const msgpackCodec: Codec = {
 
 export const CODECS = { json: jsonCodec, msgpack: msgpackCodec } as const
 
-/** Only what JSON could also say: the decoder accepts records, dates, sets and cycles from the wire even so configured. */
-function isPlain(value: unknown, depth: number): boolean {
-  if (value === null || typeof value === 'string' || typeof value === 'boolean') return true
-  if (typeof value === 'number') return Number.isFinite(value)
-  if (typeof value !== 'object' || depth === 0) return false
-  if (Array.isArray(value)) return value.every((element) => isPlain(element, depth - 1))
-  if (Object.getPrototypeOf(value) !== Object.prototype) return false
-  return Object.values(value).every((element) => isPlain(element, depth - 1))
+/**
+ * How many U+FFFD the texts of a value hold; NaN when it holds something that JSON could not also say: the decoder accepts
+ * records, dates, sets and cycles from the wire even so configured. One walk for both: it is a good part of decoding.
+ */
+function replacementsIn(value: unknown, depth: number): number {
+  if (typeof value === 'string') return value.includes('\ufffd') ? value.split('\ufffd').length - 1 : 0
+  if (typeof value === 'number') return Number.isFinite(value) ? 0 : Number.NaN
+  if (value === null || typeof value === 'boolean') return 0
+  if (typeof value !== 'object' || depth === 0) return Number.NaN
+  if (!Array.isArray(value) && Object.getPrototypeOf(value) !== Object.prototype) return Number.NaN
+  let sum = 0
+  for (const element of Object.values(value)) sum += replacementsIn(element, depth - 1)
+  return sum
 }
 
 /**
  * Whether every text was UTF-8. The decoder puts U+FFFD in place of what is not, so a message would be stored other than
  * it was sent; each U+FFFD that the client wrote itself stands in the bytes.
  */
-function isAsWritten(value: unknown, bytes: Uint8Array): boolean {
-  const decoded = replacements(value)
-  return decoded === 0 || decoded <= writtenReplacements(bytes)
-}
-
-function replacements(value: unknown): number {
-  if (typeof value === 'string') return value.includes('\ufffd') ? value.split('\ufffd').length - 1 : 0
-  if (typeof value !== 'object' || value === null) return 0
-  return Object.values(value).reduce<number>((sum, element) => sum + replacements(element), 0)
+function isAsWritten(replacements: number, bytes: Uint8Array): boolean {
+  return replacements === 0 || replacements <= writtenReplacements(bytes)
 }
 
 function writtenReplacements(bytes: Uint8Array): number {
