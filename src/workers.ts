@@ -68,6 +68,7 @@ class Supervisor implements Workers {
     })
     const startedMs = Date.now()
     this.#running.set(index, child)
+    this.#logger.info({ worker: index, pid: child.pid }, 'worker started')
     child.once('exit', (code, signal) => {
       this.#running.delete(index)
       if (this.#isStopping) {

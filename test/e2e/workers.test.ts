@@ -1,0 +1,100 @@
+import { once } from 'node:events'
+import { type AddressInfo, createServer } from 'node:net'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { createDatabase, type TestDatabase } from '../support/databases.ts'
+import { within } from '../support/deadline.ts'
+import { sharedRedis } from '../support/redis.ts'
+import { get, post } from '../support/rest-client.ts'
+import { type ServiceProcess, useServices } from '../support/service.ts'
+import { SocketClient } from '../support/socket-client.ts'
+
+const services = useServices()
+let database: TestDatabase
+
+beforeAll(async () => {
+  database = await createDatabase()
+})
+afterAll(() => database.drop())
+
+async function freePort(): Promise<string> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return String(port)
+}
+
+async function environment(workers: number) {
+  const { url, prefix } = sharedRedis()
+  return {
+    POSTGRES_DSN: database.dsn,
+    REDIS_ADDR: url,
+    REDIS_PREFIX: prefix,
+    PORT: await freePort(),
+    WORKERS: String(workers),
+    DRAIN_RECONNECT_SPREAD_MS: '0',
+  }
+}
+
+const linesOf = (service: ServiceProcess, msg: string) => service.logs.filter((line) => line.msg === msg)
+const allListen = (service: ServiceProcess, count: number) =>
+  service.logged(() => linesOf(service, 'listening').length >= count)
+
+test('several processes on one port act as one service', async () => {
+  const service = await services.start(await environment(2))
+  await allListen(service, 2)
+  // The kernel spreads connections, so twenty of them hardly all meet one process.
+  const people = await Promise.all(
+    Array.from({ length: 20 }, (_, index) => SocketClient.connect(service, `person-${index}`)),
+  )
+  const online = await get(service, '/api/online_users?limit=50')
+  expect(online.body).toMatchObject({ count: 20 })
+  const [first] = people
+  for (const [index, person] of people.entries()) {
+    first?.send({ type: 'send', receiver_id: `person-${index}`, content: `to ${index}`, ref: index })
+    await first?.next('sent')
+    if (person !== first) expect(await person.next('message')).toMatchObject({ content: `to ${index}` })
+  }
+  await Promise.all(people.map((person) => person.close()))
+  expect(await service.stop()).toEqual({ code: 0, signal: null })
+})
+
+test('a process that dies is replaced, and the others go on', async () => {
+  const service = await services.start(await environment(2))
+  await allListen(service, 2)
+  const victim = Number(linesOf(service, 'worker started')[0]?.pid)
+  process.kill(victim, 'SIGKILL')
+  await service.logged(({ msg, signal }) => msg === 'a worker ended unasked and is replaced' && signal === 'SIGKILL')
+  await allListen(service, 3)
+  expect((await post(service, { receiver_id: 'bob', content: 'still here' })).status).toBe(201)
+  expect(await service.stop()).toEqual({ code: 0, signal: null })
+})
+
+test('SIGTERM drains every process: all sockets close with 1012, and none outlives the supervisor', async () => {
+  const service = await services.start(await environment(3))
+  await allListen(service, 3)
+  const people = await Promise.all(
+    Array.from({ length: 12 }, (_, index) => SocketClient.connect(service, `drained-${index}`)),
+  )
+  const closes = Promise.all(people.map((person) => person.closed))
+  expect(await service.stop()).toEqual({ code: 0, signal: null })
+  expect((await closes).map(({ code }) => code)).toEqual(people.map(() => 1012))
+  const pids = linesOf(service, 'worker started').map(({ pid }) => Number(pid))
+  for (const pid of pids) expect(() => process.kill(pid, 0)).toThrow('ESRCH')
+})
+
+test('when the supervisor is killed the processes drain by themselves', async () => {
+  const service = await services.start(await environment(2))
+  await allListen(service, 2)
+  const person = await SocketClient.connect(service, 'orphan')
+  await service.stop('SIGKILL')
+  expect(await within(person.closed, () => 'the close of an orphan')).toMatchObject({ code: 1012 })
+})
+
+test('more than one process needs a Redis and a port of its own', async () => {
+  const service = services.launch({ POSTGRES_DSN: database.dsn, WORKERS: '2', PORT: '0' })
+  expect((await service.exited).code).toBe(78)
+  expect(service.stderr).toContain('REDIS_ADDR')
+  expect(service.stderr).toContain('PORT')
+})
