@@ -4,8 +4,6 @@ import type { UserId } from '../protocol/message.ts'
 export interface Envelope {
   /** Of a message: who wrote it to whom, and its place. */
   readonly message?: { readonly seq: number; readonly sender_id: UserId; readonly receiver_id: UserId }
-  /** May be dropped under pressure, and need not be healed. */
-  readonly ephemeral?: boolean
   /** The event as a JSON frame. */
   readonly json: string
 }

@@ -1,15 +1,15 @@
 import type { Envelope } from './broker.ts'
 
 /**
- * Envelopes of one user as one text, a line each after the publisher's name: `seq sender receiver json` for a message, `~ json`
- * for what may be lost, `= json` for other events. JSON frames hold no line break and ids hold no space, so nothing needs
- * escaping, and a receiver passes the frame on without parsing it.
+ * Envelopes of one user as one text, a line each after the publisher's name: `seq sender receiver json` for a message, `= json`
+ * for other events. JSON frames hold no line break and ids hold no space, so nothing needs escaping, and a receiver passes
+ * the frame on without parsing it.
  */
 export function encodeEnvelopes(instanceId: string, envelopes: readonly Envelope[]): string {
   let text = instanceId
-  for (const { message, ephemeral, json } of envelopes) {
+  for (const { message, json } of envelopes) {
     if (message) text += `\n${message.seq} ${message.sender_id} ${message.receiver_id} ${json}`
-    else text += `\n${ephemeral ? '~' : '='} ${json}`
+    else text += `\n= ${json}`
   }
   return text
 }
@@ -29,7 +29,6 @@ export function decodeEnvelopes(ownInstanceId: string, text: string): Envelope[]
 const MESSAGE_LINE = /^(\d+) ([^ ]+) ([^ ]+) /
 
 function decodeLine(line: string): Envelope | undefined {
-  if (line.startsWith('~ ')) return { ephemeral: true, json: line.slice(2) }
   if (line.startsWith('= ')) return { json: line.slice(2) }
   const head = MESSAGE_LINE.exec(line)
   if (!head) return undefined

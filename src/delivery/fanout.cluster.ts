@@ -65,7 +65,7 @@ export class ClusterFanout implements Fanout {
   typing(receiver: UserId, encoded: EncodedEvent): void {
     const { broker } = this.#options
     this.#event(receiver, encoded)
-    broker.add(receiver, { ephemeral: true, json: encoded.json })
+    broker.add(receiver, { json: encoded.json })
     broker.flush()
   }
 

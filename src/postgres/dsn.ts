@@ -45,14 +45,6 @@ export async function resolveDsn(dsn: string): Promise<pg.ClientConfig> {
   return offersTls ? { ...config, ssl: { rejectUnauthorized: false } } : config
 }
 
-/** The DSN with every password replaced, for logs; works on malformed ones too. */
-export function redactDsn(dsn: string): string {
-  return dsn
-    .replace(/(:\/\/[^:@/?]*):.*@/s, '$1:***@')
-    .replaceAll(/([?&](?:ssl)?password=)[^&#]*/gi, '$1***')
-    .replaceAll(/(\bpassword\s*=\s*)('[^']*'|[^\s&]+)/gi, '$1***')
-}
-
 function parse(dsn: string): Parsed {
   const url = parseUrl(dsn)
   const query = parseQuery(url)

@@ -1,12 +1,11 @@
 // Starting: the port, TLS, settings that must stop the start, and instances that start together.
-import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { get as httpsGet } from 'node:https'
-import { type AddressInfo, createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createDatabase, createEmptyDatabase, type TestDatabase } from '../support/databases.ts'
 import { within } from '../support/deadline.ts'
+import { freePort } from '../support/free-port.ts'
 import { get, post } from '../support/rest-client.ts'
 import { type ServiceProcess, useServices } from '../support/service.ts'
 import { SocketClient } from '../support/socket-client.ts'
@@ -20,15 +19,6 @@ beforeAll(async () => {
   database = await createDatabase()
 })
 afterAll(() => database.drop())
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
-}
 
 /** Exit code and everything that was said by a service that must not start. */
 async function failedStart(env: Readonly<Record<string, string>>): Promise<{ code: number | null; text: string }> {

@@ -1,8 +1,7 @@
-import { once } from 'node:events'
-import { type AddressInfo, createServer } from 'node:net'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createDatabase, type TestDatabase } from '../support/databases.ts'
 import { within } from '../support/deadline.ts'
+import { freePort } from '../support/free-port.ts'
 import { sharedRedis } from '../support/redis.ts'
 import { get, post } from '../support/rest-client.ts'
 import { type ServiceProcess, useServices } from '../support/service.ts'
@@ -16,22 +15,13 @@ beforeAll(async () => {
 })
 afterAll(() => database.drop())
 
-async function freePort(): Promise<string> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return String(port)
-}
-
 async function environment(workers: number) {
   const { url, prefix } = sharedRedis()
   return {
     POSTGRES_DSN: database.dsn,
     REDIS_ADDR: url,
     REDIS_PREFIX: prefix,
-    PORT: await freePort(),
+    PORT: String(await freePort()),
     WORKERS: String(workers),
     DRAIN_RECONNECT_SPREAD_MS: '0',
   }

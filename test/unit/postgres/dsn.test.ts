@@ -5,7 +5,7 @@ import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { parseDsn, redactDsn, resolveDsn } from '../../../src/postgres/dsn.ts'
+import { parseDsn, resolveDsn } from '../../../src/postgres/dsn.ts'
 
 const messageOf = (dsn: string): string => {
   try {
@@ -135,17 +135,6 @@ describe('prefer', () => {
 })
 
 describe('secrets', () => {
-  test.each([
-    ['postgres://u:secret@h/d', 'postgres://u:***@h/d'],
-    ['postgres://u:sec@ret@h/d?x=1', 'postgres://u:***@h/d?x=1'],
-    ['postgres://u:sec/ret@h/d', 'postgres://u:***@h/d'],
-    ['postgres://h/d?user=u&password=secret&port=1', 'postgres://h/d?user=u&password=***&port=1'],
-    ["host=h password='se cret' dbname=d", 'host=h password=*** dbname=d'],
-    ['postgres://u@h/d', 'postgres://u@h/d'],
-  ])('redacts %s', (dsn, redacted) => {
-    expect(redactDsn(dsn)).toBe(redacted)
-  })
-
   test('no error ever holds the password', () => {
     const marker = 'hunter2'
     const noise = fc.string({ unit: fc.constantFrom('%', '@', ':', '/', '?', '#', ' ', '[', '&', '=', 'a') })
@@ -154,7 +143,6 @@ describe('secrets', () => {
         const dsn = `postgres://u:${before}${marker}${after}@h:bad/d`
         expect(() => parseDsn(dsn)).toThrow()
         expect(messageOf(dsn)).not.toContain(marker)
-        expect(redactDsn(dsn)).not.toContain(marker)
       }),
     )
   })
