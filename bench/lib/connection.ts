@@ -8,6 +8,8 @@ import { firstRef, NumberField, type Wire } from './wire.ts'
 /** More than any server allows in flight on one connection; send times of that many messages are kept. */
 const timesKept = 1024
 const maxBurst = 64
+/** In-flight sends that the protocol allows one connection. */
+const inFlightLimit = 256
 
 export interface ConnectionPlan {
   readonly host: string
@@ -44,6 +46,8 @@ export class LoadConnection {
   readonly #sentRef: NumberField
   readonly #messageSeq: NumberField
   readonly #intendedMs = new Float64Array(timesKept)
+  /** Due times of what may not be sent yet, oldest first. */
+  readonly #waitingMs: number[] = []
   #unackedMessages = 0
   #closing = false
 
@@ -72,7 +76,20 @@ export class LoadConnection {
       this.#socket.write(this.#template.burst(burst, firstRef + this.sent))
       for (let index = 0; index < burst; index++) this.#intendedMs[this.sent++ % timesKept] = intendedMs
     }
-    if (this.inFlight > timesKept) this.#events.failed('saturated: more in flight than send times are kept for')
+  }
+
+  /**
+   * Sends one message that was due at `intendedMs`, when the protocol's limit allows: a client that keeps to it waits for
+   * replies. What waits is late, and its latency, counted from when it was due, says so.
+   */
+  offer(intendedMs: number): void {
+    if (this.inFlight < inFlightLimit) this.send(1, intendedMs)
+    else this.#waitingMs.push(intendedMs)
+  }
+
+  /** Forgets what waits: the load is over. */
+  stopOffering(): void {
+    this.#waitingMs.length = 0
   }
 
   /** When the `index`-th message was meant to leave; only the last ones are kept. */
@@ -89,7 +106,10 @@ export class LoadConnection {
     const [acked, delivered] = [this.acked, this.delivered]
     this.#scanner.push(chunk)
     if (this.delivered > delivered) this.#events.delivered(this, this.delivered - delivered)
-    if (this.acked > acked) this.#events.acked(this, this.acked - acked)
+    if (this.acked > acked) {
+      this.#events.acked(this, this.acked - acked)
+      for (const dueMs of this.#waitingMs.splice(0, inFlightLimit - this.inFlight)) this.send(1, dueMs)
+    }
     if (this.plan.ackEvery > 0) this.#acknowledge(this.delivered - delivered)
   }
 

@@ -77,6 +77,7 @@ export class LoadGenerator {
   async finish(): Promise<GeneratorResult> {
     this.#sending = false
     this.#pacer?.stop()
+    for (const connection of this.#sockets()) connection.stopOffering()
     await this.#until(() => this.#conversations.every(isSettled))
     for (const { a, b } of this.#conversations) {
       this.#faults.push(...(b === undefined ? soloFaults(a) : conversationFaults(a, b, this.#plan.numbering)))
@@ -144,7 +145,7 @@ export class LoadGenerator {
     const senders = this.#sockets()
     let turn = 0
     return new Pacer(this.#plan.ratePerSecond, this.#plan.seed, (intendedMs) => {
-      senders[turn++ % senders.length]?.send(1, intendedMs)
+      senders[turn++ % senders.length]?.offer(intendedMs)
       if (this.#measuring) this.#lag.record(performance.now() - intendedMs)
     })
   }
