@@ -3,14 +3,14 @@ import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 // A step that hangs is a step that fails; the whole suite takes a fraction of this.
 const stepLimitMs = 9 * 60_000
 
-/** @typedef {{ passed: number, failed: number }} Counts */
+/** @typedef {{ passed: number, failed: number, failures?: string[] }} Counts */
 /** @typedef {{ title: string, run: () => Promise<Counts> }} Step */
 
 /** Resolves with the exit code of a program whose output goes straight through, or 1 when a signal ended it. */
@@ -49,6 +49,20 @@ export function countTests(report, exitCode) {
   return { passed, failed: isUnexplained ? 1 : failed }
 }
 
+/** One line for each test or file of a vitest run that failed, with the first line of why. */
+export function failuresOf(report) {
+  return (report?.testResults ?? []).flatMap(({ name, status, message, assertionResults }) => {
+    const file = relative(root, name)
+    const failed = assertionResults.filter((test) => test.status === 'failed')
+    if (failed.length === 0) return status === 'failed' ? [`${file}: ${firstLine(message)}`] : []
+    return failed.map(({ fullName, failureMessages }) => `${file} > ${fullName}: ${firstLine(failureMessages?.[0])}`)
+  })
+}
+
+function firstLine(text = '') {
+  return text.split('\n', 1)[0]
+}
+
 function vitestStep(title, args) {
   return { title, run: () => runVitest(args) }
 }
@@ -66,7 +80,7 @@ async function runVitest(args) {
       ...args,
     ])
     const report = existsSync(reportFile) ? JSON.parse(await readFile(reportFile, 'utf8')) : undefined
-    return countTests(report, exitCode)
+    return { ...countTests(report, exitCode), failures: failuresOf(report) }
   } finally {
     await rm(directory, { recursive: true, force: true })
   }
@@ -90,11 +104,13 @@ export async function runSteps(/** @type {Step[]} */ steps) {
   for (const step of steps) {
     process.stdout.write(`\n── ${step.title}\n`)
     const startedAt = performance.now()
-    const { passed, failed } = await step.run()
+    const { passed, failed, failures = [] } = await step.run()
     total.passed += passed
     total.failed += failed
     const seconds = ((performance.now() - startedAt) / 1000).toFixed(1)
     summary.push(`${failed === 0 ? 'ok    ' : 'FAILED'}  ${step.title} (${seconds} s)`)
+    // Said again at the end: in a long log the failure itself is far above.
+    for (const failure of failures) summary.push(`        ${failure}`)
   }
   process.exitCode = total.failed === 0 ? 0 : 1
   process.stdout.write(`\n${summary.join('\n')}\n\n${total.passed} passed, ${total.failed} failed\n`)
