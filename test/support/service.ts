@@ -28,7 +28,7 @@ export interface Target {
   readonly port: number
 }
 
-const START_LIMIT_MS = 20_000
+const START_LIMIT_MS = 60_000
 
 /** One process of the service; environment variables are only those given, and `PORT=0`. */
 export class ServiceProcess implements Target {
