@@ -40,6 +40,8 @@ const RETRY = { firstMs: 10, maxMs: 500 }
 const CAREFUL_AFTER_DUPLICATE = 8
 /** How often a commit that takes too long is given up again. */
 const MIN_EXPIRY_MS = 100
+/** The part of its time in which a send is tried again; what is left is for the last attempt. */
+const RETRIED_SHARE = 0.75
 /** Positions without messages wait so long for company: nobody waits for them. */
 const POSITIONS_WAIT_MS = 20
 
@@ -81,7 +83,7 @@ export class MessageWriter {
   }
   /** Age of the oldest send that is not settled, in milliseconds. */
   get oldestAgeMs(): number {
-    const oldest = this.#inFlight?.sends[0] ?? this.#queue.oldest
+    const oldest = this.#inFlight?.sends.find((send) => !isSettled(send)) ?? this.#queue.oldest
     return oldest ? this.#options.clock.now() - oldest.queuedAtMs : 0
   }
 
@@ -170,6 +172,8 @@ export class MessageWriter {
     let open = batch
     let unknown = isUnknown
     for (let attempt = 0; ; attempt += 1) {
+      if (this.#failing && !unknown) open = this.#withoutTooOld(open)
+      if (isEmpty(open)) return
       const path = unknown || this.#carefulBatches > 0 ? 'careful' : 'fast'
       const failure = await this.#attempt(open, path)
       if (failure === undefined) return
@@ -184,8 +188,8 @@ export class MessageWriter {
       }
       this.#failing = true
       if (!unknown) open = this.#withoutTooOld(open)
-      if (open.sends.length === 0 && open.positions.length === 0) return
-      await this.#pause(attempt)
+      if (isEmpty(open)) return
+      await this.#pause(attempt, unknown ? undefined : open.sends[0])
     }
   }
 
@@ -222,20 +226,28 @@ export class MessageWriter {
     await this.#store({ sends: sends.slice(middle), positions: [] }, unknown)
   }
 
+  /**
+   * What can wait for another attempt. One with a send whose time is nearly over would be given up before it gets anywhere,
+   * and with sends of every age in the batch so would the next one.
+   */
   #withoutTooOld(batch: Batch): Batch {
-    const oldestAllowedMs = this.#options.clock.now() - this.#options.limits.maxQueueAgeMs
+    const oldestAllowedMs = this.#options.clock.now() - this.#options.limits.maxQueueAgeMs * RETRIED_SHARE
     const tooOld = batch.sends.filter((send) => send.queuedAtMs <= oldestAllowedMs)
     this.#refuse(tooOld, 'unavailable')
     return { sends: batch.sends.filter((send) => send.queuedAtMs > oldestAllowedMs), positions: batch.positions }
   }
 
-  #pause(attempt: number): Promise<void> {
-    return new Promise((resolve) => this.#options.clock.after(Math.max(1, backoffMs(attempt, RETRY)), resolve))
+  /** Ends early when the oldest of those that may be refused has to be. */
+  #pause(attempt: number, oldest: QueuedSend | undefined): Promise<void> {
+    const { clock, limits } = this.#options
+    const leftMs = oldest ? oldest.queuedAtMs + limits.maxQueueAgeMs - clock.now() : Number.POSITIVE_INFINITY
+    const pauseMs = Math.min(Math.max(1, backoffMs(attempt, RETRY)), Math.max(MIN_EXPIRY_MS, leftMs))
+    return new Promise((resolve) => clock.after(pauseMs, resolve))
   }
 
   /** While something waits there is a timer for the moment in which the oldest will have waited too long. */
   #armExpiry(): void {
-    const oldest = this.#inFlight?.sends[0] ?? this.#queue.oldest
+    const oldest = this.#oldestRefusable() ?? this.#queue.oldest
     if (this.#cancelExpiry || !oldest) return
     const { clock, limits } = this.#options
     const delayMs = Math.max(MIN_EXPIRY_MS, oldest.queuedAtMs + limits.maxQueueAgeMs - clock.now())
@@ -246,8 +258,13 @@ export class MessageWriter {
     })
   }
 
+  /** In flight, and to be refused once the attempt is given up: not what is refused already, or may be stored. */
+  #oldestRefusable(): QueuedSend | undefined {
+    return this.#inFlight?.sends.find((send) => !isSettled(send) && !send.wasUnknown)
+  }
+
   #expire(queuedBeforeMs: number): void {
-    const oldestInFlightMs = this.#inFlight?.sends[0]?.queuedAtMs
+    const oldestInFlightMs = this.#oldestRefusable()?.queuedAtMs
     const isStuck = oldestInFlightMs !== undefined && oldestInFlightMs <= queuedBeforeMs
     // What is in a transaction can not be refused; the transaction can be given up while its COMMIT was not sent.
     if (isStuck) this.#options.store.cancelCommit()
@@ -278,4 +295,8 @@ export class MessageWriter {
     this.#waiters = this.#waiters.filter((waiter) => !done.includes(waiter))
     for (const { resolve } of done) resolve()
   }
+}
+
+function isEmpty({ sends, positions }: Batch): boolean {
+  return sends.length === 0 && positions.length === 0
 }

@@ -22,6 +22,8 @@ export class Session {
   readonly #options: SessionOptions
   #client: pg.Client | undefined
   #isConnected = false
+  #connecting: Promise<pg.Client> | undefined
+  #stopWaiting: ((reason: Error) => void) | undefined
   #transaction: CopyTransaction | undefined
   #isClosed = false
 
@@ -49,7 +51,7 @@ export class Session {
     const transaction = new CopyTransaction(steps)
     this.#transaction = transaction
     const { stepDeadlineMs, commitDeadlineMs } = this.#options
-    const timers = [setTimeout(() => this.cancel(), stepDeadlineMs), setTimeout(() => this.discard(), commitDeadlineMs)]
+    const timers = [setTimeout(() => this.cancel(), stepDeadlineMs), setTimeout(() => this.#drop(), commitDeadlineMs)]
     try {
       await client.query(transaction).done
     } finally {
@@ -58,13 +60,22 @@ export class Session {
     }
   }
 
-  /** Gives up what is under way, unless a COMMIT is on its way: that one is waited for. */
+  /**
+   * Gives up what is under way, unless a COMMIT is on its way: that one is waited for. A connection that is being made stays
+   * for whoever needs it next: given up again and again, it would never be there when the server is far away.
+   */
   cancel(): void {
-    if (!this.#transaction?.isCommitSent) this.discard()
+    if (this.#stopWaiting) this.#stopWaiting(new Error('given up while connecting'))
+    else if (!this.#transaction?.isCommitSent) this.#drop()
   }
 
   /** Drops the connection at once, whatever it is doing; the server rolls back what was not committed. */
   discard(): void {
+    // One that is being made has done nothing yet, and has a deadline of its own.
+    if (!this.#connecting) this.#drop()
+  }
+
+  #drop(): void {
     const client = this.#client
     this.#client = undefined
     this.#isConnected = false
@@ -81,6 +92,20 @@ export class Session {
   async #connected(): Promise<pg.Client> {
     if (this.#isClosed) throw new Error('the session is closed')
     if (this.#client && this.#isConnected) return this.#client
+    this.#connecting ??= this.#connect().finally(() => {
+      this.#connecting = undefined
+    })
+    const givenUp = new Promise<never>((_resolve, reject) => {
+      this.#stopWaiting = reject
+    })
+    try {
+      return await Promise.race([this.#connecting, givenUp])
+    } finally {
+      this.#stopWaiting = undefined
+    }
+  }
+
+  async #connect(): Promise<pg.Client> {
     const client = new pg.Client(this.#options.config)
     this.#client = client
     // Without a listener a lost connection is an uncaught exception; two events may come for one loss.
@@ -100,7 +125,7 @@ export class Session {
   }
 
   async #bounded<T>(work: Promise<T>): Promise<T> {
-    const timer = setTimeout(() => this.discard(), this.#options.stepDeadlineMs)
+    const timer = setTimeout(() => this.#drop(), this.#options.stepDeadlineMs)
     try {
       return await work
     } finally {

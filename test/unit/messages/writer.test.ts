@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { conversationBetween } from '../../../src/messages/conversation.ts'
+import { CommitError } from '../../../src/messages/store.ts'
 import { positionChange } from '../../support/builders.ts'
 import { settled } from '../../support/fake-clock.ts'
 import { writerBench } from '../../support/writer.ts'
@@ -246,17 +247,32 @@ describe('limits of the queue', () => {
     append('one')
     await clock.advance(500)
     append('two')
-    await clock.advance(1499)
+    await clock.advance(999)
     expect(outcomes()).toEqual([])
     await clock.advance(501)
     expect(outcomes()).toEqual(['one unavailable', 'two unavailable'].slice(0, outcomes().length))
     expect(outcomes()).toContain('one unavailable')
-    await clock.advance(1000)
+    await clock.advance(500)
     expect(outcomes()).toEqual(['one unavailable', 'two unavailable'])
     store.outcomes.length = 0
     append('three')
     await settled()
     expect(outcomes().at(-1)).toBe('three stored')
+  })
+
+  test('refuse a send 100 ms after its time at most, however long the pause between two attempts is', async () => {
+    const ages: number[] = []
+    const { append, store, clock, settledSends } = writerBench({}, () => {
+      ages.push(...settledSends.slice(ages.length).map(({ queuedAtMs }) => clock.now() - queuedAtMs))
+    })
+    store.outcomes.push(...Array<'aborted'>(2000).fill('aborted'))
+    for (let count = 0; count < 200; count += 1) {
+      append(`message ${count}`)
+      await clock.advance(50)
+    }
+    await clock.advance(2100)
+    expect(ages).toHaveLength(200)
+    expect(Math.max(...ages)).toBeLessThanOrEqual(2100)
   })
 
   test('refuse what queues behind a commit that hangs, and never what is in it', async () => {
@@ -273,6 +289,53 @@ describe('limits of the queue', () => {
     store.release()
     await settled()
     expect(outcomes()).toEqual(['behind unavailable', 'in flight stored'])
+  })
+})
+
+describe('a store that takes 300 ms for a commit', () => {
+  /** A commit that is cancelled meanwhile has failed. */
+  function slowBench() {
+    const bench = writerBench({ maxQueueAgeMs: 1800 })
+    const { store, clock } = bench
+    const commit = store.commit.bind(store)
+    let giveUp: () => void = () => undefined
+    store.commit = async (...batch) => {
+      await new Promise<void>((resolve, reject) => {
+        const cancel = clock.after(300, resolve)
+        giveUp = () => {
+          cancel()
+          reject(new CommitError('aborted', undefined))
+        }
+      })
+      return commit(...batch)
+    }
+    store.cancelCommit = () => giveUp()
+    return bench
+  }
+
+  test('stores again after an outage, while sends of every age wait', async () => {
+    const { append, outcomes, store, clock } = slowBench()
+    store.outcomes.push(...Array<'aborted'>(10).fill('aborted'))
+    for (let count = 0; count < 400; count += 1) {
+      append(`message ${count}`)
+      await clock.advance(25)
+    }
+    await clock.advance(1000)
+    expect(outcomes()[0]).toBe('message 0 unavailable')
+    expect(outcomes().at(-1)).toBe('message 399 stored')
+  })
+
+  test('resolves an unknown outcome, while what queues behind it grows too old', async () => {
+    const { append, outcomes, store, clock } = slowBench()
+    store.outcomes.push('unknown-lost', ...Array<'aborted'>(10).fill('aborted'))
+    append('unknown')
+    for (let count = 0; count < 400; count += 1) {
+      await clock.advance(25)
+      append(`message ${count}`)
+    }
+    await clock.advance(1000)
+    expect(outcomes()).toContain('unknown stored')
+    expect(outcomes().at(-1)).toBe('message 399 stored')
   })
 })
 

@@ -1,0 +1,80 @@
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { parseDsn } from '../../../src/postgres/dsn.ts'
+import { Session } from '../../../src/postgres/session.ts'
+import { TcpProxy } from '../../faults/tcp-proxy.ts'
+import { createDatabase, silentLogger, type TestDatabase } from '../../support/databases.ts'
+
+const ONE = { name: 'one', text: 'select 1' }
+const SLEEP = { name: 'sleep', text: 'select pg_sleep(60)' }
+const BACKEND = { name: 'backend', text: 'select pg_backend_pid()' }
+const STEP_DEADLINE_MS = 1_500
+
+let database: TestDatabase
+let proxy: TcpProxy
+let session: Session
+let accepted = 0
+
+beforeAll(async () => {
+  database = await createDatabase()
+})
+afterAll(() => database.drop())
+
+beforeEach(async () => {
+  const { host = '', port = 5432, ...config } = parseDsn(database.dsn)
+  accepted = 0
+  proxy = new TcpProxy(() => {
+    accepted += 1
+    return host.startsWith('/') ? { path: join(host, `.s.PGSQL.${port}`) } : { host, port }
+  })
+  await proxy.listen()
+  session = new Session({
+    config: { ...config, host: '127.0.0.1', port: proxy.port },
+    logger: silentLogger,
+    stepDeadlineMs: STEP_DEADLINE_MS,
+    commitDeadlineMs: 6_000,
+  })
+})
+afterEach(async () => {
+  await session.close()
+  await proxy.close()
+})
+
+/** Asks, and gives up when the proxy has accepted so many connections. */
+async function givenUpWhileConnecting(connections: number): Promise<void> {
+  const asked = session.query(ONE)
+  const failed = expect(asked).rejects.toThrow('given up while connecting')
+  await expect.poll(() => accepted, { interval: 5 }).toBe(connections)
+  session.cancel()
+  await failed
+}
+
+test('a connection that is being made outlives whoever gives up waiting for it', async () => {
+  proxy.set({ latencyMs: 100 })
+  await givenUpWhileConnecting(1)
+  session.discard()
+  await givenUpWhileConnecting(1)
+  session.discard()
+  expect(await session.query(ONE)).toEqual([['1']])
+  expect(accepted).toBe(1)
+})
+
+test('one that does not come about in time is given up, and the next is made', async () => {
+  proxy.set({ blackhole: true })
+  await givenUpWhileConnecting(1)
+  await expect(session.query(ONE)).rejects.toThrow()
+  proxy.set({})
+  expect(await session.query(ONE)).toEqual([['1']])
+  expect(accepted).toBe(2)
+})
+
+test('a statement under way that is given up takes its connection with it', async () => {
+  const [[before] = []] = await session.query(BACKEND)
+  const asked = session.query(SLEEP)
+  const failed = expect(asked).rejects.toThrow()
+  await new Promise(setImmediate)
+  session.cancel()
+  await failed
+  const [[after] = []] = await session.query(BACKEND)
+  expect(after).not.toBe(before)
+})
