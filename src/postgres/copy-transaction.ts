@@ -97,8 +97,7 @@ export class CopyTransaction implements Submittable {
 
   /** From the server, or from the driver when the connection is lost. */
   handleError(error: Error, connection: Connection): void {
-    const fromServer = sqlStateOf(error) !== undefined && 'severity' in error && error.severity !== 'FATAL'
-    if (!fromServer) return this.#fail(new TransactionError(this.#commitSent ? 'unknown' : 'aborted', error))
+    if (!isOfStatement(error)) return this.#fail(new TransactionError(this.#commitSent ? 'unknown' : 'aborted', error))
     this.#fail(new TransactionError('refused', error))
     // Phase one ends in Flush, so an error there leaves the server waiting for Sync.
     if (!this.#commitSent) write(connection, [sync])
@@ -161,6 +160,17 @@ function write(connection: Connection, parts: readonly Buffer[]): void {
   stream.cork()
   for (const part of parts) if (part.length > 0) stream.write(part)
   stream.uncork()
+}
+
+/**
+ * Only such an error says that nothing is stored. FATAL ends the session, and a PANIC at COMMIT (the log could not be flushed)
+ * comes when the commit is written: recovery may well find it. Severities are in the server's language, so those of bad rows
+ * (22) and of constraints (23) are known by their class, and what else is not called ERROR is taken for the worse.
+ */
+function isOfStatement(error: Error): boolean {
+  const sqlState = sqlStateOf(error)
+  if (sqlState === undefined) return false
+  return /^2[23]/.test(sqlState) || ('severity' in error && error.severity === 'ERROR')
 }
 
 function sqlStateOf(error: unknown): string | undefined {
