@@ -7,7 +7,7 @@ import { drainConnections } from './gateway/drain.ts'
 import { Guard } from './gateway/guard.ts'
 import { createHttpHandler } from './gateway/route-table.ts'
 import { joinInstances } from './instances.ts'
-import { systemClock } from './lib/clock.ts'
+import { aheadOf, systemClock } from './lib/clock.ts'
 import { reasonOf } from './lib/errors.ts'
 import { openFileLimit } from './lib/open-files.ts'
 import { KnownHeads } from './messages/known-heads.ts'
@@ -31,8 +31,9 @@ const RESERVED_FILES = 128
 
 /** Builds every object, starts to listen, and returns how to stop. */
 export async function startApp(config: Config, logger: RootLogger): Promise<App> {
-  const clock = systemClock
   const database = await openDatabase({ ...config.postgres, logger })
+  // All instances tell the database's time: "what changed since" is compared with it, and may be asked of another instance.
+  const clock = aheadOf(systemClock, database.aheadMs)
   const store = new PostgresMessageStore({ session: database.session, pool: database.pool, logger })
   const users = new LocalUsers()
   const heads = new KnownHeads()

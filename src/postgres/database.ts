@@ -1,4 +1,5 @@
 import pg from 'pg'
+import { systemClock } from '../lib/clock.ts'
 import type { Logger } from '../lib/logger.ts'
 import { assertDurable } from './assertions.ts'
 import { resolveDsn } from './dsn.ts'
@@ -22,6 +23,8 @@ export interface Database {
   readonly pool: Pool
   /** For the one writer. */
   readonly session: Session
+  /** How much its clock is ahead of ours, in milliseconds; measured once, within half a round trip. */
+  readonly aheadMs: number
   /** Ends the pool, then our own server if there is one. The session is its user's to close. */
   close(): Promise<void>
 }
@@ -53,7 +56,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   try {
     const config = await resolveDsn(dsn ?? own?.dsn ?? '')
     const migrationConfig = migrationDsn === undefined ? config : await resolveDsn(migrationDsn)
-    await prepare(config, migrationConfig, logger)
+    const aheadMs = await prepare(config, migrationConfig, logger)
     const pool = createPool(config, { logger, max: poolMax, connectionTimeoutMs: READ_CONNECT_TIMEOUT_MS })
     const session = new Session({
       config: writerConfig(config),
@@ -61,24 +64,34 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
       stepDeadlineMs: STEP_DEADLINE_MS,
       commitDeadlineMs: COMMIT_DEADLINE_MS,
     })
-    return { pool, session, close: () => closeAll(pool, own) }
+    return { pool, session, aheadMs, close: () => closeAll(pool, own) }
   } catch (error) {
     await own?.stop()
     throw error
   }
 }
 
-async function prepare(config: pg.ClientConfig, migrationConfig: pg.ClientConfig, logger: Logger): Promise<void> {
+async function prepare(config: pg.ClientConfig, migrationConfig: pg.ClientConfig, logger: Logger): Promise<number> {
   const client = new pg.Client({ ...config, ...sessionLimits({}) })
   client.on('error', (error) => logger.warn({ err: error }, 'lost a database connection'))
   await client.connect()
+  let aheadMs: number
   try {
     await assertDurable(client)
+    aheadMs = await measureAhead(client)
   } finally {
     await client.end()
   }
   const applied = await migrate(migrationConfig, { logger })
   if (applied.length > 0) logger.info({ versions: applied }, 'migrated the database')
+  return aheadMs
+}
+
+async function measureAhead(client: pg.Client): Promise<number> {
+  const beforeMs = systemClock.now()
+  const { rows } = await client.query<{ ms: string }>('select extract(epoch from clock_timestamp()) * 1000 as ms')
+  const middleMs = (beforeMs + systemClock.now()) / 2
+  return Math.round(Number(rows[0]?.ms) - middleMs)
 }
 
 function writerConfig(config: pg.ClientConfig): pg.ClientConfig {
