@@ -59,13 +59,14 @@ function buildIn(directory: string): Build {
   }
 }
 
-async function apply(directory: string, { file, search, replace }: Patch): Promise<void> {
-  const path = join(directory, 'dist', file)
-  const text = await readFile(path, 'utf8')
+async function apply(directory: string, patch: Patch): Promise<void> {
+  const path = join(directory, 'dist', patch.file)
+  await writeFile(path, patchedText(await readFile(path, 'utf8'), patch))
+}
+
+/** Throws when the place is gone or is not the only one. */
+export function patchedText(text: string, { file, search, replace }: Patch): string {
   const places = text.split(search).length - 1
   if (places !== 1) throw new Error(`${file} holds ${places} times, not once:\n${search}\nmake the patch anew`)
-  await writeFile(
-    path,
-    text.replace(search, () => replace),
-  )
+  return text.replace(search, () => replace)
 }

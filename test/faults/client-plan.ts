@@ -12,11 +12,10 @@ export interface ClientPlan {
 }
 
 /**
- * `quiet`: write nothing new and repeat what has no outcome · `sync`: compare heads, as clients do every minute · `live`: note where
- * every device stands · `resume`: lose every
+ * `quiet`: write nothing new and repeat what has no outcome · `live`: note where every device stands · `resume`: lose every
  * connection · `final`: note it again and acknowledge everything · `exit`.
  */
-export type Order = 'quiet' | 'sync' | 'live' | 'resume' | 'final' | 'exit'
+export type Order = 'quiet' | 'live' | 'resume' | 'final' | 'exit'
 
 export interface Told {
   readonly waiting: number

@@ -98,8 +98,6 @@ async function obey(order: Order): Promise<void> {
   if (order === 'quiet') {
     isQuiet = true
     for (const device of devices) device.mayGiveUp = false
-  } else if (order === 'sync') {
-    await Promise.all(devices.map((device) => device.compareHeads()))
   } else if (order === 'live') {
     for (const device of devices) device.standing('live')
   } else if (order === 'resume') {

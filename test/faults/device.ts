@@ -18,6 +18,8 @@ export interface DeviceOptions {
   readonly acks?: boolean
   /** Compare heads after `synced`; without it the device believes what it was told. */
   readonly comparesHeads?: boolean
+  /** The connection is given up when an answer takes longer; 10 s without. */
+  readonly replyLimitMs?: number
 }
 
 type Fields = Readonly<Record<string, unknown>>
@@ -203,7 +205,9 @@ export class Device {
   #tick(): void {
     const now = monotonicMs()
     const oldest = Math.min(...this.#outSince.values(), ...[...this.#asked.values()].map(({ at }) => at))
-    const isStuck = now - oldest > REPLY_LIMIT_MS || (!this.#isSynced && now - this.#began > 2 * REPLY_LIMIT_MS)
+    const isStuck =
+      now - oldest > (this.#options.replyLimitMs ?? REPLY_LIMIT_MS) ||
+      (!this.#isSynced && now - this.#began > 2 * REPLY_LIMIT_MS)
     if (isStuck && this.#socket) this.#socket.terminate()
     else this.pump()
   }

@@ -35,22 +35,21 @@ interface LongReport {
 /** True when no round found anything. Reaching the targets is told, not judged. */
 export async function runLong(settings: Settings): Promise<boolean> {
   const path = settings.report ?? DEFAULT_REPORT
-  let report = existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as LongReport) : newReport(settings)
+  let report = existsSync(path) ? goneOn(path) : newReport(settings)
   const build = await compileService()
   try {
     for (const endMs = performance.now() + settings.minutes * 60_000; performance.now() < endMs; ) {
       if (isEnough(report, settings)) break
       const seed = report.seed + report.rounds.length + report.broken.length
-      process.stdout.write(`round ${report.rounds.length + 1}, seed ${seed}\n`)
       report = await withRound(report, seed, build)
       mkdirSync(dirname(path), { recursive: true })
       writeFileSync(path, `${JSON.stringify({ ...report, summary: summaryOf(report) }, undefined, 1)}\n`)
-      process.stdout.write(`${JSON.stringify(summaryOf(report))}\n`)
+      process.stdout.write(`${progressOf(report, settings)}\n`)
     }
   } finally {
     await build.remove()
   }
-  process.stdout.write(`\n${describe(report, settings)}\nreport: ${path}\n`)
+  process.stdout.write(`${JSON.stringify(summaryOf(report))}\n\n${describe(report, settings)}\nreport: ${path}\n`)
   return report.rounds.every(({ anomalies }) => anomalies.length === 0) && report.broken.length === 0
 }
 
@@ -69,9 +68,22 @@ async function withRound(
   }
 }
 
+/** The report of an earlier run, if it is of this very service: figures of two would be of neither. */
+function goneOn(path: string): LongReport {
+  const report = JSON.parse(readFileSync(path, 'utf8')) as LongReport
+  const here = gitVersion()
+  if (report.git !== here)
+    throw new Error(`${path} is of ${report.git}, and this is ${here}: delete it, or name another file with --report`)
+  return report
+}
+
+function gitVersion(): string {
+  return execFileSync('git', ['describe', '--always', '--dirty', '--abbrev=12'], { cwd: ROOT }).toString().trim()
+}
+
 function newReport(settings: Settings): LongReport {
   return {
-    git: execFileSync('git', ['describe', '--always', '--dirty', '--abbrev=12'], { cwd: ROOT }).toString().trim(),
+    git: gitVersion(),
     startedAt: new Date().toISOString(),
     machine: { cpus: cpus().length, memoryGib: Math.round(totalmem() / 2 ** 30), node: process.version },
     seed: settings.seed,
@@ -84,6 +96,25 @@ function newReport(settings: Settings): LongReport {
 function isEnough(report: LongReport, { targets }: Settings): boolean {
   const { acked, instanceKills, postgresCrashes } = summaryOf(report)
   return acked >= targets.acked && instanceKills >= targets.instanceKills && postgresCrashes >= targets.postgresCrashes
+}
+
+/** What the last round was, how far everything is, and about how long the rest takes. */
+function progressOf(report: LongReport, { targets }: Settings): string {
+  const last = report.rounds.at(-1)
+  const { rounds, seconds, acked, instanceKills, postgresCrashes, surprises, brokenRounds } = summaryOf(report)
+  const left = [
+    (targets.acked - acked) / acked,
+    (targets.instanceKills - instanceKills) / instanceKills,
+    (targets.postgresCrashes - postgresCrashes) / postgresCrashes,
+  ]
+  const minutesLeft = (Math.max(0, ...left) * seconds) / 60
+  const found = last?.anomalies.map(({ name, count, examples }) => `\n    ${name} × ${count}: ${examples[0]}`) ?? []
+  return (
+    `round ${rounds} (seed ${last?.seed}, ${last?.seconds} s): ${last?.counts.acked} acked, ${last?.instanceKills} instance kills, ` +
+    `${last?.postgresCrashes} PostgreSQL crashes, healed in ${last?.healedMs} ms; in all ${acked} of ${targets.acked}, ` +
+    `${instanceKills} of ${targets.instanceKills}, ${postgresCrashes} of ${targets.postgresCrashes}; ` +
+    `${surprises} surprises, ${brokenRounds} broken; ${minutesLeft.toFixed(0)} min to go${found.join('')}`
+  )
 }
 
 function summaryOf({ rounds, broken }: LongReport) {
@@ -111,7 +142,6 @@ function summaryOf({ rounds, broken }: LongReport) {
     clientKills: sum((round) => round.clientKills),
     cuts: Object.fromEntries(CUT_POINTS.map((point) => [point, sum(({ cuts }) => cuts[point] ?? 0)])),
     faults: sum((round) => Object.values(round.faults).reduce((all, one) => all + one, 0)),
-    leftToSync: sum((round) => round.leftToSync ?? 0),
     surprises: sum(({ surprises }) => surprises.length),
     maxSettledMs: Math.max(0, ...rounds.map(({ settledMs }) => settledMs)),
     maxHealedMs: Math.max(0, ...rounds.map(({ healedMs }) => healedMs)),

@@ -45,7 +45,7 @@ function link(name: string, weight: number, act: (instance: Instance, random: Ra
 }
 
 const processes: readonly Nemesis[] = [
-  onInstance('SIGKILL of an instance', 18, async (instance, random) => {
+  onInstance('SIGKILL of an instance', 24, async (instance, random) => {
     await instance.kill()
     await delay(random.between(0, 800))
     await instance.startAgain()
@@ -82,12 +82,12 @@ const processes: readonly Nemesis[] = [
 ]
 
 const database: readonly Nemesis[] = [
-  onOne('SIGKILL of all of PostgreSQL', 9, 'postgres', async ({ cluster }, random) => {
+  onOne('SIGKILL of all of PostgreSQL', 5, 'postgres', async ({ cluster }, random) => {
     await cluster.crash()
     await delay(random.between(0, 1000))
     await cluster.startAgain()
   }),
-  onOne('SIGKILL of one PostgreSQL backend', 4, 'postgres', async ({ cluster, database: name }, random) => {
+  onOne('SIGKILL of one PostgreSQL backend', 2, 'postgres', async ({ cluster, database: name }, random) => {
     const backends = await cluster.backends(name)
     if (backends.length === 0) return
     signal(random.pick(backends), 'SIGKILL')
@@ -184,7 +184,7 @@ const commits: readonly Nemesis[] = [
     instance.postgres.holdCommits(() => 0)
   }),
   // Committed, and dead before anybody was told.
-  link('SIGKILL of an instance at a cut after-commit', 3, async (instance) => {
+  link('SIGKILL of an instance at a cut after-commit', 4, async (instance) => {
     instance.postgres.cutNext('after-commit')
     await Promise.race([instance.postgres.allCut(), delay(2000)])
     instance.postgres.forgetCuts()

@@ -1,13 +1,28 @@
-// Entry: `npm run faults [-- --smoke | --seeded | --disk-full] [--seed N] [--minutes N] [--report FILE]`.
+// Entry: `npm run faults [-- --smoke | --seeded | --outages | --disk-full | --power-cut | --io-errors | --beside PATH] [--seed N]
+// [--minutes N] [--report FILE]`. Exit code 0: nothing was found, 1: something was, 77: this machine can not play it.
 import { inspect } from 'node:util'
+import { runBeside } from './beside.ts'
 import { runDiskFull } from './disk-full.ts'
+import { runIoErrors } from './io-errors.ts'
 import { runLong } from './long.ts'
+import { Missing, SKIPPED_EXIT_CODE } from './missing.ts'
+import { runOutages } from './outages.ts'
+import { runPowerCut } from './power-cut.ts'
 import { runSeeded } from './seeded.ts'
 import { readSettings } from './settings.ts'
 import { runSmoke } from './smoke.ts'
 
 const settings = readSettings(process.argv.slice(2))
-const modes = { smoke: runSmoke, seeded: runSeeded, long: runLong, 'disk-full': runDiskFull }
+const modes = {
+  smoke: runSmoke,
+  seeded: runSeeded,
+  outages: runOutages,
+  long: runLong,
+  'disk-full': runDiskFull,
+  'power-cut': runPowerCut,
+  'io-errors': runIoErrors,
+  beside: runBeside,
+}
 
 // Leaving runs the exit handlers, which end the instances.
 for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => process.exit(130))
@@ -17,6 +32,7 @@ try {
   const isSound = await modes[settings.mode](settings)
   process.exit(isSound ? 0 : 1)
 } catch (error) {
-  process.stderr.write(`${inspect(error)}\n`)
-  process.exit(1)
+  const isMissing = error instanceof Missing
+  process.stderr.write(`${isMissing ? error.message : inspect(error)}\n`)
+  process.exit(isMissing ? SKIPPED_EXIT_CODE : 1)
 }

@@ -1,6 +1,7 @@
 // Mistakes that this service could have, each as a change of the compiled text, and the scenario that must notice it. A place
 // that is gone stops the run: the mistake then has to be made anew.
 import type { Patch } from './build.ts'
+import { LOOK } from './scenarios.ts'
 
 export interface SeededBug {
   readonly name: string
@@ -75,6 +76,28 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
     scenario: 'repeat while committing',
   },
   {
+    name: 'numbers taken before the transaction, as from a sequence',
+    patches: [
+      ...one(
+        'messages/store.postgres.js',
+        'await this.#session.copyTransaction({',
+        `const early = await this.#session.query(moves ? sql.NUMBER_AND_MOVE : sql.NUMBER, values);
+        await this.#session.copyTransaction({`,
+      ),
+      ...one(
+        'messages/store.postgres.js',
+        'first: moves ? sql.NUMBER_AND_MOVE : sql.NUMBER,\n            values,',
+        "first: { name: 'nothing', text: 'select 1' },\n            values: [],",
+      ),
+      ...one(
+        'messages/store.postgres.js',
+        '(numbered) => copyRows(sorted, numbered, states)',
+        '() => copyRows(sorted, early, states)',
+      ),
+    ],
+    scenario: 'cuts around COMMIT',
+  },
+  {
     name: 'a dropped send (2) is ignored',
     patches: one('transport/websocket.js', 'if (result === DROPPED && ', 'if (false && '),
     scenario: 'unread answers',
@@ -101,13 +124,18 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
   },
   {
     name: "healing by the subscriber's reconnect alone: no polling while Redis is away",
-    patches: one('delivery/healing.js', 'if (!isConnected())', 'if (false)'),
+    patches: one('delivery/healing.js', 'const isDue = !isConnected() ||', 'const isDue ='),
     scenario: 'Redis away',
   },
   {
     name: "healing by the subscriber's reconnect alone: a lost lease means nothing",
     patches: one('presence/presence.redis.js', 'if (isOneLost)', 'if (false)'),
     scenario: 'killed before telling',
+  },
+  {
+    name: 'no look at the database while Redis is well',
+    patches: LOOK,
+    scenario: 'killed unknown to Redis',
   },
   {
     name: 'subscribing after the catch-up',
@@ -156,5 +184,51 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
     name: 'an empty page on a read error',
     patches: one('messages/reads.postgres.js', 'throw new StoreUnavailable(error);', 'return [];'),
     scenario: 'unreadable store',
+  },
+  {
+    name: 'a send waits for as long as the outage lasts',
+    patches: one('messages/writer.js', 'this.#expire(clock.now() - limits.maxQueueAgeMs);', ''),
+    scenario: 'PostgreSQL stopped',
+  },
+  {
+    name: "a lost idle connection is nobody's concern",
+    patches: one('postgres/pool.js', "pool.on('error', (error) =>", "pool.on('lost', (error) =>"),
+    scenario: 'PostgreSQL killed',
+  },
+  {
+    name: 'sockets are closed when nothing can be stored',
+    patches: one(
+      'gateway/connection.js',
+      'if (refusal)\n            return this.refuse(',
+      "if (refusal === 'unavailable') return this.close('overloaded');\n        if (refusal)\n            return this.refuse(",
+    ),
+    scenario: 'PostgreSQL and Redis stopped',
+  },
+  {
+    name: 'every attempt is given up at the time of its oldest send',
+    patches: [
+      ...one('messages/writer.js', 'const RETRIED_SHARE = 0.75;', 'const RETRIED_SHARE = 1;'),
+      ...one(
+        'postgres/session.js',
+        `if (this.#stopWaiting)
+            this.#stopWaiting(new Error('given up while connecting'));
+        else if (`,
+        'if (',
+      ),
+    ],
+    scenario: 'a distant PostgreSQL refused',
+  },
+  {
+    name: 'a Redis that hangs counts as connected',
+    patches: [
+      ...one('redis/subscriptions.js', 'if (this.#isConnected)\n                void this.#ping();', ''),
+      ...LOOK,
+    ],
+    scenario: 'Redis stopped',
+  },
+  {
+    name: 'Redis is given up after a few attempts',
+    patches: one('redis/client.js', 'retryStrategy: (attempt) =>', 'retryStrategy: (attempt) => attempt > 4 ? null :'),
+    scenario: 'Redis killed',
   },
 ]

@@ -37,18 +37,20 @@ export async function runSeeded({ seed, only }: Settings): Promise<boolean> {
 }
 
 async function hunt(
-  { name, patches, scenario }: SeededBug,
+  { name, patches, scenario: scenarioName }: SeededBug,
   build: Build,
   servers: { cluster: Cluster; redis: RedisServer },
   seed: number,
 ): Promise<Result> {
-  const buggy = await build.patched(patches)
+  const scenario = scenarioNamed(scenarioName)
+  const buggy = await build.patched([...(scenario.without ?? []), ...patches])
   try {
-    const world = await World.create({ build: buggy, instances: 2, ...servers, env: SCENARIO_ENV })
+    const own = scenario.ownsServers ? {} : servers
+    const world = await World.create({ build: buggy, instances: 2, ...own, env: SCENARIO_ENV })
     try {
-      const { wrong } = await play(scenarioNamed(scenario), world, seed)
+      const { wrong } = await play(scenario, world, seed)
       // A play that could not be played has shown nothing.
-      return { bug: name, scenario, noticed: wrong.find((line) => !line.startsWith('broke off')) }
+      return { bug: name, scenario: scenarioName, noticed: wrong.find((line) => !line.startsWith('broke off')) }
     } finally {
       await world.close()
     }

@@ -1,12 +1,14 @@
 import { parseArgs } from 'node:util'
 
 export interface Settings {
-  readonly mode: 'smoke' | 'seeded' | 'disk-full' | 'long'
+  readonly mode: 'smoke' | 'seeded' | 'outages' | 'disk-full' | 'power-cut' | 'io-errors' | 'beside' | 'long'
   readonly seed: number
   readonly minutes: number
   /** JSON; a long run whose report exists goes on from it. */
   readonly report: string | undefined
-  /** Names of scenarios or bugs; none: all. */
+  /** A directory with another version's compiled main.js. */
+  readonly beside: string | undefined
+  /** Names of scenarios, outages or bugs; none: all. */
   readonly only: readonly string[]
   readonly targets: { readonly acked: number; readonly instanceKills: number; readonly postgresCrashes: number }
 }
@@ -21,7 +23,11 @@ export function readSettings(args: readonly string[]): Settings {
     options: {
       smoke: { type: 'boolean', default: false },
       seeded: { type: 'boolean', default: false },
+      outages: { type: 'boolean', default: false },
       'disk-full': { type: 'boolean', default: false },
+      'power-cut': { type: 'boolean', default: false },
+      'io-errors': { type: 'boolean', default: false },
+      beside: { type: 'string' },
       seed: { type: 'string' },
       minutes: { type: 'string' },
       report: { type: 'string' },
@@ -32,12 +38,15 @@ export function readSettings(args: readonly string[]): Settings {
     seed: Number(values.seed ?? DEFAULT_SEED),
     minutes: Number(values.minutes ?? DEFAULT_MINUTES),
     report: values.report,
+    beside: values.beside,
     only: positionals,
     targets: { acked: 1_000_000, instanceKills: 300, postgresCrashes: 100 },
   }
 }
 
 function modeOf(chosen: Readonly<Record<string, unknown>>): Settings['mode'] {
-  for (const mode of ['smoke', 'seeded', 'disk-full'] as const) if (chosen[mode] === true) return mode
+  if (chosen['beside'] !== undefined) return 'beside'
+  const modes = ['smoke', 'seeded', 'outages', 'disk-full', 'power-cut', 'io-errors'] as const
+  for (const mode of modes) if (chosen[mode] === true) return mode
   return 'long'
 }

@@ -1,6 +1,6 @@
 // The part of npm test: every scenario, and one short round of everything at once, with fixed seeds.
 import { RedisServer } from '../support/redis.ts'
-import { type Build, compileService } from './build.ts'
+import { type Build, compileService, type Patch } from './build.ts'
 import { Cluster } from './cluster.ts'
 import { upperBound } from './findings.ts'
 import { type Outcome, play, told } from './play.ts'
@@ -28,30 +28,57 @@ export async function runSmoke({ seed, only }: Settings): Promise<boolean> {
   }
 }
 
+/** Plays that can share one world, one after the other. */
+interface Group {
+  readonly scenarios: readonly Scenario[]
+  readonly without: readonly Patch[]
+  readonly ownsServers: boolean
+}
+
 /** Those that wait for a lease do so beside the others, on instances of their own. */
+function groupsOf(scenarios: readonly Scenario[]): Group[] {
+  const groups = new Map<string, Group & { scenarios: Scenario[] }>()
+  for (const scenario of scenarios) {
+    const { name, waits, ownsServers = false, without = [] } = scenario
+    const key = waits ? name : JSON.stringify([ownsServers, without])
+    const group = groups.get(key) ?? { scenarios: [], without, ownsServers }
+    groups.set(key, group)
+    group.scenarios.push(scenario)
+  }
+  return [...groups.values()]
+}
+
 async function playAll(build: Build, scenarios: readonly Scenario[], seed: number): Promise<Outcome[]> {
   const [cluster, redis] = await Promise.all([Cluster.start(), RedisServer.start()])
-  const groups = [
-    scenarios.filter(({ waits }) => !waits),
-    ...scenarios.filter(({ waits }) => waits).map((one) => [one]),
-  ]
-  const playGroup = async (group: readonly Scenario[]): Promise<Outcome[]> => {
-    if (group.length === 0) return []
-    const world = await World.create({ build, instances: 2, cluster, redis, env: SCENARIO_ENV })
-    const outcomes: Outcome[] = []
-    try {
-      for (const scenario of group) outcomes.push(await play(scenario, world, seed))
-    } finally {
-      await world.close()
-    }
-    return outcomes
-  }
   try {
-    return (await Promise.all(groups.map(playGroup))).flat()
+    const groups = groupsOf(scenarios).map((group) => playGroup(group, build, { cluster, redis }, seed))
+    return (await Promise.all(groups)).flat()
   } finally {
     await redis.stop()
     await cluster.remove()
   }
+}
+
+async function playGroup(
+  { scenarios, without, ownsServers }: Group,
+  build: Build,
+  servers: { cluster: Cluster; redis: RedisServer },
+  seed: number,
+): Promise<Outcome[]> {
+  const own = without.length === 0 ? build : await build.patched(without)
+  const outcomes: Outcome[] = []
+  try {
+    const given = ownsServers ? {} : servers
+    const world = await World.create({ build: own, instances: 2, ...given, env: SCENARIO_ENV })
+    try {
+      for (const scenario of scenarios) outcomes.push(await play(scenario, world, seed))
+    } finally {
+      await world.close()
+    }
+  } finally {
+    if (own !== build) await own.remove()
+  }
+  return outcomes
 }
 
 async function shortRound(build: Build, seed: number): Promise<Outcome> {

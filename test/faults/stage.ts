@@ -1,6 +1,6 @@
 // A small play of a few people around one fault, judged by the checker and by what the play itself expects.
 import { check } from './checker.ts'
-import { Device } from './device.ts'
+import { Device, type DeviceOptions } from './device.ts'
 import { conversationOf, type Event, MemoryHistory } from './history.ts'
 import { type GivesUp, Outbox } from './outbox.ts'
 import { Random } from './random.ts'
@@ -12,6 +12,14 @@ const NEVER: GivesUp = { afterError: 0, afterLoss: 0 }
 /** A conversation that lost a push is made up for within this time while Redis is there. */
 const HEALED_WITHIN_MS = 8_000
 let stages = 0
+
+interface DeviceChoices extends Pick<DeviceOptions, 'comparesHeads' | 'acks' | 'replyLimitMs'> {
+  readonly givesUp?: GivesUp
+  /** Until it is synced; true without. */
+  readonly wait?: boolean
+  /** Without the proxy between. */
+  readonly isDirect?: boolean
+}
 
 export class Stage {
   readonly world: World
@@ -30,11 +38,7 @@ export class Stage {
   }
 
   /** A device on one instance, which it stays with; resolves when it is up to date. */
-  async device(
-    name: string,
-    instance: number,
-    options: { givesUp?: GivesUp; comparesHeads?: boolean; acks?: boolean; wait?: boolean; isDirect?: boolean } = {},
-  ): Promise<Device> {
+  async device(name: string, instance: number, options: DeviceChoices = {}): Promise<Device> {
     const user = this.user(name)
     const outbox = this.outbox(name, options.givesUp)
     const device = new Device({
@@ -46,6 +50,7 @@ export class Stage {
       ...{ history: this.history, random: this.random, outbox },
       ...(options.comparesHeads !== undefined && { comparesHeads: options.comparesHeads }),
       ...(options.acks !== undefined && { acks: options.acks }),
+      ...(options.replyLimitMs !== undefined && { replyLimitMs: options.replyLimitMs }),
     })
     this.#devices.push(device)
     device.open()

@@ -1,0 +1,69 @@
+// Some people who write to each other without a pause, while something is done to the service.
+import type { Device } from './device.ts'
+import type { GivesUp } from './outbox.ts'
+import type { Stage } from './stage.ts'
+
+const TICK_MS = 20
+/** Whoever waits for so many outcomes writes no more. */
+const MAX_WAITING = 300
+
+export interface TrafficOptions {
+  readonly people: number
+  readonly perSecond: number
+  readonly givesUp?: GivesUp
+}
+
+export class Traffic {
+  readonly #stage: Stage
+  readonly #names: readonly string[]
+  readonly #devices: readonly Device[]
+  readonly #perSecond: number
+  #timer: NodeJS.Timeout | undefined
+  #credit = 0
+
+  private constructor(stage: Stage, names: readonly string[], devices: readonly Device[], perSecond: number) {
+    this.#stage = stage
+    this.#names = names
+    this.#devices = devices
+    this.#perSecond = perSecond
+  }
+
+  /** Spread over all instances; resolves when everybody is up to date. */
+  static async among(stage: Stage, { people, perSecond, givesUp }: TrafficOptions): Promise<Traffic> {
+    const names = Array.from({ length: people }, (_, index) => `p${index}`)
+    const options = givesUp ? { givesUp } : {}
+    const place = (index: number): number => index % stage.world.instances.length
+    const devices = await Promise.all(names.map((name, index) => stage.device(name, place(index), options)))
+    return new Traffic(stage, names, devices, perSecond)
+  }
+
+  start(): void {
+    this.#timer ??= setInterval(() => this.#tick(), TICK_MS)
+  }
+
+  /** What has no outcome yet is still repeated by the devices. */
+  pause(): void {
+    clearInterval(this.#timer)
+    this.#timer = undefined
+  }
+
+  get waiting(): number {
+    return this.#names.reduce((sum, name) => sum + this.#stage.outbox(name).size, 0)
+  }
+
+  close(): void {
+    this.pause()
+    for (const device of this.#devices) device.close()
+  }
+
+  #tick(): void {
+    const { random } = this.#stage
+    this.#credit = Math.min(this.#credit + (this.#perSecond * TICK_MS) / 1000, this.#perSecond / 10)
+    for (; this.#credit >= 1; this.#credit -= 1) {
+      const index = random.below(this.#names.length)
+      const device = this.#devices[index]
+      const isWilling = this.#stage.outbox(this.#names[index] ?? '').size < MAX_WAITING
+      if (device && isWilling) this.#stage.send(device, random.pick(this.#names))
+    }
+  }
+}
