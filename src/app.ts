@@ -34,7 +34,7 @@ export async function startApp(config: Config, logger: RootLogger): Promise<App>
   const database = await openDatabase({ ...config.postgres, logger })
   // All instances tell the database's time: "what changed since" is compared with it, and may be asked of another instance.
   const clock = aheadOf(systemClock, database.aheadMs)
-  const store = new PostgresMessageStore({ session: database.session, pool: database.pool, logger })
+  const store = new PostgresMessageStore({ session: database.session, reader: database.reader, logger })
   const users = new LocalUsers()
   const heads = new KnownHeads()
   const connections = new Set<Client>()

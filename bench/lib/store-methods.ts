@@ -37,7 +37,7 @@ export type Method = (plan: StorePlan) => Promise<() => Promise<Timed>>
 export async function writerMethod(dsn: string): Promise<Method> {
   const logger = { debug: ignore, info: ignore, warn: fail, error: fail }
   const database = await openDatabase({ dsn, dataDir: '', poolMax: 2, logger })
-  const store = new PostgresMessageStore({ session: database.session, pool: database.pool, logger })
+  const store = new PostgresMessageStore({ session: database.session, reader: database.reader, logger })
   const limits = { maxQueueRows: 20_000, maxQueueBytes: 2 ** 25, maxQueueAgeMs, maxBatchRows: 2000 }
   let batches = 0
   let settled = (_sends: readonly QueuedSend[]): void => undefined

@@ -1,9 +1,9 @@
-import type { Statement } from '../postgres/copy-transaction.ts'
+import type { Statement } from '../postgres/statement.ts'
 import { MAX_UNREAD_COUNT } from '../protocol/limits.ts'
 
 /** Statements of the read path. Every one costs what it returns, not what is stored. */
 
-const MS = (column: string): string => `(extract(epoch from ${column}) * 1000)::int8`
+const MS = (column: string): string => `(date_part('epoch', ${column}) * 1000)::int8`
 const MESSAGE = `m.id, m.seq, m.sender_id, m.content, ${MS('m.created_at')}`
 const OF_PAIR = '(select c.conversation_id from conversations c where c.user_lo = $1 and c.user_hi = $2)'
 

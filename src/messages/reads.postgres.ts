@@ -1,5 +1,7 @@
+import { isoTime } from '../lib/iso-time.ts'
 import { arrayLiteral } from '../postgres/array.ts'
-import type { Pool } from '../postgres/pool.ts'
+import type { Reader } from '../postgres/reader.ts'
+import type { Statement, TextRows } from '../postgres/statement.ts'
 import type { ConversationChange, ConversationSummary, Message, UserId } from '../protocol/message.ts'
 import { type Conversation, conversationBetween } from './conversation.ts'
 import * as sql from './read-statements.postgres.ts'
@@ -12,14 +14,14 @@ import {
   StoreUnavailable,
 } from './store.ts'
 
-type Row = readonly (string | number | null)[]
+type Row = TextRows[number]
 
 /** The read half of the PostgreSQL store. Every statement is prepared, short and on its own: none holds a snapshot open. */
 export class PostgresReads {
-  readonly #pool: Pool
+  readonly #reader: Reader
 
-  constructor(pool: Pool) {
-    this.#pool = pool
+  constructor(reader: Reader) {
+    this.#reader = reader
   }
 
   async page(conversation: Conversation, { before, after, limit }: PageRequest): Promise<Page> {
@@ -75,13 +77,12 @@ export class PostgresReads {
   /** A primary that answers; a server that became a standby can not store. */
   async check(): Promise<void> {
     const rows = await this.#query(sql.CHECK, [])
-    if (rows[0]?.[0] !== 0) throw new StoreUnavailable('the database is a standby')
+    if (rows[0]?.[0] !== '0') throw new StoreUnavailable('the database is a standby')
   }
 
-  async #query(statement: { name: string; text: string }, values: (string | number)[]): Promise<Row[]> {
+  async #query(statement: Statement, values: readonly (string | number)[]): Promise<Row[]> {
     try {
-      const result = await this.#pool.query<(string | number | null)[]>({ ...statement, values, rowMode: 'array' })
-      return result.rows
+      return [...(await this.#reader.query(statement, values))]
     } catch (error) {
       throw new StoreUnavailable(error)
     }
@@ -96,7 +97,7 @@ function toMessage(conversation: Conversation, row: Row): Message {
     sender_id: sender,
     receiver_id: sender === conversation.lo ? conversation.hi : conversation.lo,
     content: String(row[3]),
-    created_at: new Date(Number(row[4])).toISOString(),
+    created_at: isoTime(Number(row[4])),
   }
 }
 

@@ -1,5 +1,5 @@
 import { escapeCopyText } from '../postgres/copy-text.ts'
-import type { Statement } from '../postgres/copy-transaction.ts'
+import type { Statement } from '../postgres/statement.ts'
 import type { PendingMessage } from './store.ts'
 
 /** Statements of the write path. Parameters are arrays, one element a conversation (or message), in lock order. */

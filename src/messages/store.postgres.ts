@@ -1,7 +1,9 @@
+import { isoTime } from '../lib/iso-time.ts'
 import type { Logger } from '../lib/logger.ts'
 import { TransactionError } from '../postgres/copy-transaction.ts'
-import type { Pool } from '../postgres/pool.ts'
-import type { Session, TextRows } from '../postgres/session.ts'
+import type { Reader } from '../postgres/reader.ts'
+import type { Session } from '../postgres/session.ts'
+import type { TextRows } from '../postgres/statement.ts'
 import type { ConversationChange, UserId } from '../protocol/message.ts'
 import type { Conversation } from './conversation.ts'
 import { ConversationIds } from './conversation-ids.postgres.ts'
@@ -25,7 +27,7 @@ import {
 export interface PostgresMessageStoreOptions {
   /** The writer's own connection: reads can never keep it waiting. */
   readonly session: Session
-  readonly pool: Pool
+  readonly reader: Reader
   readonly logger: Logger
 }
 
@@ -36,10 +38,10 @@ export class PostgresMessageStore implements MessageStore {
   readonly #reads: PostgresReads
   readonly #logger: Logger
 
-  constructor({ session, pool, logger }: PostgresMessageStoreOptions) {
+  constructor({ session, reader, logger }: PostgresMessageStoreOptions) {
     this.#session = session
     this.#ids = new ConversationIds(session)
-    this.#reads = new PostgresReads(pool)
+    this.#reads = new PostgresReads(reader)
     this.#logger = logger
   }
 
@@ -73,7 +75,7 @@ export class PostgresMessageStore implements MessageStore {
     ])
     for (const [ord, seq, sender, content, atMs] of found) {
       const message = rows[Number(ord) - 1]?.message
-      if (message) settleExisting(message, { seq: Number(seq), sender, content, created_at: isoTime(atMs) })
+      if (message) settleExisting(message, { seq: Number(seq), sender, content, created_at: isoTime(Number(atMs)) })
     }
     const repeats = sorted.flatMap(({ group }) => group.setAsideRepeats())
     const states = await this.#number(sorted, false)
@@ -183,7 +185,7 @@ function copyRows(sorted: readonly Located[], numbered: TextRows, states: Positi
     const located = sorted[Number(row[0]) - 1]
     if (!located) throw new Error('a conversation row is not of this batch')
     const { group, id } = located
-    const created_at = isoTime(row[2])
+    const created_at = isoTime(Number(row[2]))
     let seq = Number(row[1]) - group.fresh.length
     for (const message of group.fresh) {
       seq += 1
@@ -216,13 +218,4 @@ function positionArrays(groups: readonly Group[]): string[] {
 /** A PostgreSQL array literal of numbers or UUIDs: nothing in it needs quoting. */
 function array(values: readonly (number | string)[]): string {
   return `{${values.join(',')}}`
-}
-
-let lastTime: { ms: string; iso: string } | undefined
-
-/** Times of one batch are mostly equal, so the last one is kept. */
-function isoTime(ms: string | null | undefined): string {
-  const text = ms ?? '0'
-  if (lastTime?.ms !== text) lastTime = { ms: text, iso: new Date(Number(text)).toISOString() }
-  return lastTime.iso
 }

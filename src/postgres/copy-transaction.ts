@@ -1,11 +1,6 @@
 import type { Connection, Submittable } from 'pg'
-import { bindAndExecute, copyDataHeader, copyDone, flush, parseMessage, sync } from './wire.ts'
-
-/** A statement prepared once per session under `name`. Its text must never change within a process. */
-export interface Statement {
-  readonly name: string
-  readonly text: string
-}
+import { isOfStatement, prepare, type Statement, sqlStateOf, type TextRows } from './statement.ts'
+import { bindAndExecute, copyDataHeader, copyDone, flush, sync } from './wire.ts'
 
 export interface CopyTransactionSteps {
   /** False when the session is already in a transaction: this one then only ends it. */
@@ -14,7 +9,7 @@ export interface CopyTransactionSteps {
   readonly values: readonly string[]
   readonly copy: Statement
   /** Makes the COPY rows from the first statement's rows; what it throws aborts the transaction before COMMIT is sent. */
-  rows(result: readonly (readonly (string | null)[])[]): string
+  rows(result: TextRows): string
 }
 
 /**
@@ -38,7 +33,6 @@ export class TransactionError extends Error {
 
 const BEGIN: Statement = { name: 'begin', text: 'BEGIN' }
 const COMMIT: Statement = { name: 'commit', text: 'COMMIT' }
-const prepared = new WeakMap<Connection, Set<string>>()
 
 /**
  * One transaction, `BEGIN · statement · COPY … FROM STDIN · COMMIT`, in two writes and two round trips instead of four:
@@ -146,34 +140,10 @@ export class CopyTransaction implements Submittable {
   }
 }
 
-function prepare(connection: Connection, statement: Statement): Buffer {
-  const names = prepared.get(connection) ?? new Set<string>()
-  prepared.set(connection, names)
-  if (names.has(statement.name)) return Buffer.alloc(0)
-  names.add(statement.name)
-  return parseMessage(statement.name, statement.text)
-}
-
 function write(connection: Connection, parts: readonly Buffer[]): void {
   const { stream } = connection
   if (!stream.writable) return
   stream.cork()
   for (const part of parts) if (part.length > 0) stream.write(part)
   stream.uncork()
-}
-
-/**
- * Only such an error says that nothing is stored. FATAL ends the session, and a PANIC at COMMIT (the log could not be flushed)
- * comes when the commit is written: recovery may well find it. Severities are in the server's language, so those of bad rows
- * (22) and of constraints (23) are known by their class, and what else is not called ERROR is taken for the worse.
- */
-function isOfStatement(error: Error): boolean {
-  const sqlState = sqlStateOf(error)
-  if (sqlState === undefined) return false
-  return /^2[23]/.test(sqlState) || ('severity' in error && error.severity === 'ERROR')
-}
-
-function sqlStateOf(error: unknown): string | undefined {
-  if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') return undefined
-  return /^[0-9A-Z]{5}$/.test(error.code) ? error.code : undefined
 }

@@ -6,6 +6,7 @@ import { resolveDsn } from './dsn.ts'
 import { type KeptPostgres, keepEmbeddedPostgres } from './embedded-keeper.ts'
 import { migrate } from './migrate.ts'
 import { createPool, type Pool, sessionLimits } from './pool.ts'
+import { Reader } from './reader.ts'
 import { Session } from './session.ts'
 
 export interface DatabaseOptions {
@@ -20,7 +21,7 @@ export interface DatabaseOptions {
 
 export interface Database {
   /** For reading. */
-  readonly pool: Pool
+  readonly reader: Reader
   /** For the one writer. */
   readonly session: Session
   /** How much its clock is ahead of ours, in milliseconds; measured once, within half a round trip. */
@@ -35,7 +36,9 @@ const STEP_DEADLINE_MS = 1_500
 const COMMIT_DEADLINE_MS = 6_000
 const WRITER_LOCK_TIMEOUT_MS = 1_200
 /** A reader whose database is away hears of it within this time. */
-const READ_CONNECT_TIMEOUT_MS = 2_000
+const READ_WAIT_LIMIT_MS = 2_000
+/** Longer than the server's own limit: a server that hangs enforces none. */
+const READ_ANSWER_LIMIT_MS = 6_000
 /**
  * The writer's array parameters drive its joins, so that rows are locked in the order of the array: two instances that
  * write to the same conversations then wait for each other in one direction only.
@@ -57,14 +60,20 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     const config = await resolveDsn(dsn ?? own?.dsn ?? '')
     const migrationConfig = migrationDsn === undefined ? config : await resolveDsn(migrationDsn)
     const aheadMs = await prepare(config, migrationConfig, logger)
-    const pool = createPool(config, { logger, max: poolMax, connectionTimeoutMs: READ_CONNECT_TIMEOUT_MS })
+    const pool = createPool(config, { logger, max: poolMax, connectionTimeoutMs: READ_WAIT_LIMIT_MS })
+    const reader = new Reader({
+      pool,
+      maxBatches: poolMax,
+      waitLimitMs: READ_WAIT_LIMIT_MS,
+      answerLimitMs: READ_ANSWER_LIMIT_MS,
+    })
     const session = new Session({
       config: writerConfig(config),
       logger,
       stepDeadlineMs: STEP_DEADLINE_MS,
       commitDeadlineMs: COMMIT_DEADLINE_MS,
     })
-    return { pool, session, aheadMs, close: () => closeAll(pool, own) }
+    return { reader, session, aheadMs, close: () => closeAll(pool, own) }
   } catch (error) {
     await own?.stop()
     throw error

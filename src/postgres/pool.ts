@@ -13,15 +13,12 @@ export interface PoolOptions {
   readonly connectionTimeoutMs?: number
   /** Server-side limits of each session; default 5000 each. */
   readonly statementTimeoutMs?: number
-  /** When a query of the pool is given up from this side and its connection destroyed; default one second later. */
-  readonly queryTimeoutMs?: number
   readonly lockTimeoutMs?: number
   readonly idleInTransactionTimeoutMs?: number
 }
 
 const DEFAULT_TIMEOUT_MS = 5_000
 const IDLE_CONNECTION_MS = 60_000
-const QUERY_GRACE_MS = 1_000
 
 /**
  * What every session starts with, so that no wait is unbounded. The limits travel as start-up parameters: a pooler in
@@ -44,8 +41,6 @@ export function createPool(config: pg.ClientConfig, options: PoolOptions): Pool 
   const pool = new pg.Pool({
     ...config,
     ...sessionLimits(options),
-    // A server that hangs enforces no limit of its own.
-    query_timeout: options.queryTimeoutMs ?? (options.statementTimeoutMs ?? DEFAULT_TIMEOUT_MS) + QUERY_GRACE_MS,
     max: options.max,
     min: 1,
     idleTimeoutMillis: IDLE_CONNECTION_MS,

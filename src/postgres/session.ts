@@ -1,9 +1,7 @@
 import pg from 'pg'
 import type { Logger } from '../lib/logger.ts'
-import { CopyTransaction, type CopyTransactionSteps, type Statement } from './copy-transaction.ts'
-
-/** Rows as PostgreSQL sent them: text, or null. */
-export type TextRows = readonly (readonly (string | null)[])[]
+import { CopyTransaction, type CopyTransactionSteps } from './copy-transaction.ts'
+import type { Statement, TextRows } from './statement.ts'
 
 export interface SessionOptions {
   readonly config: pg.ClientConfig

@@ -10,13 +10,24 @@ export function parseMessage(name: string, text: string): Buffer {
 
 /** Bind (text parameters, text results, unnamed portal) and Execute (all rows) of a prepared statement. */
 export function bindAndExecute(name: string, values: readonly string[] = []): Buffer {
-  const parts = [Buffer.from(`\0${name}\0`, 'utf8'), int16(0), int16(values.length)]
-  for (const value of values) {
-    const bytes = Buffer.from(value, 'utf8')
-    parts.push(int32(bytes.length), bytes)
+  const sizes = values.map((value) => Buffer.byteLength(value))
+  // Portal, statement, three counts; each value after its size.
+  const bodyBytes = 1 + Buffer.byteLength(name) + 1 + 6 + sizes.reduce((sum, bytes) => sum + 4 + bytes, 0)
+  const out = Buffer.allocUnsafe(5 + bodyBytes + EXECUTE.length)
+  let at = out.write('B', 0, 'latin1')
+  at = out.writeInt32BE(bodyBytes + 4, at)
+  at = out.writeUInt8(0, at)
+  at += out.write(name, at)
+  at = out.writeUInt8(0, at)
+  at = out.writeInt16BE(0, at)
+  at = out.writeInt16BE(values.length, at)
+  for (const [index, value] of values.entries()) {
+    at = out.writeInt32BE(sizes[index] ?? 0, at)
+    at += out.write(value, at)
   }
-  parts.push(int16(0))
-  return Buffer.concat([message('B', Buffer.concat(parts)), message('E', Buffer.from('\0\0\0\0\0'))])
+  at = out.writeInt16BE(0, at)
+  EXECUTE.copy(out, at)
+  return out
 }
 
 /** Header of a CopyData message whose body of `bodyBytes` follows in the same write. */
@@ -33,21 +44,12 @@ export const flush = message('H', Buffer.alloc(0))
 /** Ends the step: after an error the server skips everything up to here. ReadyForQuery follows. */
 export const sync = message('S', Buffer.alloc(0))
 
+/** Execute of the unnamed portal, all rows. */
+const EXECUTE = message('E', Buffer.alloc(5))
+
 function message(type: string, body: Buffer): Buffer {
   const header = Buffer.allocUnsafe(5)
   header.write(type, 0, 'latin1')
   header.writeInt32BE(body.length + 4, 1)
   return Buffer.concat([header, body])
-}
-
-function int16(value: number): Buffer {
-  const bytes = Buffer.allocUnsafe(2)
-  bytes.writeInt16BE(value)
-  return bytes
-}
-
-function int32(value: number): Buffer {
-  const bytes = Buffer.allocUnsafe(4)
-  bytes.writeInt32BE(value)
-  return bytes
 }

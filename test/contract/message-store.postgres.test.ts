@@ -29,8 +29,8 @@ afterAll(async () => {
 })
 
 async function openStore(): Promise<StoreUnderTest> {
-  const { pool, session, close } = await openDatabase({ dsn: database.dsn, dataDir: '', poolMax: 3, logger })
-  const store = new PostgresMessageStore({ pool, session, logger })
+  const { reader, session, close } = await openDatabase({ dsn: database.dsn, dataDir: '', poolMax: 3, logger })
+  const store = new PostgresMessageStore({ reader, session, logger })
   return {
     store,
     close: async () => {

@@ -3,10 +3,7 @@ import type { App } from '../../src/app.ts'
 import { StoredPages } from '../../src/delivery/stored-pages.ts'
 import { MemoryMessageStore } from '../../src/messages/store.memory.ts'
 import { StoreUnavailable } from '../../src/messages/store.ts'
-import { parseDsn } from '../../src/postgres/dsn.ts'
-import { createPool } from '../../src/postgres/pool.ts'
 import { startOn } from '../support/app.ts'
-import { createDatabase, silentLogger } from '../support/databases.ts'
 import { ExternalPostgres } from '../support/external-postgres.ts'
 import { Activity, FaultyStore, impatientClock } from '../support/model-faults.ts'
 import { Reader, seqs } from '../support/reader.ts'
@@ -74,25 +71,5 @@ describe('a failed read of a replay', () => {
   test('is an error in the end, never an empty page', async () => {
     await expect(pagesThatFail(5).backlog('ann')).rejects.toThrow(StoreUnavailable)
     await expect(pagesThatFail(5).after('ann', 'bob', 0)).rejects.toThrow(StoreUnavailable)
-  })
-})
-
-describe('a PostgreSQL that hangs', () => {
-  test('does not hold up a reader for ever', async () => {
-    const database = await createDatabase()
-    const options = { logger: silentLogger, max: 1, statementTimeoutMs: 60_000, queryTimeoutMs: 300 }
-    const pool = createPool(parseDsn(database.dsn), options)
-    const { rows } = await pool.query<{ pid: number }>('select pg_backend_pid() as pid')
-    const pid = rows[0]?.pid ?? 0
-    process.kill(pid, 'SIGSTOP')
-    try {
-      await expect(pool.query('select 1')).rejects.toThrow('timeout')
-      // The pool does not hand out the connection that hangs.
-      expect((await pool.query('select 2 as two')).rows).toEqual([{ two: 2 }])
-    } finally {
-      process.kill(pid, 'SIGCONT')
-    }
-    await pool.end()
-    await database.drop()
   })
 })

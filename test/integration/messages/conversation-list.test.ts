@@ -214,7 +214,7 @@ describe('the conversation list', () => {
 
   beforeAll(async () => {
     database = await openDatabase({ dsn: large.dsn, dataDir: '', poolMax: 2, logger: silentLogger })
-    store = new PostgresMessageStore({ session: database.session, pool: database.pool, logger: silentLogger })
+    store = new PostgresMessageStore({ session: database.session, reader: database.reader, logger: silentLogger })
   })
   afterAll(async () => {
     await store.close()

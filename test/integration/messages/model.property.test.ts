@@ -185,7 +185,7 @@ describe('over PostgreSQL', () => {
   beforeAll(async () => {
     created = await createDatabase()
     database = await openDatabase({ dsn: created.dsn, dataDir: '', poolMax: 4, logger: silentLogger })
-    store = new PostgresMessageStore({ session: database.session, pool: database.pool, logger: silentLogger })
+    store = new PostgresMessageStore({ session: database.session, reader: database.reader, logger: silentLogger })
   })
   afterAll(async () => {
     await store.close()

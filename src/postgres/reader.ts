@@ -1,0 +1,106 @@
+import type pg from 'pg'
+import type { Pool } from './pool.ts'
+import { type Read, ReadBatch } from './read-batch.ts'
+import type { Statement, TextRows } from './statement.ts'
+
+export interface ReaderOptions {
+  readonly pool: Pool
+  /** Batches at once at most, each on a connection of its own. */
+  readonly maxBatches: number
+  /** How long a read may wait for a connection; milliseconds. */
+  readonly waitLimitMs: number
+  /** How long the server may take for a batch before its connection is given up; milliseconds. */
+  readonly answerLimitMs: number
+}
+
+/** A slow read holds up its whole batch, so a batch is kept short; most of the gain is in the first few. */
+const MAX_BATCH_READS = 16
+
+interface WaitingRead extends Read {
+  readonly queuedAtMs: number
+}
+
+/**
+ * Reads in batches: those that are asked for in one turn of the event loop travel together, so a busy service pays a system
+ * call and a wake-up of PostgreSQL for several of them, and an idle one waits for nothing.
+ */
+export class Reader {
+  readonly #options: ReaderOptions
+  #waiting: WaitingRead[] = []
+  #batches = 0
+  #isScheduled = false
+  #expiry: NodeJS.Timeout | undefined
+
+  constructor(options: ReaderOptions) {
+    this.#options = options
+  }
+
+  /** Rows as text. Sees everything committed before the call. Rejects when the server refuses, hangs or is away. */
+  query(statement: Statement, values: readonly (string | number)[]): Promise<TextRows> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ statement, values: values.map(String), resolve, reject, queuedAtMs: performance.now() })
+      if (this.#isScheduled) return
+      this.#isScheduled = true
+      // After the sockets of this turn: whatever else they ask for comes along.
+      setImmediate(() => {
+        this.#isScheduled = false
+        this.#start()
+      })
+    })
+  }
+
+  #start(): void {
+    while (this.#waiting.length > 0 && this.#batches < this.#options.maxBatches) {
+      this.#batches += 1
+      void this.#run(this.#waiting.splice(0, MAX_BATCH_READS))
+    }
+    if (this.#waiting.length > 0) this.#armExpiry()
+  }
+
+  async #run(reads: readonly WaitingRead[]): Promise<void> {
+    try {
+      const client = await this.#options.pool.connect()
+      this.#waiting.unshift(...(await this.#answer(client, reads)))
+    } catch (error) {
+      // No connection; or it was lost, and then every read knows already.
+      for (const read of reads) read.reject(error)
+    } finally {
+      this.#batches -= 1
+      this.#start()
+    }
+  }
+
+  /** Resolves with the reads that were skipped. */
+  async #answer(client: pg.PoolClient, reads: readonly WaitingRead[]): Promise<WaitingRead[]> {
+    const giveUp = setTimeout(() => client.connection.stream.destroy(), this.#options.answerLimitMs)
+    const batch = new ReadBatch(reads)
+    try {
+      const skipped = await client.query(batch).done
+      return reads.filter((read) => skipped.includes(read))
+    } finally {
+      clearTimeout(giveUp)
+      client.release(batch.hasFailed)
+    }
+  }
+
+  /** While something waits there is a timer for the moment in which the first will have waited too long. */
+  #armExpiry(): void {
+    const first = this.#waiting[0]
+    if (this.#expiry || !first) return
+    const leftMs = first.queuedAtMs + this.#options.waitLimitMs - performance.now()
+    this.#expiry = setTimeout(
+      () => {
+        this.#expiry = undefined
+        this.#expire(performance.now() - this.#options.waitLimitMs)
+        this.#armExpiry()
+      },
+      Math.max(1, leftMs),
+    )
+  }
+
+  #expire(queuedBeforeMs: number): void {
+    const young = this.#waiting.findIndex((read) => read.queuedAtMs > queuedBeforeMs)
+    const tooOld = this.#waiting.splice(0, young < 0 ? this.#waiting.length : young)
+    for (const read of tooOld) read.reject(new Error('timeout: no database connection became free'))
+  }
+}
