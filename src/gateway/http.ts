@@ -25,8 +25,13 @@ export type HttpHandler = (question: HttpQuestion) => HttpAnswer | Promise<HttpA
 
 const JSON_HEADERS = { 'Content-Type': 'application/json; charset=utf-8', 'Cache-Control': 'no-store' } as const
 
-export function jsonAnswer(status: number, value: unknown, headers: Readonly<Record<string, string>> = {}): HttpAnswer {
-  return { status, body: JSON.stringify(value), headers: { ...JSON_HEADERS, ...headers } }
+export function jsonAnswer(status: number, value: unknown, headers?: Readonly<Record<string, string>>): HttpAnswer {
+  return jsonTextAnswer(status, JSON.stringify(value), headers)
+}
+
+/** As `jsonAnswer`, of a value that was written out already. */
+export function jsonTextAnswer(status: number, body: string, headers?: Readonly<Record<string, string>>): HttpAnswer {
+  return { status, body, headers: headers ? { ...JSON_HEADERS, ...headers } : JSON_HEADERS }
 }
 
 export interface ErrorDetail {

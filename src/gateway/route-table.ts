@@ -4,12 +4,21 @@ import type { QueuedSend } from '../messages/send-queue.ts'
 import type { MessageService } from '../messages/service.ts'
 import { StoreUnavailable } from '../messages/store.ts'
 import { type OnlinePage, type Presence, PresenceUnknown } from '../presence/presence.ts'
+import { messageJson, pageJson } from '../protocol/codec.ts'
 import type { UserId } from '../protocol/message.ts'
 import { openApiDocument } from '../protocol/openapi.ts'
 import * as rest from '../protocol/rest.ts'
 import { contentFault } from '../protocol/text.ts'
 import type { Guard } from './guard.ts'
-import { errorAnswer, type HttpAnswer, type HttpHandler, type HttpQuestion, jsonAnswer, RequestError } from './http.ts'
+import {
+  errorAnswer,
+  type HttpAnswer,
+  type HttpHandler,
+  type HttpQuestion,
+  jsonAnswer,
+  jsonTextAnswer,
+  RequestError,
+} from './http.ts'
 import { crossOriginHeaders, type OriginPolicy } from './origin.ts'
 import { parseBody, parseQuery } from './request.ts'
 
@@ -35,7 +44,7 @@ const ROUTES: Readonly<Record<string, Readonly<Record<string, Route>>>> = {
     GET: async (question, { messages }) => {
       const query = parseQuery(rest.messagesQuery, question)
       const page = await messages.history(asker(question, query.user_id), query.with, query)
-      return jsonAnswer(200, { messages: page.messages, has_more: page.hasMore })
+      return jsonTextAnswer(200, `{${pageJson(page.messages, page.hasMore)}}`)
     },
   },
   '/api/conversations': {
@@ -145,11 +154,11 @@ function sendMessage(question: HttpQuestion, { messages, maxContentBytes, guard 
 }
 
 function sendAnswer(send: QueuedSend, requestId: string): HttpAnswer {
-  const { refusal, fate, id, seq, sender_id, receiver_id, content, created_at } = send
+  const { refusal, fate } = send
   if (refusal) return errorAnswer(refusal, requestId)
   if (fate === 'conflict') return errorAnswer('id_conflict', requestId, { field: 'id' })
   const duplicate = fate === 'duplicate'
-  return jsonAnswer(duplicate ? 200 : 201, { id, seq, sender_id, receiver_id, content, created_at, duplicate })
+  return jsonTextAnswer(duplicate ? 200 : 201, `{${messageJson(send)},"duplicate":${duplicate}}`)
 }
 
 function idempotencyKey({ headers }: HttpQuestion): string | undefined {

@@ -1,5 +1,7 @@
 import { Packr } from 'msgpackr'
-import type { MessagePush, Sent, ServerEvent } from './events.ts'
+import type { Ref } from './commands.ts'
+import type { HistoryReply, MessagePush, Sent, ServerEvent } from './events.ts'
+import type { Message } from './message.ts'
 
 /** One encoded event: text for JSON, bytes for MessagePack. */
 export type Frame = string | Uint8Array
@@ -32,9 +34,10 @@ export const jsonCodec: Codec = {
     }
   },
   encode(event) {
-    // The two events of the message path are written out: JSON.stringify costs several times as much for the same text.
-    if (event.type === 'message') return encodeMessage(event)
+    // What carries messages is written out: JSON.stringify costs several times as much for the same text.
+    if (event.type === 'message') return `{"type":"message",${messageJson(event)}}`
     if (event.type === 'sent') return encodeSent(event)
+    if (event.type === 'history') return encodeHistory(event)
     return JSON.stringify(event)
   },
 }
@@ -117,12 +120,27 @@ function withoutUndefined(event: ServerEvent): object {
   return Object.fromEntries(Object.entries(event).filter(([, value]) => value !== undefined))
 }
 
-// Ids, user ids and times consist of characters that JSON never escapes; only content and ref need quoting.
-function encodeMessage(m: MessagePush): string {
-  return `{"type":"message","id":"${m.id}","seq":${m.seq},"sender_id":"${m.sender_id}","receiver_id":"${m.receiver_id}","content":${JSON.stringify(m.content)},"created_at":"${m.created_at}"}`
+/** The fields of a message as JSON, without braces. */
+// Ids, user ids and times consist of characters that JSON never escapes; only content needs quoting.
+export function messageJson(m: Message): string {
+  return `"id":"${m.id}","seq":${m.seq},"sender_id":"${m.sender_id}","receiver_id":"${m.receiver_id}","content":${JSON.stringify(m.content)},"created_at":"${m.created_at}"`
+}
+
+/** The fields of a page of messages as JSON, without braces. */
+export function pageJson(messages: readonly Message[], hasMore: boolean): string {
+  let list = ''
+  for (const message of messages) list += `${list === '' ? '' : ','}{${messageJson(message)}}`
+  return `"messages":[${list}],"has_more":${hasMore}`
+}
+
+function encodeHistory(h: HistoryReply): string {
+  return `{"type":"history",${refJson(h.ref)}"with":"${h.with}",${pageJson(h.messages, h.has_more)}}`
 }
 
 function encodeSent(s: Sent): string {
-  const ref = s.ref === undefined ? '' : `"ref":${JSON.stringify(s.ref)},`
-  return `{"type":"sent",${ref}"id":"${s.id}","seq":${s.seq},"with":"${s.with}","created_at":"${s.created_at}","duplicate":${s.duplicate}}`
+  return `{"type":"sent",${refJson(s.ref)}"id":"${s.id}","seq":${s.seq},"with":"${s.with}","created_at":"${s.created_at}","duplicate":${s.duplicate}}`
+}
+
+function refJson(ref: Ref | undefined): string {
+  return ref === undefined ? '' : `"ref":${JSON.stringify(ref)},`
 }
