@@ -2,6 +2,7 @@ import { Packr } from 'msgpackr'
 import type { Ref } from './commands.ts'
 import type { HistoryReply, MessagePush, Sent, ServerEvent } from './events.ts'
 import type { Message } from './message.ts'
+import { bytesOf, mapOf, packed, packedNumber, packedText } from './msgpack.ts'
 
 /** One encoded event: text for JSON, bytes for MessagePack. */
 export type Frame = string | Uint8Array
@@ -66,9 +67,9 @@ export const msgpackCodec: Codec = {
     }
   },
   encode(event) {
-    // As with JSON the two events of the message path are written out: to filter their fields costs more than to pack them.
-    if (event.type === 'message') return packr.pack(messageFields(event))
-    if (event.type === 'sent') return packr.pack(sentFields(event))
+    // As with JSON the two events of the message path are written out.
+    if (event.type === 'message') return packMessage(event)
+    if (event.type === 'sent') return packSent(event)
     return packr.pack(withoutUndefined(event))
   },
 }
@@ -106,15 +107,6 @@ function writtenReplacements(bytes: Uint8Array): number {
   return count
 }
 
-function messageFields({ id, seq, sender_id, receiver_id, content, created_at }: MessagePush): MessagePush {
-  return { type: 'message', id, seq, sender_id, receiver_id, content, created_at }
-}
-
-function sentFields({ ref, id, seq, with: other, created_at, duplicate }: Sent): Sent {
-  if (ref === undefined) return { type: 'sent', id, seq, with: other, created_at, duplicate }
-  return { type: 'sent', ref, id, seq, with: other, created_at, duplicate }
-}
-
 /** MessagePack would send an absent `ref` as nil; JSON leaves it out. Both must carry the same fields. */
 function withoutUndefined(event: ServerEvent): object {
   return Object.fromEntries(Object.entries(event).filter(([, value]) => value !== undefined))
@@ -143,4 +135,26 @@ function encodeSent(s: Sent): string {
 
 function refJson(ref: Ref | undefined): string {
   return ref === undefined ? '' : `"ref":${JSON.stringify(ref)},`
+}
+
+const MESSAGE_START = mapOf(7) + packed('type') + packed('message') + packed('id')
+const SENT_START = packed('type') + packed('sent')
+const [ID, SEQ, WITH, REF] = ['id', 'seq', 'with', 'ref'].map(packed)
+const [SENDER_ID, RECEIVER_ID, CONTENT, CREATED_AT] = ['sender_id', 'receiver_id', 'content', 'created_at'].map(packed)
+const [TRUE, FALSE] = [`${packed('duplicate')}\xc3`, `${packed('duplicate')}\xc2`]
+
+function packMessage(m: MessagePush): Uint8Array {
+  return bytesOf(
+    `${MESSAGE_START}${packed(m.id)}${SEQ}${packedNumber(m.seq)}${SENDER_ID}${packed(m.sender_id)}${RECEIVER_ID}${packed(m.receiver_id)}${CONTENT}${packedText(m.content)}${CREATED_AT}${packed(m.created_at)}`,
+  )
+}
+
+function packSent(s: Sent): Uint8Array {
+  const start =
+    s.ref === undefined
+      ? `${mapOf(6)}${SENT_START}`
+      : `${mapOf(7)}${SENT_START}${REF}${typeof s.ref === 'number' ? packedNumber(s.ref) : packedText(s.ref)}`
+  return bytesOf(
+    `${start}${ID}${packed(s.id)}${SEQ}${packedNumber(s.seq)}${WITH}${packed(s.with)}${CREATED_AT}${packed(s.created_at)}${s.duplicate ? TRUE : FALSE}`,
+  )
 }

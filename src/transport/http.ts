@@ -103,10 +103,12 @@ export function answerHttp(res: HttpResponse, answer: HttpAnswer, requestId: str
 const scratch = Buffer.allocUnsafe(256 * 1024)
 /** UTF-16 units that fit in any case: one is three bytes at most. */
 const MAX_SCRATCH_UNITS = Math.floor(scratch.length / 3)
+/** A shorter text costs less than the view that it would need. */
+const MIN_SCRATCH_UNITS = 1024
 
 /** The text as UTF-8, in memory that the next call takes again. */
 function encoded(text: string): Buffer | string {
-  if (text.length > MAX_SCRATCH_UNITS) return text
+  if (text.length < MIN_SCRATCH_UNITS || text.length > MAX_SCRATCH_UNITS) return text
   return scratch.subarray(0, scratch.write(text, 'utf8'))
 }
 

@@ -106,11 +106,56 @@ describe('encoding', () => {
     )
   })
 
+  test('packs messages as they are, whatever their text and length', () => {
+    const unit = fc.constantFrom('a', 'é', '汉', '😀', '\0', '\ufffd', '"')
+    const text = fc.oneof(
+      fc.string({ unit: 'grapheme' }),
+      fc.string({ unit, maxLength: 300 }),
+      fc.tuple(unit, fc.constantFrom(31, 32, 255, 256, 8192, 65_535, 65_536)).map(([one, count]) => one.repeat(count)),
+    )
+    fc.assert(
+      fc.property(text, fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }), (content, seq) => {
+        const push: MessagePush = { type: 'message', ...message, seq, content }
+        expect(decodeMsgpack(push)).toStrictEqual(push)
+      }),
+    )
+  })
+
+  test('packs sent as it is, whatever its ref and seq', () => {
+    const number = fc.oneof(
+      fc.double({ noNaN: true }),
+      fc.integer(),
+      fc.nat(2 ** 33),
+      fc.constantFrom(-0, 127, 128, 255, 256),
+    )
+    const ref = fc.oneof(fc.string({ unit: 'grapheme' }), number)
+    const seq = fc.oneof(fc.nat(70_000), fc.constantFrom(65_535, 65_536, 2 ** 32 - 1, 2 ** 32, 2 ** 53 - 1))
+    fc.assert(
+      fc.property(ref, seq, fc.boolean(), (one, number, duplicate) => {
+        const sent: Sent = {
+          type: 'sent',
+          ref: one,
+          id: ID,
+          seq: number,
+          with: 'b.o+b@c-d',
+          created_at: TIME,
+          duplicate,
+        }
+        expect(decodeMsgpack(sent)).toStrictEqual(sent)
+      }),
+      { numRuns: 1000 },
+    )
+  })
+
   test('gives MessagePack frames that later ones do not overwrite', () => {
     const frames = Array.from({ length: 400 }, (_, index) => msgpack.encode({ type: 'pong', ref: `ref ${index}` }))
     const packr = new Packr({ useRecords: false })
     for (const [index, frame] of frames.entries()) {
       expect(typeof frame === 'string' ? frame : packr.unpack(frame)).toEqual({ type: 'pong', ref: `ref ${index}` })
     }
+    const pushes = Array.from({ length: 2000 }, (_, seq) => msgpack.encode({ type: 'message', ...message, seq }))
+    expect(pushes.map((frame) => typeof frame !== 'string' && packr.unpack(frame).seq)).toEqual(
+      pushes.map((_, seq) => seq),
+    )
   })
 })
