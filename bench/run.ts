@@ -11,6 +11,7 @@ import { VoidRun } from './lib/load.ts'
 import { startPostgres } from './lib/postgres.ts'
 import { printReport, printTable, type Report, writeGoals, writeReport } from './lib/report.ts'
 import { readSettings, type Settings } from './lib/settings.ts'
+import { benchOverload } from './overload.ts'
 import { benchRest } from './rest.ts'
 import { benchSend } from './send.ts'
 import { benchStorm } from './storm.ts'
@@ -28,6 +29,7 @@ const benches: Readonly<Record<string, Bench>> = {
   cluster: benchCluster,
   storm: benchStorm,
   growth: benchGrowth,
+  overload: benchOverload,
 }
 
 async function run(settings: Settings): Promise<void> {

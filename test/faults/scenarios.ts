@@ -2,6 +2,7 @@
 // each can fail. All need two instances.
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Patch } from './build.ts'
+import { WRONG_CLOCKS } from './clocks.ts'
 import { LARGE } from './history.ts'
 import { SHORT_OUTAGES } from './outages.ts'
 import { CUT_POINTS } from './postgres-proxy.ts'
@@ -362,6 +363,7 @@ export const SCENARIOS: readonly Scenario[] = [
   { name: 'lower ack', run: lowerAck },
   { name: 'unreadable store', run: unreadableStore },
   { name: 'drain under load', run: drainUnderLoad },
+  WRONG_CLOCKS,
   { name: 'presence after a kill', run: presenceAfterKill, waits: true },
   { name: 'killed before telling', run: killedBeforeTelling, waits: true, without: LOOK },
   { name: 'killed unknown to Redis', run: killedUnknown, waits: true },

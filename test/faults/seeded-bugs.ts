@@ -231,4 +231,14 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
     patches: one('redis/client.js', 'retryStrategy: (attempt) =>', 'retryStrategy: (attempt) => attempt > 4 ? null :'),
     scenario: 'Redis killed',
   },
+  {
+    name: 'durations by a clock that somebody may set',
+    patches: one('lib/clock.js', 'Math.floor(performance.timeOrigin + performance.now())', 'Date.now()'),
+    scenario: 'wrong clocks',
+  },
+  {
+    name: "an instance tells its own time, not the database's",
+    patches: one('app.js', 'aheadOf(systemClock, database.aheadMs)', 'systemClock'),
+    scenario: 'wrong clocks',
+  },
 ]

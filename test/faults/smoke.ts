@@ -1,6 +1,7 @@
 // The part of npm test: every scenario, and one short round of everything at once, with fixed seeds.
 import { RedisServer } from '../support/redis.ts'
 import { type Build, compileService, type Patch } from './build.ts'
+import { CLOCK_ENV } from './clocks.ts'
 import { Cluster } from './cluster.ts'
 import { upperBound } from './findings.ts'
 import { type Outcome, play, told } from './play.ts'
@@ -12,7 +13,7 @@ import { World } from './world.ts'
 const ROUND_MS = 15_000
 
 /** Small buffers, so that a slow reader is slow soon. */
-export const SCENARIO_ENV = { MAX_BACKPRESSURE_BYTES: '65536' }
+export const SCENARIO_ENV = { MAX_BACKPRESSURE_BYTES: '65536', ...CLOCK_ENV }
 
 export async function runSmoke({ seed, only }: Settings): Promise<boolean> {
   const build = await compileService()
