@@ -33,6 +33,7 @@ export interface ContinuityOptions {
 export class Continuity {
   readonly #options: ContinuityOptions
   readonly #pushed = new Map<UserId, Map<UserId, Pushed>>()
+  readonly #joinedMs = new Map<UserId, number>()
   readonly #gaps = new Map<string, Gap>()
 
   constructor(options: ContinuityOptions) {
@@ -40,13 +41,21 @@ export class Continuity {
   }
 
   joined(user: UserId): void {
-    if (!this.#pushed.has(user)) this.#pushed.set(user, new Map())
+    if (this.#pushed.has(user)) return
+    this.#pushed.set(user, new Map())
+    this.#joinedMs.set(user, this.#options.clock.now())
   }
 
   /** Nobody of this user is here any more: whatever comes is none of our business, and what was known grows stale. */
   left(user: UserId): void {
     for (const other of this.#pushed.get(user)?.keys() ?? []) this.#closeGap(user, other)
     this.#pushed.delete(user)
+    this.#joinedMs.delete(user)
+  }
+
+  /** Since when somebody of this user has been here without that anything of this conversation was pushed. */
+  silentSinceMs(user: UserId, other: UserId): number | undefined {
+    return this.#pushed.get(user)?.has(other) ? undefined : this.#joinedMs.get(user)
   }
 
   /** Pushes the message when it is its turn: now, a little later, or never when it was pushed before. */

@@ -1,6 +1,7 @@
 import type { Clock } from '../lib/clock.ts'
 import type { Logger } from '../lib/logger.ts'
-import type { MessageStore } from '../messages/store.ts'
+import { conversationBetween } from '../messages/conversation.ts'
+import type { MessageStore, RecentHead } from '../messages/store.ts'
 import type { UserId } from '../protocol/message.ts'
 import type { Continuity } from './continuity.ts'
 import type { LocalUsers } from './local-users.ts'
@@ -11,7 +12,7 @@ export interface HealingObserver {
 }
 
 export interface HealingOptions {
-  readonly store: Pick<MessageStore, 'recentHeads'>
+  readonly store: Pick<MessageStore, 'recentHeads' | 'firstSince'>
   readonly users: LocalUsers
   readonly continuity: Continuity
   readonly clock: Clock
@@ -113,11 +114,29 @@ export class Healing {
     const { store, continuity, clock, announced } = this.#options
     const ageMs = clock.now() - sinceMs + COMMIT_SLACK_MS
     const heads = await store.recentHeads(users, ageMs)
+    const recent = await this.#firstOfSilent(heads, ageMs)
     // Our own commits are seen there before we have told of them; nobody needs them a second time.
     await announced()
-    const holes = heads.filter(({ user, other, lastSeq, deliveredSeq }) =>
-      continuity.compare(user, other, lastSeq, deliveredSeq + 1),
-    )
+    const holes = heads.filter((head) => {
+      const { user, other, lastSeq, deliveredSeq } = head
+      return continuity.compare(user, other, lastSeq, Math.min(deliveredSeq + 1, recent.get(head) ?? lastSeq + 1))
+    })
     return holes.length
+  }
+
+  /**
+   * Where nothing of a conversation was pushed here, what its user has acknowledged says nothing about the device that is
+   * here: another may have, elsewhere. What was committed since this one came is the least that it may miss.
+   */
+  async #firstOfSilent(heads: readonly RecentHead[], ageMs: number): Promise<Map<RecentHead, number>> {
+    const { store, continuity, clock } = this.#options
+    const silent = heads.flatMap((head) => {
+      const sinceMs = continuity.silentSinceMs(head.user, head.other)
+      if (sinceMs === undefined) return []
+      const conversation = conversationBetween(head.user, head.other)
+      return { head, conversation, ageMs: Math.min(ageMs, clock.now() - sinceMs + COMMIT_SLACK_MS) }
+    })
+    const firsts = silent.length === 0 ? [] : await store.firstSince(silent)
+    return new Map(silent.map(({ head }, index) => [head, firsts[index] ?? head.lastSeq + 1]))
   }
 }

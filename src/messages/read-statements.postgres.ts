@@ -83,5 +83,20 @@ export const RECENT_HEADS: Statement = {
         and c.updated_at >= now() - $2::float8 * interval '1 millisecond'`,
 }
 
+/** How far back from the head recent messages are looked for, so that a busy conversation costs no more than a quiet one. */
+const RECENT_WINDOW = 1000
+
+/** $1 lower and $2 higher user ids, $3 ages in milliseconds. Returns ordinal and first seq of those that exist. */
+export const FIRST_SINCE: Statement = {
+  name: 'first_since',
+  text: `select v.ord, 1 + coalesce((
+        select m.seq from messages m
+        where m.conversation_id = c.conversation_id and m.seq > c.last_seq - ${RECENT_WINDOW}
+          and m.created_at < now() - v.age * interval '1 millisecond'
+        order by m.seq desc limit 1), greatest(c.last_seq - ${RECENT_WINDOW}, 0))
+    from unnest($1::text[], $2::text[], $3::float8[]) with ordinality v(lo, hi, age, ord)
+    join conversations c on c.user_lo = v.lo and c.user_hi = v.hi`,
+}
+
 /** 0 on a primary, 1 on a standby. */
 export const CHECK: Statement = { name: 'check', text: 'select pg_is_in_recovery()::int' }

@@ -10,6 +10,7 @@ import {
   type ConversationPage,
   type Page,
   type PageRequest,
+  type Recent,
   type RecentHead,
   StoreUnavailable,
 } from './store.ts'
@@ -72,6 +73,15 @@ export class PostgresReads {
       lastSeq: Number(lastSeq),
       deliveredSeq: Number(deliveredSeq),
     }))
+  }
+
+  async firstSince(recent: readonly Recent[]): Promise<number[]> {
+    const lower = arrayLiteral(recent.map(({ conversation }) => conversation.lo))
+    const higher = arrayLiteral(recent.map(({ conversation }) => conversation.hi))
+    const ages = `{${recent.map(({ ageMs }) => ageMs).join(',')}}`
+    const rows = await this.#query(sql.FIRST_SINCE, [lower, higher, ages])
+    const firsts = new Map(rows.map(([ord, seq]) => [Number(ord), Number(seq)]))
+    return recent.map((_, index) => firsts.get(index + 1) ?? 1)
   }
 
   /** A primary that answers; a server that became a standby can not store. */

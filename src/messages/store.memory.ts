@@ -12,6 +12,7 @@ import {
   type PageRequest,
   type PendingMessage,
   type PositionChange,
+  type Recent,
   type RecentHead,
 } from './store.ts'
 
@@ -96,6 +97,15 @@ export class MemoryMessageStore implements MessageStore {
     )
   }
 
+  async firstSince(recent: readonly Recent[]): Promise<number[]> {
+    return recent.map(({ conversation, ageMs }) => {
+      const since = new Date(this.#now() - ageMs).toISOString()
+      const messages = this.#logs.get(conversation.key)?.messages ?? []
+      const older = messages.filter(({ created_at }) => created_at < since).length
+      return 1 + Math.max(older, messages.length - RECENT_WINDOW)
+    })
+  }
+
   async check(): Promise<void> {
     // Memory can always store.
   }
@@ -160,6 +170,8 @@ export class MemoryMessageStore implements MessageStore {
   }
 }
 
+/** As far back as PostgreSQL's statement looks. */
+const RECENT_WINDOW = 1000
 const none = (): Position => ({ delivered: 0, read: 0 })
 const timeOf = (log: Log): string => log.messages.at(-1)?.created_at ?? ''
 const peer = (log: Log, user: UserId): UserId => otherPerson(log.conversation, user)

@@ -21,6 +21,7 @@ import {
   type PageRequest,
   type PendingMessage,
   type PositionChange,
+  type Recent,
   type RecentHead,
 } from './store.ts'
 
@@ -143,6 +144,9 @@ export class PostgresMessageStore implements MessageStore {
   }
   recentHeads(users: readonly UserId[], ageMs: number): Promise<RecentHead[]> {
     return this.#reads.recentHeads(users, ageMs)
+  }
+  firstSince(recent: readonly Recent[]): Promise<number[]> {
+    return this.#reads.firstSince(recent)
   }
   check(): Promise<void> {
     return this.#reads.check()

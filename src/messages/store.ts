@@ -90,6 +90,12 @@ export interface RecentHead {
   readonly deliveredSeq: number
 }
 
+/** The last `ageMs` milliseconds of a conversation. */
+export interface Recent {
+  readonly conversation: Conversation
+  readonly ageMs: number
+}
+
 /** A conversation that holds something its reader has not acknowledged. */
 export interface Backlog {
   readonly with: UserId
@@ -124,6 +130,11 @@ export interface MessageStore {
   changes(user: UserId, since?: number): Promise<ConversationChange[]>
   /** Conversations of these users that changed within the last `ageMs` of the database's clock, once for each of the users. */
   recentHeads(users: readonly UserId[], ageMs: number): Promise<RecentHead[]>
+  /**
+   * Of each conversation the first seq that was numbered within the last `ageMs` of the database's clock, looking back 1,000
+   * messages at most; one above the head when there is none.
+   */
+  firstSince(recent: readonly Recent[]): Promise<number[]>
   /** Conversations in which the user has not acknowledged everything. */
   backlog(user: UserId): Promise<Backlog[]>
   /** Throws when the store can not commit right now. */

@@ -256,6 +256,30 @@ export function describeReads(store: () => MessageStore): void {
     expect(await store().recentHeads([], 60_000)).toEqual([])
   })
 
+  test('the first message of a time is found, 1,000 back at most', async () => {
+    const [me, peer] = strangers()
+    const [quiet, long] = strangers()
+    const [nobody] = strangers()
+    await write(3, peer, me)
+    await write(1010, long, me)
+    const before = Date.now()
+    while (Date.now() < before + 3) await new Promise((resolve) => setImmediate(resolve))
+    const old = { ageMs: 1 }
+    const recent = { ageMs: 60_000 }
+    const of = (other: string) => conversationBetween(me, other)
+    expect(
+      await store().firstSince([
+        { conversation: of(peer), ...recent },
+        { conversation: of(long), ...recent },
+        { conversation: of(peer), ...old },
+        { conversation: of(quiet), ...recent },
+        { conversation: of(nobody), ...old },
+        { conversation: of(long), ...old },
+      ]),
+    ).toEqual([1, 11, 4, 1, 1, 1011])
+    expect(await store().firstSince([])).toEqual([])
+  })
+
   test('can be asked whether it can store', async () => {
     await expect(store().check()).resolves.toBeUndefined()
   })

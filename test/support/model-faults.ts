@@ -8,6 +8,7 @@ import {
   type PageRequest,
   type PendingMessage,
   type PositionChange,
+  type Recent,
   StoreUnavailable,
 } from '../../src/messages/store.ts'
 
@@ -102,6 +103,10 @@ export class FaultyStore implements MessageStore {
   }
   recentHeads(users: readonly string[], ageMs: number) {
     return this.#store.recentHeads(users, ageMs)
+  }
+
+  firstSince(recent: readonly Recent[]) {
+    return this.#store.firstSince(recent)
   }
   backlog(user: string) {
     return this.#read(() => this.#store.backlog(user))

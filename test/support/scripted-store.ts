@@ -8,6 +8,7 @@ import {
   type PageRequest,
   type PendingMessage,
   type PositionChange,
+  type Recent,
   StoreUnavailable,
 } from '../../src/messages/store.ts'
 
@@ -72,6 +73,10 @@ export class ScriptedStore implements MessageStore {
   }
   recentHeads(users: readonly string[], ageMs: number) {
     return this.#memory.recentHeads(users, ageMs)
+  }
+
+  firstSince(recent: readonly Recent[]) {
+    return this.#memory.firstSince(recent)
   }
   backlog(user: string) {
     return this.#read(() => this.#memory.backlog(user))

@@ -3,7 +3,7 @@ import { Continuity } from '../../../src/delivery/continuity.ts'
 import { Healing } from '../../../src/delivery/healing.ts'
 import { LocalUsers } from '../../../src/delivery/local-users.ts'
 import { MemoryMessageStore } from '../../../src/messages/store.memory.ts'
-import { pendingMessage } from '../../support/builders.ts'
+import { pendingMessage, positionChange } from '../../support/builders.ts'
 import { silentLogger } from '../../support/databases.ts'
 import { FakeClock, settled } from '../../support/fake-clock.ts'
 
@@ -45,6 +45,7 @@ beforeEach(() => {
         }
         return store.recentHeads(ids, ageMs)
       },
+      firstSince: (recent) => store.firstSince(recent),
     },
     users,
     continuity,
@@ -65,6 +66,8 @@ function join(userId: string): void {
   continuity.joined(userId)
 }
 
+const acknowledge = (user: string, other: string, seq: number) =>
+  store.commit([], [positionChange(user, other, { delivered: seq })], 'fast')
 const commit = (from: string, to: string) => store.commit([pendingMessage(from, to)], [], 'fast')
 
 describe('healing', () => {
@@ -98,6 +101,36 @@ describe('healing', () => {
     healing.heal(clock.now() - 70_000)
     await settled()
     expect(replays).toEqual(['ann cid 1', 'ann bob 1'])
+  })
+
+  test('replays what another device acknowledged elsewhere, from when this one came', async () => {
+    await commit('bob', 'ann')
+    await clock.advance(60_000)
+    join('ann')
+    await clock.advance(60_000)
+    await commit('bob', 'ann')
+    await commit('bob', 'ann')
+    await acknowledge('ann', 'bob', 3)
+    healing.heal(clock.now())
+    await settled()
+    expect(replays).toEqual(['ann bob 2'])
+    healing.heal(clock.now())
+    await settled()
+    expect(replays).toEqual(['ann bob 2'])
+  })
+
+  test('replays nothing acknowledged that was there when the device came, or was pushed to it', async () => {
+    await commit('bob', 'ann')
+    await acknowledge('ann', 'bob', 1)
+    await clock.advance(30_000)
+    join('ann')
+    await clock.advance(5_000)
+    await commit('cid', 'ann')
+    continuity.offer('ann', 'cid', 1, () => undefined)
+    await acknowledge('ann', 'cid', 1)
+    healing.heal(clock.now() - 60_000)
+    await settled()
+    expect(replays).toEqual([])
   })
 
   test('reads many users in parts', async () => {
