@@ -9,7 +9,7 @@ import type { Presence } from '../presence/presence.ts'
 import type { PresenceWatches } from '../presence/watches.ts'
 import type { Codec } from '../protocol/codec.ts'
 import type { CloseName } from '../protocol/codes.ts'
-import type { Refusal } from '../protocol/commands.ts'
+import type { CommandOf, Refusal } from '../protocol/commands.ts'
 import type { ServerEvent } from '../protocol/events.ts'
 import type { UserId } from '../protocol/message.ts'
 import type { Guard } from './guard.ts'
@@ -62,6 +62,8 @@ export interface Client extends SendOrigin {
   unwatch(userIds: readonly UserId[]): void
   /** A send with this id is on its way; its outcome comes as a reply, so no push must repeat it. */
   sending(id: string): void
+  /** Refuses a send because too many are in flight; a client that goes on regardless is closed. */
+  overshot(command: CommandOf<'send'>): void
   reply(event: ServerEvent): void
   refuse(refusal: Refusal): void
   close(name: CloseName): void

@@ -9,12 +9,9 @@ type Handler<Type extends Command['type']> = (client: Client, command: CommandOf
 /** The whole socket API: what each command means. */
 const COMMANDS: { readonly [Type in Command['type']]: Handler<Type> } = {
   send: (client, command) => {
-    const { ref, id } = command
-    if (client.sendsInFlight >= MAX_SENDS_IN_FLIGHT) {
-      return client.refuse({ code: 'too_many_in_flight', ...(ref !== undefined && { ref }), ...(id && { id }) })
-    }
+    if (client.sendsInFlight >= MAX_SENDS_IN_FLIGHT) return client.overshot(command)
     client.sendsInFlight += 1
-    client.sending(client.services.messages.send(client.identity.userId, command, client, ref))
+    client.sending(client.services.messages.send(client.identity.userId, command, client, command.ref))
   },
 
   ack: move,

@@ -3,9 +3,9 @@ import type { MessagePlace, Recipient } from '../delivery/recipient.ts'
 import { encodedTopic, presenceTopic } from '../delivery/topics.ts'
 import type { QueuedSend } from '../messages/send-queue.ts'
 import { type CloseName, DEFAULT_RETRY_AFTER_MS, ERRORS } from '../protocol/codes.ts'
-import { parseCommand, type Ref, type Refusal } from '../protocol/commands.ts'
+import { type CommandOf, parseCommand, type Ref, type Refusal } from '../protocol/commands.ts'
 import type { ServerEvent } from '../protocol/events.ts'
-import { MAX_FRAME_BYTES, MAX_WATCHED } from '../protocol/limits.ts'
+import { MAX_FRAME_BYTES, MAX_SENDS_IN_FLIGHT, MAX_WATCHED } from '../protocol/limits.ts'
 import type { UserId } from '../protocol/message.ts'
 import type { Client, ClientIdentity, ConnectionServices } from './client.ts'
 import { runCommand } from './command-table.ts'
@@ -15,6 +15,8 @@ import type { Socket, SocketListener } from './socket.ts'
 
 /** Refusals for speed that one connection gets before it is closed: a few full windows of sends. */
 const MAX_RATE_REFUSALS = 1000
+/** Sends beyond the limit in flight, with no outcome in between, before the connection is closed: as many as the limit itself. */
+const MAX_OVERSHOT = MAX_SENDS_IN_FLIGHT
 
 /** One client: decodes its frames into commands, runs them in order, and answers; what it is told unasked is `Outbound`'s. */
 export class Connection implements SocketListener, Recipient, Client {
@@ -23,7 +25,8 @@ export class Connection implements SocketListener, Recipient, Client {
   /** Sends that wait for their outcome. */
   sendsInFlight = 0
   moving: Promise<unknown> | undefined
-  #refusals = 0
+  #rateRefusals = 0
+  #overshot = 0
   #socket: Socket | undefined
   #outbound: Outbound | undefined
   #watched: Set<UserId> | undefined
@@ -101,6 +104,12 @@ export class Connection implements SocketListener, Recipient, Client {
     this.#outbound?.sending(id)
   }
 
+  overshot({ ref, id }: CommandOf<'send'>): void {
+    this.#overshot += 1
+    if (this.#overshot > MAX_OVERSHOT) return this.close('rate_limited')
+    this.refuse({ code: 'too_many_in_flight', ...(ref !== undefined && { ref }), ...(id && { id }) })
+  }
+
   reply(event: ServerEvent): void {
     this.#outbound?.send(event)
   }
@@ -114,6 +123,8 @@ export class Connection implements SocketListener, Recipient, Client {
   /** The outcome of one of this connection's sends. */
   settled({ refusal, fate, ref, id, seq, receiver_id, created_at }: QueuedSend): void {
     this.sendsInFlight -= 1
+    // Whatever the outcome: only now is there something that a client could have waited for.
+    this.#overshot = 0
     if (refusal) return this.refuse({ code: refusal, id, ...(ref !== undefined && { ref }) })
     if (fate === 'conflict') return this.refuse({ code: 'id_conflict', id, ...(ref !== undefined && { ref }) })
     this.reply({ type: 'sent', ref, id, seq, with: receiver_id, created_at, duplicate: fate === 'duplicate' })
@@ -159,8 +170,8 @@ export class Connection implements SocketListener, Recipient, Client {
 
   /** Who goes on after many refusals does not read them. */
   #slowDown(retryAfterMs: number, { ref, id }: { ref?: Ref | undefined; id?: string | undefined }): void {
-    this.#refusals += 1
-    if (this.#refusals > MAX_RATE_REFUSALS) return this.close('rate_limited')
+    this.#rateRefusals += 1
+    if (this.#rateRefusals > MAX_RATE_REFUSALS) return this.close('rate_limited')
     this.refuse({ code: 'rate_limited', retryAfterMs, ...(ref !== undefined && { ref }), ...(id && { id }) })
   }
 

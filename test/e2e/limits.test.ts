@@ -7,6 +7,7 @@ import { RawHttp, rawRequest, upgradeRequest } from '../support/raw-http.ts'
 import { call, get, post } from '../support/rest-client.ts'
 import { type ServiceProcess, useServices } from '../support/service.ts'
 import { SocketClient } from '../support/socket-client.ts'
+import { openTransaction, rowsOf } from '../support/transactions.ts'
 
 const services = useServices()
 const LISTED = 'https://app.example.com'
@@ -112,6 +113,35 @@ describe('commands of one user', () => {
     expect(await other.ask({ type: 'ping' })).toMatchObject({ type: 'pong' })
     await other.close()
   })
+})
+
+test('a flood beyond the sends in flight is closed (4429), what was accepted is stored once, and a neighbour goes on', async () => {
+  const service = await services.start({ POSTGRES_DSN: database.dsn })
+  const [flooder, neighbour] = [
+    await SocketClient.connect(service, 'torrent'),
+    await SocketClient.connect(service, 'calm'),
+  ]
+  const transaction = await openTransaction(database.dsn, 'lock table messages in access exclusive mode')
+  const asked = neighbour.ask({ type: 'send', receiver_id: 'torrent', content: 'x' })
+  for (let turn = 0; turn < 2000; turn += 1)
+    flooder.send({ type: 'send', receiver_id: 'calm', content: String(turn), ref: turn })
+  // Comes with the flood, behind the close: nobody may hear of it.
+  flooder.send({ type: 'typing', receiver_id: 'calm' })
+  expect(await within(flooder.closed, () => 'the close')).toEqual({ code: 4429, reason: 'rate limited' })
+  const numbers = (from: number, to: number) => Array.from({ length: to - from }, (_, index) => from + index)
+  const refused = flooder.frames.filter(({ code }) => code === 'too_many_in_flight')
+  expect(refused.map(({ ref }) => ref)).toEqual(numbers(256, 512))
+  expect(await neighbour.ask({ type: 'ping' })).toMatchObject({ type: 'pong' })
+  await transaction.end()
+  expect(await asked).toMatchObject({ type: 'sent' })
+  await neighbour.next(({ content }) => content === '255')
+  const rows = await rowsOf(database.dsn, `select content from messages where sender_id = 'torrent' order by seq`)
+  expect(rows.map(({ content }) => Number(content))).toEqual(numbers(0, 256))
+  expect(neighbour.frames.filter(({ type }) => type === 'typing')).toEqual([])
+  const again = await SocketClient.connect(service, 'torrent')
+  expect(await again.ask({ type: 'send', receiver_id: 'calm', content: 'again' })).toMatchObject({ type: 'sent' })
+  for (const socket of [again, neighbour]) await socket.close()
+  expect(await service.stop()).toEqual({ code: 0, signal: null })
 })
 
 describe('requests of one address', () => {

@@ -213,6 +213,45 @@ describe('a send', () => {
     expect(events().at(-1)).toMatchObject({ type: 'sent', ref: 'again', seq: 257 })
   })
 
+  test('beyond those in flight, 256 times in a row, closes at the next; what was accepted before is stored', async () => {
+    const { connectLive, store } = gatewayBench()
+    const { say, events, socket, connection } = await connectLive('ann')
+    const bob = await connectLive('bob')
+    store.outcomes.push('hang')
+    const flood = (count: number) => {
+      for (let left = count; left > 0; left -= 1) say({ type: 'send', receiver_id: 'bob', content: 'x' })
+    }
+    flood(512)
+    expect(events('error')).toHaveLength(256)
+    expect(socket.closedBy).toBeUndefined()
+    flood(1)
+    expect(events('error')).toHaveLength(256)
+    expect(socket.closedBy).toBe('rate_limited')
+    await settled()
+    store.release()
+    await settled()
+    expect(seqs(bob.events('message'))).toEqual(range(1, 256))
+    expect(connection.sendsInFlight).toBe(0)
+  })
+
+  test.each([
+    ['stored', 'hang'],
+    ['refused', 'aborted'],
+  ] as const)('beyond those in flight counts anew once one of them is %s', async (_, outcome) => {
+    const { connectLive, store, clock } = gatewayBench()
+    const { say, socket, events } = await connectLive('ann')
+    for (let turn = 1; turn <= 4; turn += 1) {
+      store.outcomes.push(...Array<typeof outcome>(outcome === 'hang' ? 1 : 100).fill(outcome))
+      for (let left = 512; left > 0; left -= 1) say({ type: 'send', receiver_id: 'bob', content: 'x' })
+      await settled()
+      if (outcome === 'hang') store.release()
+      await clock.advance(5000)
+      store.outcomes.length = 0
+      expect(events('sent').length + events('error').length).toBe(turn * 512)
+    }
+    expect(socket.closedBy).toBeUndefined()
+  })
+
   test('that can not be stored is refused with its ref, and can be sent again', async () => {
     const { connectLive, store, clock } = gatewayBench()
     const { say, events, connection } = await connectLive('ann')
