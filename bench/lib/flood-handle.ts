@@ -9,7 +9,7 @@ interface Waiter {
   readonly reject: (error: Error) => void
 }
 
-/** The coordinator's end of one process of clients that do not hold back. */
+/** The coordinator's end of one process of clients that offer too much. */
 export class FloodHandle {
   readonly #child: ChildProcess
   readonly #waiters = new Map<number, Waiter>()

@@ -1,4 +1,4 @@
-/** What the coordinator and a process of clients that do not hold back say to each other. */
+/** What the coordinator and a process of clients that offer too much say to each other. */
 import type { HistogramCounts } from './load-plan.ts'
 import type { ConversationCount } from './verify.ts'
 
@@ -7,6 +7,11 @@ export interface FloodPlan {
   readonly port: number
   readonly pairs: readonly (readonly [string, string])[]
   readonly contentBytes: number
+  /** Whether they keep to the limit on sends in flight; those who do not are closed for it, and come back. */
+  readonly keepsLimit: boolean
+  readonly comeBackMs: number
+  /** After a close without further news: what was unanswered is stored by then, or never. */
+  readonly settledAfterMs: number
 }
 
 /** `rate`: messages per second of this process. Of `rush` the first part is warm-up. */
@@ -18,16 +23,20 @@ export type FloodCommand =
 /** What was counted of one rush, inside its window, and whether everything ever sent has added up. */
 export interface FloodResult {
   readonly seconds: number
-  /** Due by the schedule, and really written: a client whose socket is full drops what is due. */
+  /** Due by the schedule, and what of it was not sent: at the limit, with a full socket, or without one. */
   readonly offered: number
-  readonly written: number
+  readonly heldBack: number
   readonly acked: number
   readonly refused: number
   /** From the write to the answer. */
   readonly ackAge: HistogramCounts
   readonly refusalAge: HistogramCounts
   /** Of the whole life, by code. */
-  readonly codes: Readonly<Record<string, number>>
+  readonly refusals: Readonly<Record<string, number>>
+  readonly closes: number
+  /** Sends that had no answer when their socket was closed and may have been accepted; and how many of them were stored. */
+  readonly lost: number
+  readonly lostStored: number
   readonly conversations: readonly ConversationCount[]
   readonly faults: readonly string[]
 }

@@ -1,4 +1,4 @@
-/** Entry of a process of clients that do not hold back: carries out the coordinator's commands in their order. */
+/** Entry of a process of clients that offer too much: carries out the coordinator's commands in their order. */
 import { Flood } from './flood.ts'
 import type { FloodCommand, FloodEvent } from './flood-plan.ts'
 

@@ -1,5 +1,6 @@
+import { setTimeout as wait } from 'node:timers/promises'
 import type { FloodCommand, FloodPlan, FloodResult } from './flood-plan.ts'
-import { FloodSocket } from './flood-socket.ts'
+import { FloodUser } from './flood-user.ts'
 import { LatencyHistogram } from './histogram.ts'
 
 const openAtOnce = 50
@@ -9,16 +10,18 @@ const leastBurst = 8
 const drainDeadlineMs = 15_000
 const faultsKept = 5
 
-/** Pairs of users who send at a fixed rate whatever the answers are. */
+/** Pairs of users for whom messages are due at a fixed rate whatever the answers are. */
 export class Flood {
-  readonly #pairs: [FloodSocket, FloodSocket][] = []
+  readonly #pairs: [FloodUser, FloodUser][] = []
   readonly #faults: string[] = []
-  readonly #codes = new Map<string, number>()
+  readonly #refusals = new Map<string, number>()
   #ackAge = new LatencyHistogram()
   #refusalAge = new LatencyHistogram()
-  #window = { seconds: 0, offered: 0, written: 0, acked: 0, refused: 0 }
+  #window = { seconds: 0, offered: 0, heldBack: 0, acked: 0, refused: 0 }
   #measuring = false
-  #welcomed = 0
+  #closes = 0
+  #settledAfterMs = 0
+  #settledFromMs = 0
   #onProgress: (() => void) | undefined
 
   async obey(command: FloodCommand): Promise<FloodResult> {
@@ -28,26 +31,31 @@ export class Flood {
     return this.#result()
   }
 
-  async #open({ host, port, pairs, contentBytes }: FloodPlan): Promise<void> {
+  async #open({ pairs, settledAfterMs, ...plan }: FloodPlan): Promise<void> {
+    this.#settledAfterMs = settledAfterMs
     for (const [first, second] of pairs) {
-      const [a, b] = [
-        [first, second],
-        [second, first],
-      ].map(([userId = '', peerId = '']) => this.#socket({ host, port, userId, peerId, contentBytes }))
-      if (a && b) this.#pairs.push([a, b])
-      if (this.#pairs.length % openAtOnce === 0) await this.#until(() => this.#welcomed === 2 * this.#pairs.length)
+      this.#pairs.push([
+        this.#user({ ...plan, userId: first, peerId: second }),
+        this.#user({ ...plan, userId: second, peerId: first }),
+      ])
+      if (this.#pairs.length % openAtOnce === 0) await this.#until(() => this.#areConnected)
     }
-    await this.#until(() => this.#welcomed === 2 * this.#pairs.length)
+    await this.#until(() => this.#areConnected)
   }
 
-  #socket(plan: ConstructorParameters<typeof FloodSocket>[0]): FloodSocket {
-    return new FloodSocket(plan, {
-      welcomed: () => {
-        this.#welcomed++
-        this.#onProgress?.()
-      },
+  get #areConnected(): boolean {
+    return this.#pairs.every(([a, b]) => a.isConnected && b.isConnected)
+  }
+
+  #user(plan: ConstructorParameters<typeof FloodUser>[0]): FloodUser {
+    return new FloodUser(plan, {
+      welcomed: () => this.#onProgress?.(),
       answered: (ageMs, code) => this.#answered(ageMs, code),
-      delivered: () => this.#onProgress?.(),
+      pushed: () => this.#onProgress?.(),
+      closed: () => {
+        this.#closes++
+        this.#settledFromMs = performance.now() + this.#settledAfterMs
+      },
       failed: (reason) => {
         if (this.#faults.length < faultsKept) this.#faults.push(reason)
         this.#onProgress?.()
@@ -56,7 +64,7 @@ export class Flood {
   }
 
   #answered(ageMs: number, code: string | undefined): void {
-    if (code !== undefined) this.#codes.set(code, (this.#codes.get(code) ?? 0) + 1)
+    if (code !== undefined) this.#refusals.set(code, (this.#refusals.get(code) ?? 0) + 1)
     if (this.#measuring) {
       this.#window[code === undefined ? 'acked' : 'refused']++
       const age = code === undefined ? this.#ackAge : this.#refusalAge
@@ -66,29 +74,29 @@ export class Flood {
   }
 
   async #rush({ rate, warmupMs, measureMs }: Extract<FloodCommand, { type: 'rush' }>): Promise<void> {
-    const sockets = this.#pairs.flat()
+    const users = this.#pairs.flat()
     const startMs = performance.now()
     let dueBefore = 0
     let turn = 0
     const tick = (): void => {
       const nowMs = performance.now()
       const due = Math.floor(((nowMs - startMs) * rate) / 1000)
-      const share = Math.max(leastBurst, Math.ceil((due - dueBefore) / sockets.length))
+      const share = Math.max(leastBurst, Math.ceil((due - dueBefore) / users.length))
       for (; dueBefore + share <= due; dueBefore += share) {
-        const written = sockets[turn++ % sockets.length]?.send(share, nowMs) ?? 0
+        const written = users[turn++ % users.length]?.send(share, nowMs) ?? 0
         if (!this.#measuring) continue
         this.#window.offered += share
-        this.#window.written += written
+        this.#window.heldBack += share - written
       }
     }
     const ticking = setInterval(tick, tickMs)
-    await new Promise((resolve) => setTimeout(resolve, warmupMs))
-    this.#window = { seconds: 0, offered: 0, written: 0, acked: 0, refused: 0 }
+    await wait(warmupMs)
+    this.#window = { seconds: 0, offered: 0, heldBack: 0, acked: 0, refused: 0 }
     this.#ackAge = new LatencyHistogram()
     this.#refusalAge = new LatencyHistogram()
     this.#measuring = true
     const beginMs = performance.now()
-    await new Promise((resolve) => setTimeout(resolve, measureMs))
+    await wait(measureMs)
     this.#measuring = false
     this.#window.seconds = (performance.now() - beginMs) / 1000
     clearInterval(ticking)
@@ -96,11 +104,13 @@ export class Flood {
 
   /** Waits until each has its answer and everybody holds what is stored, and compares. */
   async #finish(): Promise<void> {
-    await this.#until(() => this.#pairs.every(([a, b]) => isSettled(a, b) && isSettled(b, a)))
-    for (const [a, b] of this.#pairs) {
-      this.#faults.push(...faultsOf(a, b), ...faultsOf(b, a))
-      a.close()
-      b.close()
+    do {
+      await wait(Math.max(0, this.#settledFromMs - performance.now()))
+      await this.#until(() => this.#pairs.every(isSettled))
+    } while (performance.now() < this.#settledFromMs)
+    for (const pair of this.#pairs) {
+      this.#faults.push(...faultsOf(pair))
+      for (const user of pair) user.close()
     }
   }
 
@@ -110,10 +120,13 @@ export class Flood {
       ...this.#window,
       ackAge: counts(this.#ackAge),
       refusalAge: counts(this.#refusalAge),
-      codes: Object.fromEntries(this.#codes),
-      conversations: this.#pairs.map(([a, b]) => ({
-        users: [a.plan.userId, a.plan.peerId],
-        messages: a.acked + b.acked,
+      refusals: Object.fromEntries(this.#refusals),
+      closes: this.#closes,
+      lost: this.#pairs.reduce((sum, [a, b]) => sum + a.lost + b.lost, 0),
+      lostStored: this.#pairs.reduce((sum, [a, b]) => sum + storedBy([a, b]) - a.acked.size - b.acked.size, 0),
+      conversations: this.#pairs.map((pair) => ({
+        users: [pair[0].plan.userId, pair[1].plan.userId],
+        messages: storedBy(pair),
       })),
       faults: this.#faults.slice(0, faultsKept),
     }
@@ -133,17 +146,29 @@ export class Flood {
   }
 }
 
-function isSettled(sender: FloodSocket, receiver: FloodSocket): boolean {
-  return sender.unanswered === 0 && receiver.deliveredSeqs.count >= sender.acked
+/** Everybody lacks no more than they lost sight of: who sends is not told again what they sent. */
+function isSettled(pair: readonly [FloodUser, FloodUser]): boolean {
+  const stored = storedBy(pair)
+  return pair.every((user) => user.isConnected && user.unanswered === 0 && stored - user.held.size <= user.lost)
 }
 
-/** Sent is acked or refused; what is acked, and only that, has come to the other person, in order. */
-function faultsOf(sender: FloodSocket, receiver: FloodSocket): string[] {
-  const { sent, acked, refused, plan, sentSeqs } = sender
-  const { deliveredSeqs } = receiver
-  const faults = [sentSeqs.fault, deliveredSeqs.fault].filter((fault) => fault !== undefined)
-  if (sent !== acked + refused) faults.push(`sent ${sent}, but acked ${acked} and refused ${refused}`)
-  if (deliveredSeqs.count !== acked || deliveredSeqs.sum !== sentSeqs.sum)
-    faults.push(`acked ${acked}, but delivered ${deliveredSeqs.count}`)
-  return faults.map((fault) => `${plan.userId}: ${fault}`)
+function storedBy([a, b]: readonly [FloodUser, FloodUser]): number {
+  return Math.max(a.lastHeld, b.lastHeld)
+}
+
+/** Everything acked is held by both, nothing is held by nobody, and what was not acked is no more than was lost sight of. */
+function faultsOf([a, b]: readonly [FloodUser, FloodUser]): string[] {
+  const stored = storedBy([a, b])
+  const [acked, lost] = [a.acked.size + b.acked.size, a.lost + b.lost]
+  const lacks = (user: FloodUser, seqs: ReadonlySet<number>) => [...seqs].filter((seq) => !user.held.has(seq)).length
+  const checks: [boolean, string][] = [
+    [a.unanswered + b.unanswered === 0, `${a.unanswered} and ${b.unanswered} sends have no answer`],
+    [stored >= acked && stored <= acked + lost, `acked ${acked}, perhaps ${lost} more, but delivered ${stored}`],
+    [a.held.size + lacks(a, b.held) === stored, `of 1 … ${stored} some were delivered to nobody`],
+    ...[[a, b] as const, [b, a] as const].flatMap(([one, other]): [boolean, string][] => [
+      [lacks(one, other.acked) === 0, `${one.plan.userId} lacks what ${other.plan.userId} was acked`],
+      [stored - one.held.size <= one.lost, `${one.plan.userId} lacks ${stored - one.held.size}, and lost ${one.lost}`],
+    ]),
+  ]
+  return checks.filter(([holds]) => !holds).map(([, reason]) => `${a.plan.userId}: ${reason}`)
 }
