@@ -68,7 +68,7 @@ interface Run extends Cell {
 
 export async function benchOverload(lab: Lab): Promise<Report> {
   const runs: Run[] = []
-  for (let round = 0; round < Math.min(3, lab.settings.pairs); round++)
+  for (let round = 0; round < Math.min(2, lab.settings.pairs); round++)
     for (const connections of paces[lab.settings.mode].sizes) runs.push(...(await overloads(lab, connections)))
   return reportOf(runs)
 }
