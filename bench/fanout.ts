@@ -1,7 +1,7 @@
 /** What does it cost to tell one thing to a thousand sockets? */
 import { setTimeout as wait } from 'node:timers/promises'
 import { cpuBetween, sampleCost } from './lib/cost.ts'
-import { CrowdHandle, crowdPlan } from './lib/crowd-handle.ts'
+import { crowdPlan, startCrowd } from './lib/crowd-handle.ts'
 import type { PublishPlan } from './lib/crowd-plan.ts'
 import type { Lab } from './lib/lab.ts'
 import { type Report, range, ratio, type Table } from './lib/report.ts'
@@ -89,7 +89,7 @@ export async function benchFanout(lab: Lab): Promise<Report> {
 /** All sockets are one user's, where the server knows users; one more socket sends. */
 async function fanOut(lab: Lab, { start, publish, sameUser }: Contestant, sockets: number): Promise<Run> {
   const subject = await start(lab)
-  const crowd = new CrowdHandle()
+  const crowd = startCrowd()
   try {
     const readyAt = subject.knowsAck ? 'synced' : 'welcome'
     const plan = { count: sockets, sameUser, userPrefix: 'everybody', readyAt } as const
@@ -139,7 +139,7 @@ function tableOf(runs: ReadonlyMap<string, readonly Run[]>, sockets: number): Ta
 /** People come and go at once while everybody watches them all. */
 async function watchPresence(lab: Lab, sockets: number): Promise<Table> {
   const service = await startService(lab)
-  const [watchers, watched] = [new CrowdHandle(), new CrowdHandle()]
+  const [watchers, watched] = [startCrowd(), startCrowd()]
   const stars = Array.from({ length: starCount }, (_, index) => `star${index}`)
   const deliveries = sockets * starCount
   try {

@@ -2,7 +2,7 @@
 
 import type { HttpRequest } from './lib/autocannon.ts'
 import { cpuBetween, sampleCost } from './lib/cost.ts'
-import { CrowdHandle, crowdPlan } from './lib/crowd-handle.ts'
+import { crowdPlan, startCrowd } from './lib/crowd-handle.ts'
 import type { Goal } from './lib/goals.ts'
 import { runHttp } from './lib/http-load.ts'
 import type { Lab } from './lib/lab.ts'
@@ -114,7 +114,7 @@ let nextSeed = 1
 async function catchUp({ messages, service }: Size, clients: number): Promise<Cost> {
   const step = Math.floor(((messages / perClique) * cliqueSize) / clients)
   const first = nextSeed++ % step
-  const crowd = new CrowdHandle()
+  const crowd = startCrowd()
   try {
     const plan = { count: clients, first, step, userPrefix: 'c', readyAt: 'synced', atOnce: 4 } as const
     const before = sampleCost(service.roles)

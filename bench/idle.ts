@@ -2,7 +2,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { cpuBetween, residentBytes, sampleCost } from './lib/cost.ts'
-import { CrowdHandle, crowdPlan } from './lib/crowd-handle.ts'
+import { type CrowdHandle, crowdPlan, startCrowd } from './lib/crowd-handle.ts'
 import type { Goal } from './lib/goals.ts'
 import type { Lab } from './lib/lab.ts'
 import { type Report, range, ratio, type Table } from './lib/report.ts'
@@ -74,7 +74,7 @@ export async function benchIdle(lab: Lab): Promise<Report> {
 async function measure(lab: Lab, name: Name, sockets: number): Promise<Run> {
   const subject =
     name === 'service' ? await startService(lab, { nodeArguments }) : await startPeer(lab, name, {}, nodeArguments)
-  const crowd = new CrowdHandle()
+  const crowd = startCrowd()
   try {
     const resident = await residentBySockets(subject, crowd, sockets)
     const before = sampleCost(subject.roles)

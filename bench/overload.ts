@@ -3,7 +3,7 @@
  * in flight, and by clients who ignore it?
  */
 import { setTimeout as wait } from 'node:timers/promises'
-import { FloodHandle } from './lib/flood-handle.ts'
+import { type FloodHandle, startFlood } from './lib/flood-handle.ts'
 import { MemoryWatch } from './lib/flood-memory.ts'
 import type { FloodResult } from './lib/flood-plan.ts'
 import { Probe } from './lib/flood-probe.ts'
@@ -90,7 +90,7 @@ async function overloads(lab: Lab, connections: number): Promise<Run[]> {
 }
 
 async function overload({ settings }: Lab, service: RunningService, cell: Cell, peak: number): Promise<Run> {
-  const handles = Array.from({ length: settings.generators }, () => new FloodHandle())
+  const handles = Array.from({ length: settings.generators }, () => startFlood())
   const probe = new Probe(service)
   const memory = new MemoryWatch(service.pid)
   const { warmupMs, measureMs: windowMs, mode } = settings

@@ -1,7 +1,7 @@
 /** What does a REST call cost, beside Fastify and pg doing the same, and beside raw uWS where nothing is to be done? */
 import { isDeepStrictEqual } from 'node:util'
 import type { HttpRequest } from './lib/autocannon.ts'
-import { CrowdHandle, crowdPlan } from './lib/crowd-handle.ts'
+import { type CrowdHandle, crowdPlan, startCrowd } from './lib/crowd-handle.ts'
 import type { Goal } from './lib/goals.ts'
 import { type HttpPlan, type HttpRun, runHttp } from './lib/http-load.ts'
 import type { Lab } from './lib/lab.ts'
@@ -31,7 +31,7 @@ export async function benchRest(lab: Lab): Promise<Report> {
   const conversations = lab.settings.mode === 'smoke' ? 20 : 1000
   const database = await lab.postgres.createDatabase()
   const running = new Map<Server, RunningSubject>()
-  const crowd = new CrowdHandle()
+  const crowd = startCrowd()
   try {
     await migrateByService(lab, database.dsn)
     await runSql(database.dsn, ...fill(conversations))

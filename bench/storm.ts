@@ -1,5 +1,5 @@
 /** How long until everybody is back and up to date when all clients reconnect at once? */
-import { CrowdHandle, crowdPlan } from './lib/crowd-handle.ts'
+import { crowdPlan, startCrowd } from './lib/crowd-handle.ts'
 import type { CrowdPlan } from './lib/crowd-plan.ts'
 import type { Goal } from './lib/goals.ts'
 import type { Lab } from './lib/lab.ts'
@@ -53,7 +53,7 @@ function fill(clients: number): string[] {
 
 /** From the first connection until the last client is `synced` and holds its messages, in order. */
 async function reconnectAll(subject: RunningSubject, clients: number): Promise<Run> {
-  const handles = Array.from({ length: crowds }, () => new CrowdHandle())
+  const handles = Array.from({ length: crowds }, () => startCrowd())
   const share = Math.ceil(clients / crowds)
   const who: Partial<CrowdPlan> = subject.knowsAck ? { readyAt: 'synced', userPrefix: 'user' } : {}
   try {

@@ -39,11 +39,6 @@ export type CrowdCommand =
   | { readonly type: 'check'; readonly messagesEach: number; readonly inOrder: boolean }
   | { readonly type: 'close' }
 
-/** Answers to the command of the same number. */
-export type CrowdEvent =
-  | { readonly type: 'done'; readonly number: number; readonly result: CrowdResult }
-  | { readonly type: 'failed'; readonly number: number; readonly reason: string }
-
 export interface CrowdResult {
   /** `open`: milliseconds from the command until each socket was ready, in order. */
   readonly readyMs: Float64Array

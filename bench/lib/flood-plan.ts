@@ -40,7 +40,3 @@ export interface FloodResult {
   readonly conversations: readonly ConversationCount[]
   readonly faults: readonly string[]
 }
-
-export type FloodEvent =
-  | { readonly type: 'done'; readonly number: number; readonly result: FloodResult }
-  | { readonly type: 'failed'; readonly number: number; readonly reason: string }
