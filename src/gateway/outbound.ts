@@ -100,15 +100,15 @@ export class Outbound implements ReplayTarget {
     if ((this.#unacked?.get(other) ?? 0) >= message.seq) this.#unacked?.set(other, message.seq - 1)
     if (this.#replay) return this.#replay.lost(other, message.seq)
     this.#socket.offer(this.#identity.codec.encode({ type: 'lagging', with: other }))
-    this.#replayFrom(other, message.seq)
+    this.owe(other, message.seq)
   }
 
-  /** Pushes from this seq on did not come; what a replay brought shortly before needs no other one. */
   owe(other: UserId, fromSeq: number): void {
     if (!this.#isOpen) return
-    const unsentFrom = Math.max(fromSeq, (this.#replayedTo?.get(other) ?? 0) + 1)
-    if (this.#replay) this.#replay.oweFrom(other, unsentFrom)
-    else this.#replayFrom(other, unsentFrom)
+    if (this.#replay) return this.#replay.oweFrom(other, fromSeq)
+    this.#replay = new Replay(this.#services.pages, this)
+    this.#replay.oweFrom(other, fromSeq)
+    this.#replay.run().catch((error: unknown) => this.#failed(error))
   }
 
   upToDate(sentTo: Map<UserId, number>): void {
@@ -142,12 +142,6 @@ export class Outbound implements ReplayTarget {
     this.#replay = undefined
     this.#replayedTo = undefined
     this.#waitingForRoom?.()
-  }
-
-  #replayFrom(other: UserId, fromSeq: number): void {
-    this.#replay = new Replay(this.#services.pages, this)
-    this.#replay.oweFrom(other, fromSeq)
-    this.#replay.run().catch((error: unknown) => this.#failed(error))
   }
 
   #isBackedUp(): boolean {

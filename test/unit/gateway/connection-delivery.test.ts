@@ -204,31 +204,6 @@ describe('a slow reader', () => {
   })
 })
 
-describe('healing', () => {
-  test('repeats nothing that was replayed shortly before, and brings what is new', async () => {
-    const bench = gatewayBench()
-    const commit = (count: number) =>
-      bench.store.commit(
-        Array.from({ length: count }, () => pendingMessage('ann', 'bob')),
-        [],
-        'fast',
-      )
-    await commit(3)
-    const bob = await bench.connectLive('bob')
-    const heal = async () => {
-      for (const recipient of bench.services.users.of('bob')) recipient.owe('ann', 1)
-      await settled()
-      return seqs(bob.events('message').splice(0))
-    }
-    expect(await heal()).toEqual([])
-    await commit(2)
-    expect(await heal()).toEqual([4, 5])
-    await bench.clock.advance(20_000)
-    bob.socket.events.length = 0
-    expect(await heal()).toEqual([1, 2, 3, 4, 5])
-  })
-})
-
 describe('typing', () => {
   test('reaches the receiver and nobody else', async () => {
     const { ann, bob } = await annAndBob()
