@@ -1,6 +1,6 @@
 import type { Connection, Submittable } from 'pg'
 import { isOfStatement, prepare, type Statement, sqlStateOf, type TextRows } from './statement.ts'
-import { bindAndExecute, copyDataHeader, copyDone, flush, sync } from './wire.ts'
+import { bindAndExecute, copyDataHeader, copyDone, copyFail, flush, sync } from './wire.ts'
 
 export interface CopyTransactionSteps {
   /** False when the session is already in a transaction: this one then only ends it. */
@@ -8,8 +8,11 @@ export interface CopyTransactionSteps {
   readonly first: Statement
   readonly values: readonly string[]
   readonly copy: Statement
-  /** Makes the COPY rows from the first statement's rows; what it throws aborts the transaction before COMMIT is sent. */
-  rows(result: TextRows): string
+  /**
+   * Makes the COPY rows from the first statement's rows, in parts: each is sent at once, so the server stores one while the
+   * next is made. What it throws aborts the transaction before COMMIT is sent.
+   */
+  rows(result: TextRows): Iterable<string>
 }
 
 /**
@@ -35,9 +38,9 @@ const BEGIN: Statement = { name: 'begin', text: 'BEGIN' }
 const COMMIT: Statement = { name: 'commit', text: 'COMMIT' }
 
 /**
- * One transaction, `BEGIN · statement · COPY … FROM STDIN · COMMIT`, in two writes and two round trips instead of four:
- * the second write carries the COPY data and the COMMIT together, which the extended protocol allows (after an error the
- * server skips everything up to Sync, so a failed COPY can not be committed).
+ * One transaction, `BEGIN · statement · COPY … FROM STDIN · COMMIT`, in two round trips instead of four:
+ * the second carries the COPY data and the COMMIT together, which the extended protocol allows (after an error the server
+ * skips everything up to Sync, so a failed COPY can not be committed).
  * Given to `client.query()`; settles `done` exactly once.
  */
 export class CopyTransaction implements Submittable {
@@ -48,6 +51,7 @@ export class CopyTransaction implements Submittable {
   #reject!: (error: TransactionError) => void
   #commandsBeforeRows: number
   #commitSent = false
+  #syncSent = false
   #committed = false
   #failure: TransactionError | undefined
 
@@ -94,7 +98,7 @@ export class CopyTransaction implements Submittable {
     if (!isOfStatement(error)) return this.#fail(new TransactionError(this.#commitSent ? 'unknown' : 'aborted', error))
     this.#fail(new TransactionError('refused', error))
     // Phase one ends in Flush, so an error there leaves the server waiting for Sync.
-    if (!this.#commitSent) write(connection, [sync])
+    if (!this.#syncSent) this.#end(connection)
   }
 
   handleReadyForQuery(): void {
@@ -108,30 +112,24 @@ export class CopyTransaction implements Submittable {
   }
 
   #copyAndCommit(connection: Connection): void {
-    const body = this.#copyBody(connection)
-    if (body === undefined) return
-    const { copy } = this.#steps
-    this.#commitSent = true
-    write(connection, [
-      prepare(connection, copy),
-      prepare(connection, COMMIT),
-      bindAndExecute(copy.name),
-      copyDataHeader(body.length),
-      body,
-      copyDone,
-      bindAndExecute(COMMIT.name),
-      sync,
-    ])
-  }
-
-  #copyBody(connection: Connection): Buffer | undefined {
+    const { copy, rows } = this.#steps
+    write(connection, [prepare(connection, copy), prepare(connection, COMMIT), bindAndExecute(copy.name)])
     try {
-      return Buffer.from(this.#steps.rows(this.#rows), 'utf8')
+      for (const part of rows(this.#rows)) {
+        const body = Buffer.from(part, 'utf8')
+        write(connection, [copyDataHeader(body.length), body])
+      }
     } catch (error) {
       this.#fail(new TransactionError('aborted', error))
-      write(connection, [sync])
-      return undefined
+      return this.#end(connection, copyFail)
     }
+    this.#commitSent = true
+    this.#end(connection, copyDone, bindAndExecute(COMMIT.name))
+  }
+
+  #end(connection: Connection, ...parts: readonly Buffer[]): void {
+    this.#syncSent = true
+    write(connection, [...parts, sync])
   }
 
   #fail(failure: TransactionError): void {

@@ -78,3 +78,20 @@ test('a statement under way that is given up takes its connection with it', asyn
   const [[after] = []] = await session.query(BACKEND)
   expect(after).not.toBe(before)
 })
+
+test('a COPY that is given up in its middle stores nothing, and the session goes on', async () => {
+  await session.command('create temp table kept (line text)')
+  const copied = session.copyTransaction({
+    begin: true,
+    first: ONE,
+    values: [],
+    copy: { name: 'copy', text: 'copy kept (line) from stdin' },
+    *rows() {
+      yield 'first\n'
+      throw new Error('no more rows')
+    },
+  })
+  await expect(copied).rejects.toMatchObject({ stage: 'aborted', message: 'no more rows' })
+  await session.command('rollback')
+  expect(await session.query({ name: 'count', text: 'select count(*) from kept' })).toEqual([['0']])
+})

@@ -8,7 +8,7 @@ const statement = { name: 'number', text: 'select 1' }
 /** How far a transaction counts as having come when its COMMIT is on its way and this comes from the server. */
 async function stageAfterCommit(code: string, severity: string): Promise<FailureStage> {
   const connection = { stream: new PassThrough() } as unknown as Connection
-  const steps = { begin: false, first: statement, values: [], copy: statement, rows: () => '' }
+  const steps = { begin: false, first: statement, values: [], copy: statement, rows: () => [] }
   const transaction = new CopyTransaction(steps)
   transaction.submit(connection)
   transaction.handleCommandComplete({ text: 'SELECT 1' }, connection)
@@ -18,6 +18,53 @@ async function stageAfterCommit(code: string, severity: string): Promise<Failure
   if (!(failure instanceof TransactionError)) throw new Error('it did not fail')
   return failure.stage
 }
+
+/** The types of the messages written to this stream since it was last asked. */
+function messageTypes(stream: PassThrough): string {
+  const bytes: Buffer = stream.read() ?? Buffer.alloc(0)
+  let types = ''
+  for (let at = 0; at < bytes.length; at += 1 + bytes.readInt32BE(at + 1)) types += String.fromCharCode(bytes[at] ?? 0)
+  return types
+}
+
+describe('rows in parts', () => {
+  function afterNumbering(rows: () => Iterable<string>, stream = new PassThrough()) {
+    const connection = { stream } as unknown as Connection
+    const transaction = new CopyTransaction({ begin: false, first: statement, values: [], copy: statement, rows })
+    transaction.submit(connection)
+    messageTypes(stream)
+    transaction.handleCommandComplete({ text: 'SELECT 1' }, connection)
+    return { stream, connection, transaction }
+  }
+
+  it('are each sent before the next is made, the COMMIT after the last', () => {
+    const stream = new PassThrough()
+    const sent: string[] = []
+    const { transaction } = afterNumbering(function* () {
+      yield 'a\n'
+      sent.push(messageTypes(stream))
+      yield 'b\n'
+      sent.push(messageTypes(stream))
+    }, stream)
+    // Parse and Bind · Execute of COPY with the first part; the second; CopyDone, COMMIT, Sync.
+    expect(sent).toEqual([expect.stringMatching(/BEd$/), 'd'])
+    expect(messageTypes(stream)).toBe('cBES')
+    expect(transaction.isCommitSent).toBe(true)
+  })
+
+  it('that can not be made end the COPY and the step, once, whatever the server answers', async () => {
+    const { stream, connection, transaction } = afterNumbering(function* () {
+      yield 'a\n'
+      throw new Error('a row is missing')
+    })
+    expect(transaction.isCommitSent).toBe(false)
+    expect(messageTypes(stream)).toMatch(/dfS$/)
+    const refusal = Object.assign(new Error('COPY from stdin failed'), { code: '57014', severity: 'ERROR' })
+    transaction.handleError(refusal, connection)
+    expect(messageTypes(stream)).toBe('')
+    await expect(transaction.done).rejects.toMatchObject({ stage: 'aborted', message: 'a row is missing' })
+  })
+})
 
 describe('an error that comes when COMMIT is on its way', () => {
   it.each([
