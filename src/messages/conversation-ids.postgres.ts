@@ -18,10 +18,20 @@ export class ConversationIds {
     this.#session = session
   }
 
+  /** The ids in the order asked, when all are known: without waiting, as a commit then need not either. */
+  known(conversations: readonly Conversation[]): number[] | undefined {
+    const ids: number[] = []
+    for (const { key } of conversations) {
+      const id = this.#known.get(key)
+      if (id === undefined) return undefined
+      ids.push(id)
+    }
+    return ids
+  }
+
   /** The ids in the order asked; opens conversations that do not exist yet. */
-  async of(conversations: readonly Conversation[]): Promise<number[]> {
-    const unknown = conversations.filter(({ key }) => !this.#known.has(key)).sort(byPair)
-    if (unknown.length > 0) await this.#learn(unknown)
+  async learn(conversations: readonly Conversation[]): Promise<number[]> {
+    await this.#findOrOpen(conversations.filter(({ key }) => !this.#known.has(key)).sort(byPair))
     const ids = conversations.map(({ key }) => this.#known.get(key) ?? 0)
     if (this.#known.size > MAX_KNOWN) this.#known.clear()
     return ids
@@ -32,7 +42,7 @@ export class ConversationIds {
     for (const { key } of conversations) this.#known.delete(key)
   }
 
-  async #learn(unknown: readonly Conversation[]): Promise<void> {
+  async #findOrOpen(unknown: readonly Conversation[]): Promise<void> {
     await this.#find(unknown)
     const missing = unknown.filter(({ key }) => !this.#known.has(key))
     if (missing.length === 0) return

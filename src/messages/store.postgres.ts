@@ -53,7 +53,8 @@ export class PostgresMessageStore implements MessageStore {
   ): Promise<PositionChange[]> {
     const groups = groupByConversation(messages, positions)
     try {
-      const ids = await this.#ids.of(groups.map((group) => group.conversation))
+      const conversations = groups.map((group) => group.conversation)
+      const ids = this.#ids.known(conversations) ?? (await this.#ids.learn(conversations))
       // Every writer locks conversations in the order of their ids, so two writers can not wait for each other.
       const sorted = groups.map((group, index) => ({ group, id: ids[index] ?? 0 })).sort((a, b) => a.id - b.id)
       return path === 'fast' ? await this.#number(sorted, true) : await this.#careful(sorted)

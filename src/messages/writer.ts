@@ -47,7 +47,8 @@ const POSITIONS_WAIT_MS = 20
 
 /**
  * Stores sends and positions in batches, one transaction at a time. A batch is whatever queued up while the one before it
- * was being committed, so an idle writer waits for nothing and a busy one makes large batches.
+ * was being committed, so an idle writer waits for nothing and a busy one makes large batches. A busy one gives the store the
+ * next batch before it tells the outcome of the last, so that database and service work side by side.
  *
  * Guarantees: every send settles exactly once, in order of arrival within a conversation · settled as stored only after the
  * commit · a batch keeps its limits · one bad row fails only itself · a send whose outcome is unknown is neither acked nor
@@ -60,6 +61,8 @@ export class MessageWriter {
   readonly #queue: SendQueue
   readonly #positions = new PositionQueue()
   #inFlight: Batch | undefined
+  /** Committed; told in the same turn of the event loop, once the next batch is on its way or there is none. */
+  #committed: Batch | undefined
   #running: Promise<void> | undefined
   #closing = false
   #failing = false
@@ -159,8 +162,8 @@ export class MessageWriter {
       await this.#store(batch)
       this.#inFlight = undefined
       this.#batchesDone += 1
-      this.#wake()
     }
+    this.#tell()
   }
 
   #hasWork(): boolean {
@@ -197,10 +200,13 @@ export class MessageWriter {
     const { store, clock, observer, logger } = this.#options
     const startedMs = clock.now()
     try {
-      const positions = await store.commit(batch.sends, batch.positions, path)
+      const committing = store.commit(batch.sends, batch.positions, path)
+      // The store is at work on this batch, so it does not wait while the one before is told.
+      this.#tell()
+      const positions = await committing
       if (path === 'careful') this.#carefulBatches = Math.max(0, this.#carefulBatches - 1)
       this.#failing = false
-      this.#settle(batch.sends, positions)
+      this.#committed = { sends: batch.sends, positions }
     } catch (error) {
       const failure = error instanceof CommitError ? error.failure : 'aborted'
       observer.failed(failure)
@@ -275,6 +281,14 @@ export class MessageWriter {
     if (sends.length === 0) return
     for (const send of sends) send.refusal = code
     this.#settle(sends, [])
+    this.#wake()
+  }
+
+  /** Settles what was committed last, unless that was done, and wakes who waited for it. */
+  #tell(): void {
+    const committed = this.#committed
+    this.#committed = undefined
+    if (committed) this.#settle(committed.sends, committed.positions)
     this.#wake()
   }
 

@@ -45,7 +45,8 @@ export class Session {
   }
 
   async copyTransaction(steps: CopyTransactionSteps): Promise<void> {
-    const client = await this.#connected()
+    // Not awaited when it is there: the first step is then on its way when this returns.
+    const client = this.#ready ?? (await this.#connected())
     const transaction = new CopyTransaction(steps)
     this.#transaction = transaction
     const { stepDeadlineMs, commitDeadlineMs } = this.#options
@@ -87,9 +88,13 @@ export class Session {
     await client?.end()
   }
 
+  get #ready(): pg.Client | undefined {
+    return this.#isConnected && !this.#isClosed ? this.#client : undefined
+  }
+
   async #connected(): Promise<pg.Client> {
     if (this.#isClosed) throw new Error('the session is closed')
-    if (this.#client && this.#isConnected) return this.#client
+    if (this.#ready) return this.#ready
     this.#connecting ??= this.#connect().finally(() => {
       this.#connecting = undefined
     })

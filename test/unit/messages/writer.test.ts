@@ -72,6 +72,30 @@ describe('batches', () => {
     expect(send).toMatchObject({ fate: 'stored', seq: 1 })
   })
 
+  test('reach the store before the outcome of the batch before is told', async () => {
+    const callsWhenTold: number[] = []
+    const { append, store } = writerBench({}, () => callsWhenTold.push(store.calls.length))
+    store.outcomes.push('hang', 'hang')
+    append('one')
+    await settled()
+    append('two')
+    store.release()
+    await settled()
+    expect(callsWhenTold).toEqual([2])
+    store.release()
+    await settled()
+    expect(callsWhenTold).toEqual([2, 2])
+  })
+
+  test('are told in the order of the commits when the next one fails', async () => {
+    const { append, store, outcomes } = writerBench({ maxBatchRows: 2 })
+    for (const content of ['one', 'two', 'bad', 'four', 'five']) append(content)
+    store.outcomes.push('ok', 'aborted')
+    await settled()
+    expect(outcomes()).toEqual(['one stored', 'two stored'])
+    expect(store.calls.length).toBe(2)
+  })
+
   test('tell how many sends wait and how old the oldest is, in the queue or in flight', async () => {
     const { append, store, clock, writer } = writerBench()
     expect(writer.oldestAgeMs).toBe(0)
