@@ -4,8 +4,8 @@
  */
 import { randomUUID } from 'node:crypto'
 import { unpack } from 'msgpackr'
-import { CODECS, type Frame } from '../../src/protocol/codec.ts'
-import type { MessagePush, Sent } from '../../src/protocol/events.ts'
+import { CODECS } from '../../src/protocol/codec.ts'
+import type { MessagePush, Sent, ServerEvent } from '../../src/protocol/events.ts'
 
 /** What one `send` command causes. */
 export interface RelayEvents {
@@ -16,11 +16,13 @@ export interface RelayEvents {
   readonly conversationId: number
 }
 
+type Payload = string | Buffer
+
 /** The same, encoded. */
 export interface RelayFrames {
   readonly receiverId: string
-  readonly reply: Frame
-  readonly push: Frame
+  readonly reply: Payload
+  readonly push: Payload
 }
 
 export interface SendCommand {
@@ -36,7 +38,7 @@ interface Conversation {
 
 const conversations = new Map<string, Conversation>()
 
-export function welcomeFrame(userId: string, isBinary: boolean): Frame {
+export function welcomeFrame(userId: string, isBinary: boolean): Payload {
   const limits = { protocol: 1, max_content_bytes: 16_384, heartbeat_seconds: 30 } as const
   const welcome = {
     type: 'welcome',
@@ -45,7 +47,7 @@ export function welcomeFrame(userId: string, isBinary: boolean): Frame {
     server_time: currentTime(),
     ...limits,
   } as const
-  return codecOf(isBinary).encode(welcome)
+  return encoded(welcome, isBinary)
 }
 
 export function decodeCommand(bytes: Buffer, isBinary: boolean): SendCommand {
@@ -64,12 +66,11 @@ export function relayEvents(senderId: string, { receiver_id, content, ref }: Sen
 }
 
 export function relayFrames({ receiverId, sent, message }: RelayEvents, isBinary: boolean): RelayFrames {
-  const codec = codecOf(isBinary)
-  return { receiverId, reply: codec.encode(sent), push: codec.encode(message) }
+  return { receiverId, reply: encoded(sent, isBinary), push: encoded(message, isBinary) }
 }
 
-function codecOf(isBinary: boolean): (typeof CODECS)['json' | 'msgpack'] {
-  return isBinary ? CODECS.msgpack : CODECS.json
+function encoded(event: ServerEvent, isBinary: boolean): Payload {
+  return isBinary ? Buffer.from(CODECS.msgpack.encode(event), 'latin1') : CODECS.json.encode(event)
 }
 
 let clock = { atMs: 0, text: '' }

@@ -10,7 +10,7 @@ import type { SocketListener } from './socket.ts'
 
 /** What becomes of an upgrade request: a connection, or an HTTP answer that says why not. */
 export type Admission =
-  | { readonly listener: SocketListener; readonly subprotocol: Subprotocol | '' }
+  | { readonly listener: SocketListener; readonly subprotocol: Subprotocol | ''; readonly isBinary: boolean }
   | { readonly refused: HttpAnswer }
 
 export type UpgradeHandler = (question: HttpQuestion) => Admission
@@ -45,7 +45,7 @@ export function createUpgradeHandler(
       codec,
       implicit: subprotocol === '',
     }
-    return { listener: new Connection(connection, services), subprotocol }
+    return { listener: new Connection(connection, services), subprotocol, isBinary: codec.binary }
   }
 }
 

@@ -2,10 +2,10 @@ import { Packr } from 'msgpackr'
 import type { Ref } from './commands.ts'
 import type { HistoryReply, MessagePush, Sent, ServerEvent } from './events.ts'
 import type { Message } from './message.ts'
-import { bytesOf, mapOf, packed, packedNumber, packedText } from './msgpack.ts'
+import { charactersOf, fieldNames, mapOf, packed, packedNumber, packedText, unpackFlat } from './msgpack.ts'
 
-/** One encoded event: text for JSON, bytes for MessagePack. */
-export type Frame = string | Uint8Array
+/** One encoded event: its text, or, of a binary encoding, one character for each byte. */
+export type Frame = string
 
 /** `undefined` in place of a value: the bytes are no frame of this encoding. */
 export type Decoded = { readonly value: unknown } | undefined
@@ -53,11 +53,14 @@ const packr = new Packr({
   copyBuffers: true,
 })
 const MAX_DEPTH = 16
+const COMMAND_FIELDS = fieldNames(['type', 'receiver_id', 'content', 'id', 'ref', 'with', 'seq'])
 
 export const msgpackCodec: Codec = {
   name: 'msgpack',
   binary: true,
   decode(bytes) {
+    const flat = unpackFlat(bytes, COMMAND_FIELDS)
+    if (flat) return { value: flat }
     try {
       const value: unknown = packr.unpack(bytes)
       // NaN is neither 0 nor below anything.
@@ -70,7 +73,7 @@ export const msgpackCodec: Codec = {
     // As with JSON the two events of the message path are written out.
     if (event.type === 'message') return packMessage(event)
     if (event.type === 'sent') return packSent(event)
-    return packr.pack(withoutUndefined(event))
+    return charactersOf(packr.pack(withoutUndefined(event)))
   },
 }
 
@@ -143,18 +146,14 @@ const [ID, SEQ, WITH, REF] = ['id', 'seq', 'with', 'ref'].map(packed)
 const [SENDER_ID, RECEIVER_ID, CONTENT, CREATED_AT] = ['sender_id', 'receiver_id', 'content', 'created_at'].map(packed)
 const [TRUE, FALSE] = [`${packed('duplicate')}\xc3`, `${packed('duplicate')}\xc2`]
 
-function packMessage(m: MessagePush): Uint8Array {
-  return bytesOf(
-    `${MESSAGE_START}${packed(m.id)}${SEQ}${packedNumber(m.seq)}${SENDER_ID}${packed(m.sender_id)}${RECEIVER_ID}${packed(m.receiver_id)}${CONTENT}${packedText(m.content)}${CREATED_AT}${packed(m.created_at)}`,
-  )
+function packMessage(m: MessagePush): string {
+  return `${MESSAGE_START}${packed(m.id)}${SEQ}${packedNumber(m.seq)}${SENDER_ID}${packed(m.sender_id)}${RECEIVER_ID}${packed(m.receiver_id)}${CONTENT}${packedText(m.content)}${CREATED_AT}${packed(m.created_at)}`
 }
 
-function packSent(s: Sent): Uint8Array {
+function packSent(s: Sent): string {
   const start =
     s.ref === undefined
       ? `${mapOf(6)}${SENT_START}`
       : `${mapOf(7)}${SENT_START}${REF}${typeof s.ref === 'number' ? packedNumber(s.ref) : packedText(s.ref)}`
-  return bytesOf(
-    `${start}${ID}${packed(s.id)}${SEQ}${packedNumber(s.seq)}${WITH}${packed(s.with)}${CREATED_AT}${packed(s.created_at)}${s.duplicate ? TRUE : FALSE}`,
-  )
+  return `${start}${ID}${packed(s.id)}${SEQ}${packedNumber(s.seq)}${WITH}${packed(s.with)}${CREATED_AT}${packed(s.created_at)}${s.duplicate ? TRUE : FALSE}`
 }

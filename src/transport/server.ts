@@ -6,6 +6,7 @@ import type { SocketListener } from '../gateway/socket.ts'
 import type { Logger } from '../lib/logger.ts'
 import { CODECS } from '../protocol/codec.ts'
 import { MAX_FRAME_BYTES } from '../protocol/limits.ts'
+import { bytesOf } from '../protocol/msgpack.ts'
 import { clientAddress } from './address.ts'
 import { serveHttp } from './http.ts'
 import { serveUpgrade } from './upgrade.ts'
@@ -61,8 +62,8 @@ export class Server implements Topics {
   readonly #options: ServerOptions
   readonly #app: TemplatedApp
   readonly #writes = new WriteQueue()
-  readonly #makeSocket = (listener: SocketListener): UwsSocket =>
-    new UwsSocket(listener, this.#writes, this.#options.logger)
+  readonly #makeSocket = (listener: SocketListener, isBinary: boolean): UwsSocket =>
+    new UwsSocket(listener, isBinary, this.#writes, this.#options.logger)
   #listenSocket: us_listen_socket | undefined
 
   constructor(options: ServerOptions) {
@@ -108,7 +109,9 @@ export class Server implements Topics {
   publish(topic: string, encoded: EncodedEvent): void {
     for (const codec of Object.values(CODECS)) {
       const name = encodedTopic(topic, codec)
-      if (this.#app.numSubscribers(name) > 0) this.#app.publish(name, encoded.frame(codec), codec.binary)
+      if (this.#app.numSubscribers(name) === 0) continue
+      const frame = encoded.frame(codec)
+      this.#app.publish(name, codec.binary ? bytesOf(frame) : frame, codec.binary)
     }
   }
 

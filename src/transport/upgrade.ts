@@ -18,7 +18,7 @@ export interface UpgradeServing {
   readonly handler: UpgradeHandler
   readonly addressOf: AddressOf
   readonly logger: Logger
-  makeSocket(listener: SocketListener): UwsSocket
+  makeSocket(listener: SocketListener, isBinary: boolean): UwsSocket
 }
 
 /** Turns an upgrade request into a socket, or answers it; all within the call, and without ever throwing. */
@@ -45,7 +45,13 @@ export function serveUpgrade(
       address: addressOf(peerOf(res), headers.get('x-forwarded-for') ?? ''),
     })
     if ('refused' in admission) return refuse(admission.refused)
-    res.upgrade<SocketHolder>({ socket: makeSocket(admission.listener) }, key, admission.subprotocol, '', context)
+    res.upgrade<SocketHolder>(
+      { socket: makeSocket(admission.listener, admission.isBinary) },
+      key,
+      admission.subprotocol,
+      '',
+      context,
+    )
   } catch (error) {
     logger.error({ err: error, request_id: requestId }, 'an upgrade failed')
     refuse(errorAnswer('internal', requestId))

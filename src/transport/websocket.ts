@@ -3,6 +3,7 @@ import type { Socket, SocketListener } from '../gateway/socket.ts'
 import type { Logger } from '../lib/logger.ts'
 import type { Frame } from '../protocol/codec.ts'
 import { CLOSES, type CloseName } from '../protocol/codes.ts'
+import { bytesOf } from '../protocol/msgpack.ts'
 import type { WebSocket } from './uws.ts'
 
 /** Results of uWebSockets' send. */
@@ -41,6 +42,7 @@ export interface SocketHolder {
 /** One uWebSockets socket; inert before `opened` and after `closed`, when touching the native object would throw. */
 export class UwsSocket implements Socket {
   readonly #listener: SocketListener
+  readonly #isBinary: boolean
   readonly #writes: WriteQueue
   readonly #logger: Logger
   #ws: WebSocket<SocketHolder> | undefined
@@ -49,8 +51,9 @@ export class UwsSocket implements Socket {
   /** Set while the kernel takes no more, so that the common case never asks the native object. */
   #isBackedUp = false
 
-  constructor(listener: SocketListener, writes: WriteQueue, logger: Logger) {
+  constructor(listener: SocketListener, isBinary: boolean, writes: WriteQueue, logger: Logger) {
     this.#listener = listener
+    this.#isBinary = isBinary
     this.#writes = writes
     this.#logger = logger
   }
@@ -96,7 +99,7 @@ export class UwsSocket implements Socket {
 
   /** The message's memory is taken back when this returns. */
   received(message: ArrayBuffer, isBinary: boolean): void {
-    this.#guarded(() => this.#listener.received(new Uint8Array(message), isBinary))
+    this.#guarded(() => this.#listener.received(Buffer.from(message), isBinary))
   }
 
   drained(): void {
@@ -142,7 +145,7 @@ export class UwsSocket implements Socket {
         this.#listener.dropped(message)
         continue
       }
-      const result = ws.send(frame, typeof frame !== 'string')
+      const result = this.#isBinary ? ws.send(bytesOf(frame), true) : ws.send(frame, false)
       if (result === BUFFERED) this.#isBackedUp = true
       if (result === DROPPED && message !== OPTIONAL) {
         hasDropped = true

@@ -12,6 +12,7 @@ import { MemoryPresence } from '../../src/presence/presence.memory.ts'
 import { PresenceWatches } from '../../src/presence/watches.ts'
 import { CODECS, type Frame } from '../../src/protocol/codec.ts'
 import { CLOSES, type CloseName } from '../../src/protocol/codes.ts'
+import { bytesOf } from '../../src/protocol/msgpack.ts'
 import { unlimitedGuard } from './builders.ts'
 import { silentLogger } from './databases.ts'
 import { FakeClock, settled } from './fake-clock.ts'
@@ -42,7 +43,7 @@ export class FakeSocket implements Socket {
     if (this.closedBy) return
     if (this.dropping) return queueMicrotask(() => this.#connection.dropped(message))
     const { codec } = this.#connection.identity
-    const bytes = typeof frame === 'string' ? new TextEncoder().encode(frame) : frame
+    const bytes = codec.binary ? bytesOf(frame) : new TextEncoder().encode(frame)
     this.events.push(codec.decode(bytes)?.value as Event)
     this.#flushLater()
   }

@@ -8,6 +8,7 @@ import type { Recipient } from '../../../src/delivery/recipient.ts'
 import { conversationBetween } from '../../../src/messages/conversation.ts'
 import { KnownHeads } from '../../../src/messages/known-heads.ts'
 import { CODECS } from '../../../src/protocol/codec.ts'
+import { bytesOf } from '../../../src/protocol/msgpack.ts'
 import { positionChange, queuedSend } from '../../support/builders.ts'
 import { FakeClock, settled } from '../../support/fake-clock.ts'
 
@@ -50,7 +51,7 @@ async function device({ fanout }: Instance, userId: string, name: string): Promi
     message: ({ seq }: { seq: number }, encoded: EncodedEvent) => {
       got.push(`${name} message ${seq}`)
       expect(JSON.parse(encoded.json)).toMatchObject({ type: 'message', seq })
-      expect(encoded.frame(CODECS.msgpack)).toBeInstanceOf(Uint8Array)
+      expect(CODECS.msgpack.decode(bytesOf(encoded.frame(CODECS.msgpack)))?.value).toMatchObject({ seq })
     },
     event: ({ json }: EncodedEvent) => {
       const { type, sender_id, user_id, with: other, delivered_seq } = JSON.parse(json)

@@ -1,9 +1,10 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { EncodedEvent } from '../../../src/delivery/encoded.ts'
 import { LocalFanout } from '../../../src/delivery/fanout.local.ts'
 import { LocalUsers } from '../../../src/delivery/local-users.ts'
 import type { Recipient } from '../../../src/delivery/recipient.ts'
 import { CODECS } from '../../../src/protocol/codec.ts'
+import { bytesOf } from '../../../src/protocol/msgpack.ts'
 import { positionChange, queuedSend } from '../../support/builders.ts'
 
 function setUp() {
@@ -76,8 +77,11 @@ describe('a committed message', () => {
     fanout.message({ ...queuedSend({ content: 'hi' }), seq: 1, created_at: '2026-01-02T03:04:05.678Z' })
     const [encoded] = encodings
     expect(encoded?.frame(CODECS.json)).toContain('"content":"hi"')
-    expect(encoded?.frame(CODECS.msgpack)).toBe(encoded?.frame(CODECS.msgpack))
-    expect(encoded?.frame(CODECS.msgpack)).toBeInstanceOf(Uint8Array)
+    const encode = vi.spyOn(CODECS.msgpack, 'encode')
+    const [first = '', second] = [encoded?.frame(CODECS.msgpack), encoded?.frame(CODECS.msgpack)]
+    expect(second).toBe(first)
+    expect(encode).toHaveBeenCalledTimes(1)
+    expect(CODECS.msgpack.decode(bytesOf(first))?.value).toMatchObject({ content: 'hi' })
   })
 
   test('reaches nobody who has left', async () => {

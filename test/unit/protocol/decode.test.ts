@@ -3,6 +3,7 @@ import { Packr } from 'msgpackr'
 import { describe, expect, test } from 'vitest'
 import { CODECS, type Codec } from '../../../src/protocol/codec.ts'
 import { parseCommand } from '../../../src/protocol/commands.ts'
+import { fieldNames, unpackFlat } from '../../../src/protocol/msgpack.ts'
 
 const { json, msgpack } = CODECS
 const plainPackr = new Packr({ useRecords: false })
@@ -195,6 +196,61 @@ describe('MessagePack', () => {
     const ping = [0xda, 0, 4, ...text('ping')]
     expect(take(msgpack, bytes(0xde, 0, 1, ...type, ...ping))).toBe('command')
     expect(take(msgpack, bytes(0xdf, 0, 0, 0, 1, 0xdb, 0, 0, 0, 4, ...text('type'), ...ping))).toBe('command')
+  })
+
+  describe('the short way for flat maps', () => {
+    const NAMES = ['type', 'receiver_id', 'content', 'ref']
+    const flat = (frame: Uint8Array) => unpackFlat(frame, fieldNames(NAMES))
+    const short = fc.oneof(
+      fc.string({ unit: 'binary-ascii', maxLength: 300 }),
+      fc.nat(),
+      fc.constantFrom(0, 127, 128, 255, 256, 2 ** 32 - 1),
+    )
+    const maps = fc.dictionary(fc.constantFrom(...NAMES), short)
+
+    test('reads what it is made for', () => {
+      const shortest = new Packr({ useRecords: false, variableMapSize: true })
+      for (const packr of [plainPackr, shortest]) {
+        fc.assert(
+          fc.property(maps, (map) => {
+            expect(flat(new Uint8Array(packr.pack(map)))).toEqual(map)
+          }),
+        )
+      }
+      const long = { content: 'x'.repeat(300) }
+      expect(flat(packed(long))).toEqual(long)
+    })
+
+    test('reads nothing otherwise than the library does, whatever the bytes', () => {
+      const library = new Packr({ useRecords: false, int64AsType: 'number' })
+      const agrees = (frame: Uint8Array) => {
+        const read = flat(frame)
+        if (read) expect(library.unpack(frame)).toEqual(read)
+      }
+      fc.assert(
+        fc.property(maps, fc.nat(400), fc.nat(255), (map, place, byte) => {
+          const frame = packed(map)
+          frame[place % frame.length] = byte
+          agrees(frame)
+          agrees(frame.subarray(0, place))
+        }),
+        { numRuns: 3000 },
+      )
+      fc.assert(fc.property(fc.uint8Array({ maxLength: 100 }), agrees), { numRuns: 3000 })
+    })
+
+    test.each<[string, Uint8Array]>([
+      ['another field', packed({ type: 'send', colour: 'red' })],
+      ['a field twice', bytes(0x82, 0xa3, ...utf8.encode('ref'), 1, 0xa3, ...utf8.encode('ref'), 2)],
+      ['a text beyond ASCII', packed({ content: 'é' })],
+      ['a number below 0', packed({ ref: -1 })],
+      ['a fraction', packed({ ref: 1.5 })],
+      ['a list', packed({ ref: [] })],
+      ['a byte too many', bytes(...packed({ ref: 1 }), 0)],
+      ['a byte too few', packed({ content: 'abc' }).subarray(0, -1)],
+    ])('leaves %s to the library', (_name, frame) => {
+      expect(flat(frame)).toBeUndefined()
+    })
   })
 
   test('reads integers of 64 bits as numbers', () => {
