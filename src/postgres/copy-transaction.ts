@@ -9,8 +9,8 @@ export interface CopyTransactionSteps {
   readonly values: readonly string[]
   readonly copy: Statement
   /**
-   * Makes the COPY rows from the first statement's rows, in parts: each is sent at once, so the server stores one while the
-   * next is made. What it throws aborts the transaction before COMMIT is sent.
+   * Makes the COPY rows from the first statement's rows, in parts: a large one is sent at once, so the server stores it while
+   * the next is made. What it throws aborts the transaction before COMMIT is sent.
    */
   rows(result: TextRows): Iterable<string>
 }
@@ -36,6 +36,8 @@ export class TransactionError extends Error {
 
 const BEGIN: Statement = { name: 'begin', text: 'BEGIN' }
 const COMMIT: Statement = { name: 'commit', text: 'COMMIT' }
+/** Less is not worth a system call and a wake-up of the server of its own. */
+const MIN_WRITE_BYTES = 16 * 1024
 
 /**
  * One transaction, `BEGIN · statement · COPY … FROM STDIN · COMMIT`, in two round trips instead of four:
@@ -113,21 +115,24 @@ export class CopyTransaction implements Submittable {
 
   #copyAndCommit(connection: Connection): void {
     const { copy, rows } = this.#steps
-    write(connection, [prepare(connection, copy), prepare(connection, COMMIT), bindAndExecute(copy.name)])
+    let unsent = [prepare(connection, copy), prepare(connection, COMMIT), bindAndExecute(copy.name)]
     try {
       for (const part of rows(this.#rows)) {
         const body = Buffer.from(part, 'utf8')
-        write(connection, [copyDataHeader(body.length), body])
+        unsent.push(copyDataHeader(body.length), body)
+        if (body.length < MIN_WRITE_BYTES) continue
+        write(connection, unsent)
+        unsent = []
       }
     } catch (error) {
       this.#fail(new TransactionError('aborted', error))
-      return this.#end(connection, copyFail)
+      return this.#end(connection, [...unsent, copyFail])
     }
     this.#commitSent = true
-    this.#end(connection, copyDone, bindAndExecute(COMMIT.name))
+    this.#end(connection, [...unsent, copyDone, bindAndExecute(COMMIT.name)])
   }
 
-  #end(connection: Connection, ...parts: readonly Buffer[]): void {
+  #end(connection: Connection, parts: readonly Buffer[] = []): void {
     this.#syncSent = true
     write(connection, [...parts, sync])
   }

@@ -19,6 +19,9 @@ async function stageAfterCommit(code: string, severity: string): Promise<Failure
   return failure.stage
 }
 
+/** Takes everything that these tests write at once. */
+const roomyStream = () => new PassThrough({ highWaterMark: 1_000_000 })
+
 /** The types of the messages written to this stream since it was last asked. */
 function messageTypes(stream: PassThrough): string {
   const bytes: Buffer = stream.read() ?? Buffer.alloc(0)
@@ -28,7 +31,7 @@ function messageTypes(stream: PassThrough): string {
 }
 
 describe('rows in parts', () => {
-  function afterNumbering(rows: () => Iterable<string>, stream = new PassThrough()) {
+  function afterNumbering(rows: () => Iterable<string>, stream = roomyStream()) {
     const connection = { stream } as unknown as Connection
     const transaction = new CopyTransaction({ begin: false, first: statement, values: [], copy: statement, rows })
     transaction.submit(connection)
@@ -37,24 +40,37 @@ describe('rows in parts', () => {
     return { stream, connection, transaction }
   }
 
-  it('are each sent before the next is made, the COMMIT after the last', () => {
-    const stream = new PassThrough()
+  const LARGE = 'x'.repeat(20_000)
+
+  it('are sent before the next is made when they are large, the COMMIT with the last', () => {
+    const stream = roomyStream()
     const sent: string[] = []
     const { transaction } = afterNumbering(function* () {
-      yield 'a\n'
+      yield LARGE
+      sent.push(messageTypes(stream))
+      yield LARGE
       sent.push(messageTypes(stream))
       yield 'b\n'
+    }, stream)
+    expect(sent).toEqual([expect.stringMatching(/BEd$/), 'd'])
+    expect(messageTypes(stream)).toBe('dcBES')
+    expect(transaction.isCommitSent).toBe(true)
+  })
+
+  it('that are small travel in one write, with the COMMIT', () => {
+    const stream = roomyStream()
+    const sent: string[] = []
+    afterNumbering(function* () {
+      yield 'a\n'
       sent.push(messageTypes(stream))
     }, stream)
-    // Parse and Bind · Execute of COPY with the first part; the second; CopyDone, COMMIT, Sync.
-    expect(sent).toEqual([expect.stringMatching(/BEd$/), 'd'])
-    expect(messageTypes(stream)).toBe('cBES')
-    expect(transaction.isCommitSent).toBe(true)
+    expect(sent).toEqual([''])
+    expect(messageTypes(stream)).toMatch(/BEdcBES$/)
   })
 
   it('that can not be made end the COPY and the step, once, whatever the server answers', async () => {
     const { stream, connection, transaction } = afterNumbering(function* () {
-      yield 'a\n'
+      yield LARGE
       throw new Error('a row is missing')
     })
     expect(transaction.isCommitSent).toBe(false)
