@@ -13,7 +13,7 @@ import { interleave, ratiosOf, seededRandom, spreadOf } from './lib/stats.ts'
 import { type RunningSubject, startPeer } from './lib/subjects.ts'
 import { migrateByService } from './writer.ts'
 
-const connections = 32
+const connections = 64
 const perConversation = 1000
 const people = 100
 const online = 1000
@@ -157,9 +157,9 @@ async function requireEqual({ name, requests }: Call, servers: readonly RunningS
   }
 }
 
-/** What was on its way when the clock stopped, after the warm-up and at the end, may be stored without being counted. */
+/** What was on its way when the clock stopped is stored and not counted, after the warm-up and at the end; so is what autocannon still sends then. */
 function requireStored(name: Server, { succeeded }: HttpRun, stored: number): void {
-  if (stored >= succeeded && stored <= succeeded + 2 * connections) return
+  if (stored >= succeeded && stored <= succeeded + 4 * connections) return
   throw new VoidRun(`rest: void, ${name} answered ${succeeded} sends and stored ${stored}`)
 }
 
