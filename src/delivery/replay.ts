@@ -1,4 +1,5 @@
 import type { Message, UserId } from '../protocol/message.ts'
+import { ReplayedRanges } from './replayed-ranges.ts'
 import type { StoredPages } from './stored-pages.ts'
 
 export interface ReplayTarget {
@@ -11,9 +12,9 @@ export interface ReplayTarget {
   room(): Promise<void>
   /**
    * Nothing is owed: pushes may go to the socket again. Called in the very turn in which that was found. What a page held
-   * may still be on its way as a push: `sentTo` says, by conversation, up to where pushes would be repeats.
+   * may still be on its way as a push: `replayed` says what would be a repeat. It is the target's from here on.
    */
-  upToDate(sentTo: Map<UserId, number>): void
+  upToDate(replayed: ReplayedRanges): void
 }
 
 /** The lowest and the highest seq of a conversation that are known to be owed. */
@@ -26,13 +27,13 @@ interface Owed {
  * Brings one connection up to date from the store: at connect what its user has not acknowledged, and whenever live pushes
  * had to be dropped what it is owed. While a replay is under way live messages are only noted as owed, by conversation, lowest
  * and highest seq; so memory is bounded by the number of conversations, and each conversation reaches the socket in order of
- * `seq` without a hole and without a repeat.
+ * `seq` without a hole and without a repeat. Only what is owed late from below where it began comes after what is above.
  */
 export class Replay {
   readonly #pages: StoredPages
   readonly #target: ReplayTarget
   readonly #owed = new Map<UserId, Owed>()
-  readonly #sentTo = new Map<UserId, number>()
+  readonly #replayed = new ReplayedRanges()
 
   constructor(pages: StoredPages, target: ReplayTarget) {
     this.#pages = pages
@@ -51,7 +52,7 @@ export class Replay {
 
   /** As `owe`, for a message that was written but did not get through. */
   lost(other: UserId, seq: number): void {
-    if (seq <= (this.#sentTo.get(other) ?? 0)) this.#sentTo.set(other, seq - 1)
+    this.#replayed.takeBack(other, seq)
     this.owe(other, seq)
   }
 
@@ -66,17 +67,17 @@ export class Replay {
     for (;;) {
       const next = this.#owed.entries().next()
       if (!this.#target.isOpen) return
-      if (next.done) return this.#target.upToDate(this.#sentTo)
+      if (next.done) return this.#target.upToDate(this.#replayed)
       const [other, { from }] = next.value
       await this.#replayPage(other, from)
     }
   }
 
   #note(other: UserId, from: number, to: number): void {
-    const unsent = Math.max(from, (this.#sentTo.get(other) ?? 0) + 1)
-    if (unsent > to) return
-    const known = this.#owed.get(other) ?? { from: unsent, to }
-    this.#owed.set(other, { from: Math.min(known.from, unsent), to: Math.max(known.to, to) })
+    const missing = this.#replayed.firstMissing(other, from)
+    if (missing > to) return
+    const known = this.#owed.get(other) ?? { from: missing, to }
+    this.#owed.set(other, { from: Math.min(known.from, missing), to: Math.max(known.to, to) })
   }
 
   async #replayPage(other: UserId, from: number): Promise<void> {
@@ -84,15 +85,25 @@ export class Replay {
     await this.#target.room()
     const { messages, hasMore } = await this.#pages.after(this.#target.userId, other, from - 1)
     const noted = this.#owed.get(other)
-    // Something below this page was lost meanwhile and has to come first.
+    // Something below this page was lost meanwhile, or came late, and has to come first.
     if (noted && noted.from < from) return
     // What was noted and is in the page is about to be sent; what is lost while it is being sent is owed again.
     this.#owed.delete(other)
-    for (const message of messages) {
-      this.#sentTo.set(other, message.seq)
-      this.#target.replayed(message)
-    }
+    this.#write(other, from, messages)
     const last = messages.at(-1)?.seq ?? from - 1
-    if (hasMore || (noted && noted.to > last)) this.owe(other, last + 1)
+    // Not `owe`: when what follows the page was written before, there may be more behind it.
+    if (hasMore || (noted && noted.to > last)) this.oweFrom(other, last + 1)
+  }
+
+  /** All of a page that begins at `from`, but for what was written before. */
+  #write(other: UserId, from: number, messages: readonly Message[]): void {
+    const last = messages.at(-1)
+    if (!last) return
+    const missing = messages.filter(({ seq }) => !this.#replayed.has(other, seq))
+    // The seqs of a conversation are committed in their order, as each is taken under its lock: a page that holds one holds
+    // all between it and its own start, and none of these can be committed later.
+    // Noted before the first is written: what is lost in the very call that writes it is taken back from this.
+    this.#replayed.add(other, from, last.seq)
+    for (const message of missing) this.#target.replayed(message)
   }
 }

@@ -1,6 +1,7 @@
 import type { EncodedEvent } from '../delivery/encoded.ts'
 import { type MessagePlace, otherOf } from '../delivery/recipient.ts'
 import { Replay, type ReplayTarget } from '../delivery/replay.ts'
+import type { ReplayedRanges } from '../delivery/replayed-ranges.ts'
 import type { Frame } from '../protocol/codec.ts'
 import type { ServerEvent } from '../protocol/events.ts'
 import type { Message, UserId } from '../protocol/message.ts'
@@ -23,7 +24,8 @@ export class Outbound implements ReplayTarget {
   readonly #socket: Socket
   #isOpen = true
   #replay: Replay | undefined
-  #replayedTo: Map<UserId, number> | undefined
+  /** What the last replay wrote, for a while. */
+  #replayed: ReplayedRanges | undefined
   /** Sent on this socket while it was being replayed to: a page may hold them before their reply was given. */
   #sentMeanwhile: Set<string> | undefined
   /** Of a client without a subprotocol: written, by conversation, but not known to have left this process. */
@@ -76,7 +78,7 @@ export class Outbound implements ReplayTarget {
   message(message: MessagePlace, encoded: EncodedEvent): void {
     if (!this.#isOpen) return
     if (this.#replay) return this.#replay.owe(otherOf(message, this.userId), message.seq)
-    if (message.seq <= (this.#replayedTo?.get(otherOf(message, this.userId)) ?? 0)) return
+    if (this.#replayed?.has(otherOf(message, this.userId), message.seq)) return
     if (this.#isBackedUp()) return this.dropped(message)
     this.#write(message, encoded.frame(this.#identity.codec))
   }
@@ -99,6 +101,7 @@ export class Outbound implements ReplayTarget {
     // It was noted when it was handed to the socket; what did not leave must not count as received.
     if ((this.#unacked?.get(other) ?? 0) >= message.seq) this.#unacked?.set(other, message.seq - 1)
     if (this.#replay) return this.#replay.lost(other, message.seq)
+    this.#replayed?.takeBack(other, message.seq)
     this.#socket.offer(this.#identity.codec.encode({ type: 'lagging', with: other }))
     this.owe(other, message.seq)
   }
@@ -111,13 +114,13 @@ export class Outbound implements ReplayTarget {
     this.#replay.run().catch((error: unknown) => this.#failed(error))
   }
 
-  upToDate(sentTo: Map<UserId, number>): void {
+  upToDate(replayed: ReplayedRanges): void {
     this.#replay = undefined
     this.#sentMeanwhile = undefined
-    if (sentTo.size === 0) return
-    this.#replayedTo = sentTo
+    if (replayed.isEmpty) return
+    this.#replayed = replayed
     this.#services.clock.after(REPEATS_EXPECTED_MS, () => {
-      if (this.#replayedTo === sentTo) this.#replayedTo = undefined
+      if (this.#replayed === replayed) this.#replayed = undefined
     })
   }
 
@@ -140,7 +143,7 @@ export class Outbound implements ReplayTarget {
   closed(): void {
     this.#isOpen = false
     this.#replay = undefined
-    this.#replayedTo = undefined
+    this.#replayed = undefined
     this.#waitingForRoom?.()
   }
 

@@ -1,0 +1,46 @@
+import type { UserId } from '../protocol/message.ts'
+
+/** Consecutive seqs of one conversation, both ends included. */
+interface SeqRange {
+  readonly from: number
+  readonly to: number
+}
+
+/**
+ * What replays wrote to one socket: of each conversation one range without a hole. What lies inside was handed to this very
+ * socket, by a replay or as the reply to a send of its own; what lies outside may have been written as well.
+ */
+export class ReplayedRanges {
+  readonly #ranges = new Map<UserId, SeqRange>()
+
+  get isEmpty(): boolean {
+    return this.#ranges.size === 0
+  }
+
+  has(other: UserId, seq: number): boolean {
+    const range = this.#ranges.get(other)
+    return range !== undefined && range.from <= seq && seq <= range.to
+  }
+
+  /** The first seq, from this one on, that is not known to have been written. */
+  firstMissing(other: UserId, seq: number): number {
+    const range = this.#ranges.get(other)
+    return range && range.from <= seq && seq <= range.to ? range.to + 1 : seq
+  }
+
+  /** Of two ranges with anything between them only the higher is kept: what is still to come is nearer to it. */
+  add(other: UserId, from: number, to: number): void {
+    const known = this.#ranges.get(other)
+    if (!known || from > known.to + 1) this.#ranges.set(other, { from, to })
+    else if (to + 1 >= known.from)
+      this.#ranges.set(other, { from: Math.min(from, known.from), to: Math.max(to, known.to) })
+  }
+
+  /** This message got lost on its way: it comes again, and after it, in order, all that follows. */
+  takeBack(other: UserId, seq: number): void {
+    const known = this.#ranges.get(other)
+    if (!known || seq > known.to) return
+    if (seq > known.from) this.#ranges.set(other, { from: known.from, to: seq - 1 })
+    else this.#ranges.delete(other)
+  }
+}

@@ -1,0 +1,122 @@
+// What a replay has brought to a socket is not pushed to it again, and nothing else is held back.
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { EncodedEvent } from '../../../src/delivery/encoded.ts'
+import type { PageRequest } from '../../../src/messages/store.ts'
+import { pendingMessage, positionChange } from '../../support/builders.ts'
+import { settled } from '../../support/fake-clock.ts'
+import { gatewayBench } from '../../support/gateway.ts'
+
+const range = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, index) => from + index)
+
+/** Bob has acknowledged a part of what ann wrote, then connects and is brought the rest. */
+async function caughtUp({ stored = 40, acknowledged = 29 } = {}) {
+  const bench = gatewayBench()
+  const { store } = bench
+  const commit = (count: number, from = 'ann') =>
+    store.commit(
+      Array.from({ length: count }, () => pendingMessage(from, 'bob')),
+      [],
+      'fast',
+    )
+  await commit(stored)
+  await store.commit([], [positionChange('bob', 'ann', { delivered: acknowledged })], 'fast')
+  /** Where the pages began that were read since. */
+  const read: number[] = []
+  const { page } = store
+  store.page = (conversation, request: PageRequest) => {
+    read.push((request.after ?? 0) + 1)
+    return page.call(store, conversation, request)
+  }
+  const bob = bench.connect('bob')
+  await settled()
+  const place = (seq: number) => ({ seq, sender_id: 'ann', receiver_id: 'bob' })
+  const push = (seq: number) => {
+    const message = { ...place(seq), id: `push ${seq}`, content: 'x', created_at: '' }
+    bob.connection.message(message, new EncodedEvent({ type: 'message', ...message }))
+  }
+  /** Seqs of ann's that came since the last look. */
+  const arrived = async () => {
+    await settled()
+    return bob.socket.events.splice(0).flatMap(({ type, sender_id, seq }) => {
+      return type === 'message' && sender_id === 'ann' ? [Number(seq)] : []
+    })
+  }
+  expect(await arrived()).toEqual(range(acknowledged + 1, stored))
+  read.length = 0
+  return { ...bench, bob, commit, place, push, arrived, read }
+}
+
+describe('a push that comes late', () => {
+  test('from below what was replayed is written', async () => {
+    const { push, arrived } = await caughtUp()
+    push(28)
+    push(29)
+    expect(await arrived()).toEqual([28, 29])
+  })
+
+  test('from within what was replayed is not, and what follows is', async () => {
+    const { push, arrived, commit } = await caughtUp()
+    await commit(1)
+    for (const seq of [30, 35, 40, 41]) push(seq)
+    expect(await arrived()).toEqual([41])
+  })
+})
+
+describe('a replayed message that was dropped on its way', () => {
+  test('comes again with all that follows when that is noticed after the replay', async () => {
+    const { bob, place, arrived, read } = await caughtUp()
+    bob.connection.dropped(place(36))
+    expect(await arrived()).toEqual(range(36, 40))
+    bob.connection.dropped(place(20))
+    expect(await arrived()).toEqual(range(20, 40))
+    expect(read).toEqual([36, 20])
+  })
+})
+
+test('whatever is pushed, healed and dropped, in whatever order, nothing that came to be known stays missing', async () => {
+  const kinds = ['commit', 'push', 'owe', 'drop', 'look'] as const
+  const plans = fc.array(fc.tuple(fc.constantFrom(...kinds), fc.integer({ min: 1, max: 320 })), { maxLength: 25 })
+  await fc.assert(
+    fc.asyncProperty(plans, fc.integer({ min: 0, max: 120 }), async (plan, acknowledged) => {
+      const { bob, commit, push, arrived } = await caughtUp({ stored: 120, acknowledged })
+      const shown = new Set(range(acknowledged + 1, 120))
+      const due = new Set<number>()
+      let head = 120
+      let drops = 0
+      const { send } = bob.socket
+      bob.socket.send = (frame, message) => {
+        bob.socket.dropping = message !== undefined && drops > 0
+        if (bob.socket.dropping) drops -= 1
+        send.call(bob.socket, frame, message)
+        bob.socket.dropping = false
+      }
+      const look = async () => {
+        for (const seq of await arrived()) shown.add(seq)
+      }
+      const steps = {
+        commit: async (count: number) => {
+          await commit(count % 130)
+          head += count % 130
+        },
+        push: (seq: number) => {
+          if (seq > head) return
+          push(seq)
+          due.add(seq)
+        },
+        owe: (from: number) => {
+          bob.connection.owe('ann', from)
+          for (let seq = from; seq <= head; seq += 1) due.add(seq)
+        },
+        drop: (count: number) => {
+          drops += count % 30
+        },
+        look,
+      }
+      for (const [kind, number] of plan) await steps[kind](number)
+      await look()
+      expect([...due].filter((seq) => !shown.has(seq))).toEqual([])
+    }),
+    { numRuns: 300 },
+  )
+})
