@@ -19,6 +19,6 @@ export interface Recipient {
   message(message: MessagePlace, encoded: EncodedEvent): void
   /** Pushes what may be lost: a newer event of its kind says the same and more. */
   event(encoded: EncodedEvent): void
-  /** Replays this conversation from the store, from this seq on. */
+  /** Replays this conversation from the store, from this seq on, but for what a replay brought to it shortly before. */
   owe(other: UserId, fromSeq: number): void
 }

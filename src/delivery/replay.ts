@@ -12,7 +12,8 @@ export interface ReplayTarget {
   room(): Promise<void>
   /**
    * Nothing is owed: pushes may go to the socket again. Called in the very turn in which that was found. What a page held
-   * may still be on its way as a push: `replayed` says what would be a repeat. It is the target's from here on.
+   * may still be on its way as a push, or be found missing by who did not see the replay: `replayed` says what would be a
+   * repeat. It is the target's from here on, to be handed to the next replay.
    */
   upToDate(replayed: ReplayedRanges): void
 }
@@ -33,11 +34,13 @@ export class Replay {
   readonly #pages: StoredPages
   readonly #target: ReplayTarget
   readonly #owed = new Map<UserId, Owed>()
-  readonly #replayed = new ReplayedRanges()
+  readonly #replayed: ReplayedRanges
 
-  constructor(pages: StoredPages, target: ReplayTarget) {
+  /** `replayed`: what earlier replays wrote to the same target. */
+  constructor(pages: StoredPages, target: ReplayTarget, replayed = new ReplayedRanges()) {
     this.#pages = pages
     this.#target = target
+    this.#replayed = replayed
   }
 
   /** This message of the conversation, and whatever else of it is noted, is to be replayed. */

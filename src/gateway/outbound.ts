@@ -8,7 +8,10 @@ import type { Message, UserId } from '../protocol/message.ts'
 import type { Client, ClientIdentity, ConnectionServices } from './client.ts'
 import type { Socket } from './socket.ts'
 
-/** How long after a replay a push may still arrive that a page already held: longer than a commit takes to be announced. */
+/**
+ * How long after a replay a push may still arrive that a page already held, or healing ask for it: longer than a commit takes
+ * to be announced, and than healing takes to look again.
+ */
 const REPEATS_EXPECTED_MS = 10_000
 
 /**
@@ -24,8 +27,9 @@ export class Outbound implements ReplayTarget {
   readonly #socket: Socket
   #isOpen = true
   #replay: Replay | undefined
-  /** What the last replay wrote, for a while. */
+  /** What replays wrote, for a while after the last; while one is under way it is that one's. */
   #replayed: ReplayedRanges | undefined
+  #cancelForgetting: (() => void) | undefined
   /** Sent on this socket while it was being replayed to: a page may hold them before their reply was given. */
   #sentMeanwhile: Set<string> | undefined
   /** Of a client without a subprotocol: written, by conversation, but not known to have left this process. */
@@ -109,7 +113,8 @@ export class Outbound implements ReplayTarget {
   owe(other: UserId, fromSeq: number): void {
     if (!this.#isOpen) return
     if (this.#replay) return this.#replay.oweFrom(other, fromSeq)
-    this.#replay = new Replay(this.#services.pages, this)
+    this.#replay = new Replay(this.#services.pages, this, this.#replayed)
+    this.#forgetReplayed()
     this.#replay.oweFrom(other, fromSeq)
     this.#replay.run().catch((error: unknown) => this.#failed(error))
   }
@@ -119,9 +124,7 @@ export class Outbound implements ReplayTarget {
     this.#sentMeanwhile = undefined
     if (replayed.isEmpty) return
     this.#replayed = replayed
-    this.#services.clock.after(REPEATS_EXPECTED_MS, () => {
-      if (this.#replayed === replayed) this.#replayed = undefined
-    })
+    this.#cancelForgetting = this.#services.clock.after(REPEATS_EXPECTED_MS, () => this.#forgetReplayed())
   }
 
   /** Everything written so far has left this process. */
@@ -143,8 +146,14 @@ export class Outbound implements ReplayTarget {
   closed(): void {
     this.#isOpen = false
     this.#replay = undefined
-    this.#replayed = undefined
+    this.#forgetReplayed()
     this.#waitingForRoom?.()
+  }
+
+  #forgetReplayed(): void {
+    this.#replayed = undefined
+    this.#cancelForgetting?.()
+    this.#cancelForgetting = undefined
   }
 
   #isBackedUp(): boolean {

@@ -1,4 +1,4 @@
-// What a replay has brought to a socket is not pushed to it again, and nothing else is held back.
+// What a replay has brought to a socket is neither pushed nor replayed to it again, and nothing else is held back.
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { EncodedEvent } from '../../../src/delivery/encoded.ts'
@@ -61,6 +61,78 @@ describe('a push that comes late', () => {
     for (const seq of [30, 35, 40, 41]) push(seq)
     expect(await arrived()).toEqual([41])
   })
+
+  test('from below what the replay under way has written comes with that replay, which repeats nothing', async () => {
+    const { bob, push, arrived, commit, store } = await caughtUp()
+    await commit(1)
+    await commit(1, 'cid')
+    const { page } = store
+    let announce = (): void => {
+      announce = () => undefined
+      push(28)
+      push(35)
+      push(41)
+    }
+    store.page = async (conversation, request) => {
+      const result = await page.call(store, conversation, request)
+      // Ann's page was written before: it is cid's that is being read.
+      if (conversation.hi === 'cid') announce()
+      return result
+    }
+    bob.connection.owe('ann', 41)
+    bob.connection.owe('cid', 1)
+    expect(await arrived()).toEqual([41, 28, 29])
+  })
+})
+
+describe('healing', () => {
+  test('from within what was replayed begins behind it', async () => {
+    const { bob, arrived, commit, read } = await caughtUp()
+    bob.connection.owe('ann', 33)
+    expect(await arrived()).toEqual([])
+    await commit(2)
+    bob.connection.owe('ann', 30)
+    expect(await arrived()).toEqual([41, 42])
+    expect(read).toEqual([41, 41])
+  })
+
+  test('from below what was replayed begins there, and leaves out what was', async () => {
+    const { bob, arrived, read } = await caughtUp()
+    bob.connection.owe('ann', 25)
+    expect(await arrived()).toEqual(range(25, 29))
+    expect(read).toEqual([25])
+  })
+
+  test('that meets what was replayed at the end of a page goes on behind it', async () => {
+    const { bob, arrived, commit, read } = await caughtUp({ stored: 300, acknowledged: 99 })
+    await commit(5)
+    bob.connection.owe('ann', 50)
+    expect(await arrived()).toEqual([...range(50, 99), ...range(301, 305)])
+    expect(read).toEqual([50, 301])
+  })
+
+  test('of one conversation does not forget what was replayed of another', async () => {
+    const { bob, push, arrived, commit } = await caughtUp()
+    await commit(1, 'cid')
+    bob.connection.owe('cid', 1)
+    expect(await arrived()).toEqual([])
+    push(35)
+    bob.connection.owe('ann', 35)
+    expect(await arrived()).toEqual([])
+  })
+
+  test('relies on what was replayed for ten seconds after the last replay, and no longer', async () => {
+    const { bob, arrived, clock, read } = await caughtUp()
+    for (let looks = 0; looks < 3; looks += 1) {
+      await clock.advance(9_000)
+      bob.connection.owe('ann', 33)
+      expect(await arrived()).toEqual([])
+    }
+    await clock.advance(10_000)
+    bob.connection.owe('ann', 33)
+    expect(await arrived()).toEqual(range(33, 40))
+    expect(read).toEqual([41, 41, 41, 33])
+  })
 })
 
 describe('a replayed message that was dropped on its way', () => {
@@ -72,6 +144,32 @@ describe('a replayed message that was dropped on its way', () => {
     expect(await arrived()).toEqual(range(20, 40))
     expect(read).toEqual([36, 20])
   })
+
+  test('comes again with all that follows when that is noticed during the next replay', async () => {
+    const { bob, place, arrived, commit } = await caughtUp()
+    await commit(1)
+    bob.connection.owe('ann', 41)
+    bob.connection.dropped(place(36))
+    expect(await arrived()).toEqual(range(36, 41))
+  })
+})
+
+test('a send of its own that the replay left out for its reply is not brought by healing either', async () => {
+  const { bob, arrived, store, read } = await caughtUp()
+  const { page } = store
+  store.page = async (conversation, request) => {
+    store.page = page
+    bob.say({ type: 'send', receiver_id: 'ann', content: 'x' })
+    await settled()
+    return page.call(store, conversation, request)
+  }
+  bob.connection.owe('ann', 41)
+  await settled()
+  expect(bob.events('sent', 'message')).toMatchObject([{ type: 'sent', seq: 41 }])
+  bob.connection.owe('ann', 41)
+  await arrived()
+  expect(bob.events('message')).toEqual([])
+  expect(read).toEqual([41, 42])
 })
 
 test('whatever is pushed, healed and dropped, in whatever order, nothing that came to be known stays missing', async () => {
