@@ -8,6 +8,8 @@ interface Pushed {
   from: number
   to: number
   late: Set<number> | undefined
+  /** Whether it was looked for what came before `from`, while the user was here, and was not pushed. */
+  isComplete: boolean
 }
 
 interface Gap {
@@ -53,9 +55,12 @@ export class Continuity {
     this.#joinedMs.delete(user)
   }
 
-  /** Since when somebody of this user has been here without that anything of this conversation was pushed. */
-  silentSinceMs(user: UserId, other: UserId): number | undefined {
-    return this.#pushed.get(user)?.has(other) ? undefined : this.#joinedMs.get(user)
+  /**
+   * Since when somebody of this user has been here, as long as it is not known what was committed between then and the first
+   * push of this conversation.
+   */
+  unsureSinceMs(user: UserId, other: UserId): number | undefined {
+    return this.#pushed.get(user)?.get(other)?.isComplete ? undefined : this.#joinedMs.get(user)
   }
 
   /** Pushes the message when it is its turn: now, a little later, or never when it was pushed before. */
@@ -65,7 +70,7 @@ export class Continuity {
     const pushed = known.get(other)
     if (!pushed) {
       // What is below the first since the user came may be on its way over another connection, or lost: `late`, `compare`.
-      known.set(other, { from: seq, to: seq, late: undefined })
+      known.set(other, { from: seq, to: seq, late: undefined, isComplete: false })
       push()
     } else if (seq === pushed.to + 1) {
       pushed.to = seq
@@ -79,7 +84,7 @@ export class Continuity {
   }
 
   /**
-   * The store's head of a conversation, and the first seq that the user has not acknowledged: what was committed between the
+   * The store's head of a conversation, and the first seq that the user's connections may lack: what was committed between the
    * two and not pushed is replayed.
    */
   compare(user: UserId, other: UserId, head: number, fromSeq: number): boolean {
@@ -93,9 +98,17 @@ export class Continuity {
     const waits = this.#gaps.get(`${user} ${other}`)?.held.keys() ?? []
     this.#closeGap(user, other)
     const to = Math.max(head, pushed?.to ?? 0, ...waits)
-    known.set(other, { from: Math.min(fromSeq, pushed?.from ?? fromSeq), to, late: pushed?.late })
+    const from = Math.min(fromSeq, pushed?.from ?? fromSeq)
+    known.set(other, { from, to, late: pushed?.late, isComplete: pushed?.isComplete ?? false })
     this.#options.replay(user, other, firstMissing)
     return true
+  }
+
+  /** Whatever was committed since the user came, up to this head, was part of a comparison. */
+  compared(user: UserId, other: UserId, head: number): void {
+    const pushed = this.#pushed.get(user)?.get(other)
+    // A head from before the first push says nothing of what was committed between the two.
+    if (pushed && head >= pushed.from - 1) pushed.isComplete = true
   }
 
   /** Below the first that was pushed: its order is lost, but it is not. */

@@ -114,29 +114,34 @@ export class Healing {
     const { store, continuity, clock, announced } = this.#options
     const ageMs = clock.now() - sinceMs + COMMIT_SLACK_MS
     const heads = await store.recentHeads(users, ageMs)
-    const recent = await this.#firstOfSilent(heads, ageMs)
+    const recent = await this.#firstOfUnsure(heads, ageMs)
     // Our own commits are seen there before we have told of them; nobody needs them a second time.
     await announced()
     const holes = heads.filter((head) => {
       const { user, other, lastSeq, deliveredSeq } = head
-      return continuity.compare(user, other, lastSeq, Math.min(deliveredSeq + 1, recent.get(head) ?? lastSeq + 1))
+      const first = recent.get(head)
+      const fromSeq = Math.min(deliveredSeq + 1, first ?? lastSeq + 1)
+      const isBehind = continuity.compare(user, other, lastSeq, fromSeq)
+      if (first !== undefined) continuity.compared(user, other, lastSeq)
+      return isBehind
     })
     return holes.length
   }
 
   /**
-   * Where nothing of a conversation was pushed here, what its user has acknowledged says nothing about the device that is
-   * here: another may have, elsewhere. What was committed since this one came is the least that it may miss.
+   * What its user has acknowledged says nothing about the device that is here: another may have, elsewhere. Until a look has
+   * covered the time before the first push of a conversation, what was committed since this device came is the least that it
+   * may miss.
    */
-  async #firstOfSilent(heads: readonly RecentHead[], ageMs: number): Promise<Map<RecentHead, number>> {
+  async #firstOfUnsure(heads: readonly RecentHead[], ageMs: number): Promise<Map<RecentHead, number>> {
     const { store, continuity, clock } = this.#options
-    const silent = heads.flatMap((head) => {
-      const sinceMs = continuity.silentSinceMs(head.user, head.other)
+    const unsure = heads.flatMap((head) => {
+      const sinceMs = continuity.unsureSinceMs(head.user, head.other)
       if (sinceMs === undefined) return []
       const conversation = conversationBetween(head.user, head.other)
       return { head, conversation, ageMs: Math.min(ageMs, clock.now() - sinceMs + COMMIT_SLACK_MS) }
     })
-    const firsts = silent.length === 0 ? [] : await store.firstSince(silent)
-    return new Map(silent.map(({ head }, index) => [head, firsts[index] ?? head.lastSeq + 1]))
+    const firsts = unsure.length === 0 ? [] : await store.firstSince(unsure)
+    return new Map(unsure.map(({ head }, index) => [head, firsts[index] ?? head.lastSeq + 1]))
   }
 }

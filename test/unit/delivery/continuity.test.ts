@@ -198,3 +198,29 @@ test('whatever is lost, repeated or reordered, pushes come in order without repe
   )
   await settled()
 })
+
+describe('what came before the first push', () => {
+  test('is not known until a look at the store has covered it', async () => {
+    const { continuity, offer, clock } = setUp()
+    const joinedMs = clock.now()
+    await clock.advance(LONG_MS)
+    expect(continuity.unsureSinceMs('ann', 'bob')).toBe(joinedMs)
+    offer(5)
+    expect(continuity.unsureSinceMs('ann', 'bob')).toBe(joinedMs)
+    continuity.compare('ann', 'bob', 5, 6)
+    expect(continuity.unsureSinceMs('ann', 'bob')).toBe(joinedMs)
+    continuity.compared('ann', 'bob', 5)
+    expect(continuity.unsureSinceMs('ann', 'bob')).toBeUndefined()
+    continuity.left('ann')
+    continuity.joined('ann')
+    expect(continuity.unsureSinceMs('ann', 'bob')).toBe(clock.now())
+  })
+
+  test('stays unknown when the look was from before that push', () => {
+    const { continuity, offer } = setUp()
+    offer(5)
+    continuity.compare('ann', 'bob', 2, 3)
+    continuity.compared('ann', 'bob', 2)
+    expect(continuity.unsureSinceMs('ann', 'bob')).toBeDefined()
+  })
+})

@@ -16,6 +16,7 @@ let replays: string[]
 /** Conversations found behind, by look. */
 let looks: number[]
 let queries: number[]
+let firstQueries: number
 let failing: number
 let isConnected: boolean
 let hold: Promise<void> | undefined
@@ -28,6 +29,7 @@ beforeEach(() => {
   replays = []
   looks = []
   queries = []
+  firstQueries = 0
   failing = 0
   hold = undefined
   afterLook = undefined
@@ -45,7 +47,10 @@ beforeEach(() => {
         }
         return store.recentHeads(ids, ageMs)
       },
-      firstSince: (recent) => store.firstSince(recent),
+      firstSince(recent) {
+        firstQueries += 1
+        return store.firstSince(recent)
+      },
     },
     users,
     continuity,
@@ -117,6 +122,29 @@ describe('healing', () => {
     healing.heal(clock.now())
     await settled()
     expect(replays).toEqual(['ann bob 2'])
+  })
+
+  test('replays what was lost before the first push, also when another device acknowledged both', async () => {
+    join('ann')
+    await commit('bob', 'ann')
+    await commit('bob', 'ann')
+    continuity.offer('ann', 'bob', 2, () => undefined)
+    await acknowledge('ann', 'bob', 2)
+    healing.heal(clock.now())
+    await settled()
+    expect(replays).toEqual(['ann bob 1'])
+  })
+
+  test('looks but once for what was lost before the first push', async () => {
+    join('ann')
+    await commit('bob', 'ann')
+    continuity.offer('ann', 'bob', 1, () => undefined)
+    healing.heal(clock.now())
+    await settled()
+    healing.heal(clock.now())
+    await settled()
+    expect(firstQueries).toBe(1)
+    expect(replays).toEqual([])
   })
 
   test('replays nothing acknowledged that was there when the device came, or was pushed to it', async () => {
