@@ -30,8 +30,13 @@ export class Outbound implements ReplayTarget {
   /** What replays wrote, for a while after the last; while one is under way it is that one's. */
   #replayed: ReplayedRanges | undefined
   #cancelForgetting: (() => void) | undefined
-  /** Sent on this socket while it was being replayed to: a page may hold them before their reply was given. */
-  #sentMeanwhile: Set<string> | undefined
+  /**
+   * Sent on this socket while it was being replayed to, and whether the reply was given: a page may hold them before. No replay
+   * repeats them as a push.
+   */
+  #sentMeanwhile: Map<string, { isAnswered: boolean }> | undefined
+  /** What a replay left out for a reply that is still to come. */
+  #leftOut: Map<string, MessagePlace> | undefined
   /** Of a client without a subprotocol: written, by conversation, but not known to have left this process. */
   #unacked: Map<UserId, number> | undefined
   #waitingForRoom: (() => void) | undefined
@@ -72,11 +77,20 @@ export class Outbound implements ReplayTarget {
     if (this.#isOpen) this.#socket.send(this.#identity.codec.encode(event))
   }
 
-  /** A send with this id is on its way; its outcome is a reply, and no replay must repeat it as a push. */
+  /** A send with this id is on its way; `answered` follows. */
   sending(id: string): void {
     if (!this.#replay) return
-    this.#sentMeanwhile ??= new Set()
-    this.#sentMeanwhile.add(id)
+    this.#sentMeanwhile ??= new Map()
+    this.#sentMeanwhile.set(id, { isAnswered: false })
+  }
+
+  /** A resend may be refused though the message was stored before: a reply that does not tell of it leaves it owed. */
+  answered(id: string, isStored: boolean): void {
+    if (isStored && this.#sentMeanwhile?.has(id)) this.#sentMeanwhile.set(id, { isAnswered: true })
+    if (!isStored) this.#sentMeanwhile?.delete(id)
+    const leftOut = this.#leftOut?.get(id)
+    this.#leftOut?.delete(id)
+    if (leftOut && !isStored) this.#lost(leftOut)
   }
 
   message(message: MessagePlace, encoded: EncodedEvent): void {
@@ -92,8 +106,13 @@ export class Outbound implements ReplayTarget {
   }
 
   replayed(message: Message): void {
-    if (!this.#isOpen || this.#sentMeanwhile?.has(message.id)) return
-    this.#write(message, this.#identity.codec.encode({ type: 'message', ...message }))
+    if (!this.#isOpen) return
+    const own = this.#sentMeanwhile?.get(message.id)
+    if (!own) return this.#write(message, this.#identity.codec.encode({ type: 'message', ...message }))
+    if (own.isAnswered) return
+    const { id, seq, sender_id, receiver_id } = message
+    this.#leftOut ??= new Map()
+    this.#leftOut.set(id, { seq, sender_id, receiver_id })
   }
 
   /** A message could not be written: it is owed from here on, and so is everything after it. */
@@ -104,9 +123,15 @@ export class Outbound implements ReplayTarget {
     const other = otherOf(message, this.userId)
     // It was noted when it was handed to the socket; what did not leave must not count as received.
     if ((this.#unacked?.get(other) ?? 0) >= message.seq) this.#unacked?.set(other, message.seq - 1)
+    if (!this.#replay) this.#socket.offer(this.#identity.codec.encode({ type: 'lagging', with: other }))
+    this.#lost(message)
+  }
+
+  /** It and whatever follows it is replayed, also what was replayed before. */
+  #lost(message: MessagePlace): void {
+    const other = otherOf(message, this.userId)
     if (this.#replay) return this.#replay.lost(other, message.seq)
     this.#replayed?.takeBack(other, message.seq)
-    this.#socket.offer(this.#identity.codec.encode({ type: 'lagging', with: other }))
     this.owe(other, message.seq)
   }
 
@@ -146,6 +171,7 @@ export class Outbound implements ReplayTarget {
   closed(): void {
     this.#isOpen = false
     this.#replay = undefined
+    this.#leftOut = undefined
     this.#forgetReplayed()
     this.#waitingForRoom?.()
   }

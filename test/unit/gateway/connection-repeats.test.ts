@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { EncodedEvent } from '../../../src/delivery/encoded.ts'
 import type { PageRequest } from '../../../src/messages/store.ts'
-import { pendingMessage, positionChange } from '../../support/builders.ts'
+import { pendingMessage, positionChange, queuedSend } from '../../support/builders.ts'
 import { settled } from '../../support/fake-clock.ts'
 import { gatewayBench } from '../../support/gateway.ts'
 
@@ -152,6 +152,27 @@ describe('a replayed message that was dropped on its way', () => {
     bob.connection.dropped(place(36))
     expect(await arrived()).toEqual(range(36, 41))
   })
+})
+
+test.each([
+  ['before the page comes', true],
+  ['after it', false],
+])('a resend that is refused %s says nothing of what is stored: that is replayed', async (_when, isBefore) => {
+  const { bob, store } = await caughtUp()
+  const resend = { ...queuedSend({ from: 'bob', to: 'ann' }), refusal: 'unavailable' as const }
+  await store.commit([pendingMessage('bob', 'ann', 'hi', resend.id)], [], 'fast')
+  const { page } = store
+  store.page = (conversation, request) => {
+    store.page = page
+    bob.connection.sending(resend.id)
+    if (isBefore) bob.connection.settled(resend)
+    return page.call(store, conversation, request)
+  }
+  bob.connection.owe('ann', 41)
+  await settled()
+  if (!isBefore) bob.connection.settled(resend)
+  await settled()
+  expect(bob.events('message')).toMatchObject([{ id: resend.id, seq: 41 }])
 })
 
 test('a send of its own that the replay left out for its reply is not brought by healing either', async () => {
