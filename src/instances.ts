@@ -17,6 +17,7 @@ import { MemoryPresence } from './presence/presence.memory.ts'
 import { RedisPresence } from './presence/presence.redis.ts'
 import type { Presence, PresenceState } from './presence/presence.ts'
 import { PresenceWatches } from './presence/watches.ts'
+import type { UserId } from './protocol/message.ts'
 import { createCommandClient, createSubscriberClient } from './redis/client.ts'
 import { Subscriptions } from './redis/subscriptions.ts'
 import type { Metrics } from './telemetry/metrics.ts'
@@ -76,12 +77,7 @@ function withOthers(options: InstancesOptions, url: string): Instances {
   )
   const shared = { commands, subscriptions, instanceId, prefix, clock, logger }
   const broker = new RedisBroker({ ...shared, observer: metrics })
-  const continuity = new Continuity({
-    clock,
-    replay: (user, other, fromSeq) => {
-      for (const recipient of users.of(user)) recipient.owe(other, fromSeq)
-    },
-  })
+  const continuity = continuityOf(users, clock)
   const healing = new Healing({
     store,
     users,
@@ -92,7 +88,8 @@ function withOthers(options: InstancesOptions, url: string): Instances {
     announced,
     isConnected: () => broker.isConnected,
   })
-  const fanout = new ClusterFanout({ users, broker, continuity, heads })
+  const arrived = (user: UserId): Promise<void> => healing.arrived(user)
+  const fanout = new ClusterFanout({ users, broker, continuity, heads, arrived })
   const presence = new RedisPresence({ ...shared, instanceLost: (sinceMs) => healing.heal(sinceMs) })
   broker.listen({
     received: (userId, envelopes) => fanout.received(userId, envelopes),
@@ -112,6 +109,15 @@ function withOthers(options: InstancesOptions, url: string): Instances {
       commands.disconnect()
     },
   }
+}
+
+function continuityOf(users: LocalUsers, clock: Clock): Continuity {
+  return new Continuity({
+    clock,
+    replay: (user, other, fromSeq, known) => {
+      for (const recipient of users.of(user)) recipient.owe(other, fromSeq, known)
+    },
+  })
 }
 
 function watchesOf(presence: Presence, topics: Topics, clock: Clock): PresenceWatches {

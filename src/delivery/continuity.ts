@@ -1,5 +1,6 @@
 import type { Clock } from '../lib/clock.ts'
 import type { UserId } from '../protocol/message.ts'
+import type { KnownOfHole } from './recipient.ts'
 
 type Push = () => void
 
@@ -12,6 +13,19 @@ interface Pushed {
   isComplete: boolean
 }
 
+/** A user of whom somebody is here. */
+interface Presence {
+  readonly sinceMs: number
+  /** Of conversations that had lately changed: what the user had acknowledged then. */
+  readonly acknowledged: Map<UserId, number>
+}
+
+/** What may have been lost before the first push of a conversation: what came since, or, where it is known, after a seq. */
+export interface Unsure {
+  readonly sinceMs: number
+  readonly acknowledgedSeq: number | undefined
+}
+
 interface Gap {
   readonly held: Map<number, Push>
   readonly cancel: () => void
@@ -22,8 +36,8 @@ const REORDER_WAIT_MS = 200
 
 export interface ContinuityOptions {
   readonly clock: Clock
-  /** The messages of this conversation from `fromSeq` on did not come: replay them to the user's connections. */
-  replay(user: UserId, other: UserId, fromSeq: number): void
+  /** Of this conversation messages from `fromSeq` on did not come: replay them to the user's connections. */
+  replay(user: UserId, other: UserId, fromSeq: number, known: KnownOfHole): void
 }
 
 /**
@@ -35,32 +49,38 @@ export interface ContinuityOptions {
 export class Continuity {
   readonly #options: ContinuityOptions
   readonly #pushed = new Map<UserId, Map<UserId, Pushed>>()
-  readonly #joinedMs = new Map<UserId, number>()
+  readonly #here = new Map<UserId, Presence>()
   readonly #gaps = new Map<string, Gap>()
 
   constructor(options: ContinuityOptions) {
     this.#options = options
   }
 
-  joined(user: UserId): void {
-    if (this.#pushed.has(user)) return
+  /** True when nobody of this user was here before. */
+  joined(user: UserId): boolean {
+    if (this.#pushed.has(user)) return false
     this.#pushed.set(user, new Map())
-    this.#joinedMs.set(user, this.#options.clock.now())
+    this.#here.set(user, { sinceMs: this.#options.clock.now(), acknowledged: new Map() })
+    return true
+  }
+
+  /** When the user came everything up to this seq was acknowledged: it is not missing. */
+  hadAcknowledged(user: UserId, other: UserId, seq: number): void {
+    this.#here.get(user)?.acknowledged.set(other, seq)
   }
 
   /** Nobody of this user is here any more: whatever comes is none of our business, and what was known grows stale. */
   left(user: UserId): void {
     for (const other of this.#pushed.get(user)?.keys() ?? []) this.#closeGap(user, other)
     this.#pushed.delete(user)
-    this.#joinedMs.delete(user)
+    this.#here.delete(user)
   }
 
-  /**
-   * Since when somebody of this user has been here, as long as it is not known what was committed between then and the first
-   * push of this conversation.
-   */
-  unsureSinceMs(user: UserId, other: UserId): number | undefined {
-    return this.#pushed.get(user)?.get(other)?.isComplete ? undefined : this.#joinedMs.get(user)
+  /** As long as it is not known whether anything was lost before the first push of this conversation. */
+  unsure(user: UserId, other: UserId): Unsure | undefined {
+    const here = this.#here.get(user)
+    if (!here || this.#pushed.get(user)?.get(other)?.isComplete) return undefined
+    return { sinceMs: here.sinceMs, acknowledgedSeq: here.acknowledged.get(other) }
   }
 
   /** Pushes the message when it is its turn: now, a little later, or never when it was pushed before. */
@@ -100,7 +120,7 @@ export class Continuity {
     const to = Math.max(head, pushed?.to ?? 0, ...waits)
     const from = Math.min(fromSeq, pushed?.from ?? fromSeq)
     known.set(other, { from, to, late: pushed?.late, isComplete: pushed?.isComplete ?? false })
-    this.#options.replay(user, other, firstMissing)
+    this.#options.replay(user, other, firstMissing, { head: to, pushed })
     return true
   }
 

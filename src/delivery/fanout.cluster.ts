@@ -16,6 +16,8 @@ export interface ClusterFanoutOptions {
   readonly broker: Broker
   readonly continuity: Continuity
   readonly heads: KnownHeads
+  /** Somebody came of whom nobody was here; awaited before anything is read for them. */
+  arrived(user: UserId): Promise<void>
 }
 
 /** Fan-out of one instance among several: to its own sockets directly, to the others' through the broker. */
@@ -26,11 +28,12 @@ export class ClusterFanout implements Fanout {
     this.#options = options
   }
 
-  joined(recipient: Recipient): Promise<void> {
-    const { users, continuity, broker } = this.#options
+  async joined(recipient: Recipient): Promise<void> {
+    const { users, continuity, broker, arrived } = this.#options
+    const { userId } = recipient
     users.add(recipient)
-    continuity.joined(recipient.userId)
-    return broker.subscribe(recipient.userId)
+    const isFirst = continuity.joined(userId)
+    await Promise.all([broker.subscribe(userId), isFirst && arrived(userId)])
   }
 
   left(recipient: Recipient): void {

@@ -1,7 +1,7 @@
 import type { Clock } from '../lib/clock.ts'
 import type { Logger } from '../lib/logger.ts'
 import { conversationBetween } from '../messages/conversation.ts'
-import type { MessageStore, RecentHead } from '../messages/store.ts'
+import type { MessageStore, Recent, RecentHead } from '../messages/store.ts'
 import type { UserId } from '../protocol/message.ts'
 import type { Continuity } from './continuity.ts'
 import type { LocalUsers } from './local-users.ts'
@@ -49,6 +49,20 @@ export class Healing {
 
   constructor(options: HealingOptions) {
     this.#options = options
+  }
+
+  /**
+   * Notes what this user, who has just come, has acknowledged of what changed lately: what is to be replayed to a connection
+   * begins behind it. To be called before its backlog is read. Never rejects; without an answer the time decides.
+   */
+  async arrived(user: UserId): Promise<void> {
+    const { store, continuity, logger } = this.#options
+    try {
+      for (const { other, deliveredSeq } of await store.recentHeads([user], COMMIT_SLACK_MS))
+        continuity.hadAcknowledged(user, other, deliveredSeq)
+    } catch (error) {
+      logger.warn({ err: error }, 'what somebody who came has acknowledged could not be read')
+    }
   }
 
   /** Starts to poll whenever pushes can not arrive. */
@@ -135,13 +149,20 @@ export class Healing {
    */
   async #firstOfUnsure(heads: readonly RecentHead[], ageMs: number): Promise<Map<RecentHead, number>> {
     const { store, continuity, clock } = this.#options
-    const unsure = heads.flatMap((head) => {
-      const sinceMs = continuity.unsureSinceMs(head.user, head.other)
-      if (sinceMs === undefined) return []
-      const conversation = conversationBetween(head.user, head.other)
-      return { head, conversation, ageMs: Math.min(ageMs, clock.now() - sinceMs + COMMIT_SLACK_MS) }
-    })
-    const firsts = unsure.length === 0 ? [] : await store.firstSince(unsure)
-    return new Map(unsure.map(({ head }, index) => [head, firsts[index] ?? head.lastSeq + 1]))
+    const firsts = new Map<RecentHead, number>()
+    const unknown: { head: RecentHead; recent: Recent }[] = []
+    for (const head of heads) {
+      const unsure = continuity.unsure(head.user, head.other)
+      if (unsure?.acknowledgedSeq !== undefined) {
+        firsts.set(head, unsure.acknowledgedSeq + 1)
+      } else if (unsure) {
+        const conversation = conversationBetween(head.user, head.other)
+        const sinceMs = clock.now() - unsure.sinceMs + COMMIT_SLACK_MS
+        unknown.push({ head, recent: { conversation, ageMs: Math.min(ageMs, sinceMs) } })
+      }
+    }
+    const found = unknown.length === 0 ? [] : await store.firstSince(unknown.map(({ recent }) => recent))
+    for (const [index, { head }] of unknown.entries()) firsts.set(head, found[index] ?? head.lastSeq + 1)
+    return firsts
   }
 }

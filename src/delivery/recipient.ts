@@ -1,5 +1,6 @@
 import type { Message, UserId } from '../protocol/message.ts'
 import type { EncodedEvent } from './encoded.ts'
+import type { SeqRange } from './replayed-ranges.ts'
 
 /** Which message it is, without its text. */
 export type MessagePlace = Pick<Message, 'seq' | 'sender_id' | 'receiver_id'>
@@ -20,5 +21,12 @@ export interface Recipient {
   /** Pushes what may be lost: a newer event of its kind says the same and more. */
   event(encoded: EncodedEvent): void
   /** Replays this conversation from the store, from this seq on, but for what a replay brought to it shortly before. */
-  owe(other: UserId, fromSeq: number): void
+  owe(other: UserId, fromSeq: number, known?: KnownOfHole): void
+}
+
+/** What is known of a conversation of which something seems to be missing. */
+export interface KnownOfHole {
+  readonly head: number
+  /** Went to every connection of the user that was up to date then. */
+  readonly pushed: SeqRange | undefined
 }

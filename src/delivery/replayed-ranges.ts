@@ -1,14 +1,14 @@
 import type { UserId } from '../protocol/message.ts'
 
 /** Consecutive seqs of one conversation, both ends included. */
-interface SeqRange {
+export interface SeqRange {
   readonly from: number
   readonly to: number
 }
 
 /**
- * What replays wrote to one socket: of each conversation one range without a hole. What lies inside was handed to this very
- * socket, by a replay or as the reply to a send of its own; what lies outside may have been written as well.
+ * What was written to one socket: of each conversation one range without a hole. What lies outside may have been written as
+ * well.
  */
 export class ReplayedRanges {
   readonly #ranges = new Map<UserId, SeqRange>()

@@ -1,5 +1,5 @@
 import type { EncodedEvent } from '../delivery/encoded.ts'
-import type { MessagePlace, Recipient } from '../delivery/recipient.ts'
+import type { KnownOfHole, MessagePlace, Recipient } from '../delivery/recipient.ts'
 import { encodedTopic, presenceTopic } from '../delivery/topics.ts'
 import type { QueuedSend } from '../messages/send-queue.ts'
 import { type CloseName, DEFAULT_RETRY_AFTER_MS, ERRORS } from '../protocol/codes.ts'
@@ -139,8 +139,8 @@ export class Connection implements SocketListener, Recipient, Client {
     this.#outbound?.event(encoded)
   }
 
-  owe(other: UserId, fromSeq: number): void {
-    this.#outbound?.owe(other, fromSeq)
+  owe(other: UserId, fromSeq: number, known?: KnownOfHole): void {
+    this.#outbound?.owe(other, fromSeq, known)
   }
 
   dropped(message: MessagePlace | undefined): void {

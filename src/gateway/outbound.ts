@@ -1,7 +1,7 @@
 import type { EncodedEvent } from '../delivery/encoded.ts'
-import { type MessagePlace, otherOf } from '../delivery/recipient.ts'
+import { type KnownOfHole, type MessagePlace, otherOf } from '../delivery/recipient.ts'
 import { Replay, type ReplayTarget } from '../delivery/replay.ts'
-import type { ReplayedRanges } from '../delivery/replayed-ranges.ts'
+import { ReplayedRanges } from '../delivery/replayed-ranges.ts'
 import type { Frame } from '../protocol/codec.ts'
 import type { ServerEvent } from '../protocol/events.ts'
 import type { Message, UserId } from '../protocol/message.ts'
@@ -135,12 +135,18 @@ export class Outbound implements ReplayTarget {
     this.owe(other, message.seq)
   }
 
-  owe(other: UserId, fromSeq: number): void {
+  owe(other: UserId, fromSeq: number, known?: KnownOfHole): void {
     if (!this.#isOpen) return
+    // What was pushed meanwhile is not written yet, but owed.
     if (this.#replay) return this.#replay.oweFrom(other, fromSeq)
-    this.#replay = new Replay(this.#services.pages, this, this.#replayed)
+    const written = this.#replayed ?? new ReplayedRanges()
+    // First, as of two ranges apart only the higher is kept.
+    const from = written.firstMissing(other, fromSeq)
+    if (known?.pushed) written.add(other, known.pushed.from, known.pushed.to)
+    if (known && written.firstMissing(other, from) > known.head) return
     this.#forgetReplayed()
-    this.#replay.oweFrom(other, fromSeq)
+    this.#replay = new Replay(this.#services.pages, this, written)
+    this.#replay.oweFrom(other, from)
     this.#replay.run().catch((error: unknown) => this.#failed(error))
   }
 

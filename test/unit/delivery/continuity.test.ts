@@ -204,16 +204,16 @@ describe('what came before the first push', () => {
     const { continuity, offer, clock } = setUp()
     const joinedMs = clock.now()
     await clock.advance(LONG_MS)
-    expect(continuity.unsureSinceMs('ann', 'bob')).toBe(joinedMs)
+    expect(continuity.unsure('ann', 'bob')?.sinceMs).toBe(joinedMs)
     offer(5)
-    expect(continuity.unsureSinceMs('ann', 'bob')).toBe(joinedMs)
+    expect(continuity.unsure('ann', 'bob')?.sinceMs).toBe(joinedMs)
     continuity.compare('ann', 'bob', 5, 6)
-    expect(continuity.unsureSinceMs('ann', 'bob')).toBe(joinedMs)
+    expect(continuity.unsure('ann', 'bob')?.sinceMs).toBe(joinedMs)
     continuity.compared('ann', 'bob', 5)
-    expect(continuity.unsureSinceMs('ann', 'bob')).toBeUndefined()
+    expect(continuity.unsure('ann', 'bob')).toBeUndefined()
     continuity.left('ann')
     continuity.joined('ann')
-    expect(continuity.unsureSinceMs('ann', 'bob')).toBe(clock.now())
+    expect(continuity.unsure('ann', 'bob')?.sinceMs).toBe(clock.now())
   })
 
   test('stays unknown when the look was from before that push', () => {
@@ -221,6 +221,29 @@ describe('what came before the first push', () => {
     offer(5)
     continuity.compare('ann', 'bob', 2, 3)
     continuity.compared('ann', 'bob', 2)
-    expect(continuity.unsureSinceMs('ann', 'bob')).toBeDefined()
+    expect(continuity.unsure('ann', 'bob')).toBeDefined()
+  })
+
+  test('is known from the start where the user is known to have acknowledged something', () => {
+    const { continuity } = setUp()
+    continuity.hadAcknowledged('ann', 'bob', 7)
+    expect(continuity.unsure('ann', 'bob')).toMatchObject({ acknowledgedSeq: 7 })
+    continuity.left('ann')
+    continuity.hadAcknowledged('ann', 'bob', 8)
+    continuity.joined('ann')
+    expect(continuity.unsure('ann', 'bob')).toMatchObject({ acknowledgedSeq: undefined })
+  })
+
+  test('is replayed together with what is known to have been pushed', () => {
+    const known: unknown[] = []
+    const continuity = new Continuity({ clock: new FakeClock(), replay: (...hole) => known.push(hole) })
+    continuity.joined('ann')
+    for (const seq of [5, 6]) continuity.offer('ann', 'bob', seq, () => undefined)
+    continuity.compare('ann', 'bob', 6, 3)
+    continuity.compare('ann', 'cid', 4, 4)
+    expect(known).toMatchObject([
+      ['ann', 'bob', 3, { head: 6, pushed: { from: 5, to: 6 } }],
+      ['ann', 'cid', 4, { head: 4, pushed: undefined }],
+    ])
   })
 })

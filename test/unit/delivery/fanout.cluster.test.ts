@@ -40,7 +40,7 @@ function instance(): Instance {
       for (const recipient of users.of(user)) recipient.owe(other, from)
     },
   })
-  const fanout = new ClusterFanout({ users, broker, continuity, heads })
+  const fanout = new ClusterFanout({ users, broker, continuity, heads, arrived: () => Promise.resolve() })
   broker.listen({ received: (user, envelopes) => fanout.received(user, envelopes), gap: () => undefined })
   return { fanout, broker, users, heads }
 }

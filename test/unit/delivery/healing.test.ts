@@ -135,6 +135,32 @@ describe('healing', () => {
     expect(replays).toEqual(['ann bob 1'])
   })
 
+  test('replays nothing of what was acknowledged when the device came, though it changed just before', async () => {
+    await commit('bob', 'ann')
+    await commit('bob', 'ann')
+    await acknowledge('ann', 'bob', 1)
+    join('ann')
+    await healing.arrived('ann')
+    await commit('bob', 'ann')
+    continuity.offer('ann', 'bob', 3, () => undefined)
+    await acknowledge('ann', 'bob', 3)
+    healing.heal(clock.now())
+    await settled()
+    expect(replays).toEqual(['ann bob 2'])
+    expect(firstQueries).toBe(0)
+  })
+
+  test('goes by the time when it could not be read what was acknowledged', async () => {
+    await commit('bob', 'ann')
+    join('ann')
+    failing = 1
+    await healing.arrived('ann')
+    await acknowledge('ann', 'bob', 1)
+    healing.heal(clock.now())
+    await settled()
+    expect(replays).toEqual(['ann bob 1'])
+  })
+
   test('looks but once for what was lost before the first push', async () => {
     join('ann')
     await commit('bob', 'ann')

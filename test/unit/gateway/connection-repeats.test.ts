@@ -154,6 +154,36 @@ describe('a replayed message that was dropped on its way', () => {
   })
 })
 
+describe('healing of a hole below what was pushed', () => {
+  test('brings the hole alone', async () => {
+    const { bob, push, arrived, commit, read } = await caughtUp()
+    await commit(6)
+    for (const seq of [44, 45, 46]) push(seq)
+    expect(await arrived()).toEqual([44, 45, 46])
+    bob.connection.owe('ann', 30, { head: 46, pushed: { from: 44, to: 46 } })
+    expect(await arrived()).toEqual([41, 42, 43])
+    expect(read.length).toBe(1)
+  })
+
+  test('reads nothing when all was written', async () => {
+    const { bob, push, arrived, commit, read } = await caughtUp()
+    await commit(2)
+    for (const seq of [41, 42]) push(seq)
+    bob.connection.owe('ann', 30, { head: 42, pushed: { from: 41, to: 42 } })
+    expect(await arrived()).toEqual([41, 42])
+    expect(read).toEqual([])
+  })
+
+  test('counts nothing as written that was pushed to others while this connection was being replayed to', async () => {
+    const { bob, push, arrived, commit } = await caughtUp()
+    await commit(3)
+    bob.connection.owe('ann', 43)
+    for (const seq of [41, 42, 43]) push(seq)
+    bob.connection.owe('ann', 30, { head: 43, pushed: { from: 41, to: 43 } })
+    expect((await arrived()).sort((a, b) => a - b)).toEqual([41, 42, 43])
+  })
+})
+
 test.each([
   ['before the page comes', true],
   ['after it', false],
