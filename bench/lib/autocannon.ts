@@ -28,6 +28,7 @@ export interface AutocannonResult {
   readonly errors: number
   readonly timeouts: number
   readonly resets: number
+  readonly requests: { readonly sent: number }
   /** Seconds. */
   readonly duration: number
   /** Milliseconds. */

@@ -20,7 +20,8 @@ export interface HttpRun {
   readonly serviceUs: number
   readonly postgresUs: number
   readonly generatorUs: number
-  /** Answers of 2xx, warm-up included. */
+  /** Requests, and answers of 2xx, warm-up included: what was on its way when a clock stopped has no answer. */
+  readonly sent: number
   readonly succeeded: number
 }
 
@@ -56,6 +57,7 @@ export async function runHttp(subject: RunningSubject, plan: HttpPlan): Promise<
     serviceUs: (cpuUs['service'] ?? Number.NaN) / answers,
     postgresUs: (cpuUs['postgres'] ?? Number.NaN) / answers,
     generatorUs: (generator.user + generator.system) / answers,
+    sent: result.requests.sent + warmup.requests.sent,
     succeeded: answers + warmup['2xx'],
   }
 }
