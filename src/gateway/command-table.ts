@@ -11,7 +11,8 @@ const COMMANDS: { readonly [Type in Command['type']]: Handler<Type> } = {
   send: (client, command) => {
     if (client.sendsInFlight >= MAX_SENDS_IN_FLIGHT) return client.overshot(command)
     client.sendsInFlight += 1
-    client.sending(client.services.messages.send(client.identity.userId, command, client, command.ref))
+    const id = client.services.messages.send(client.identity.userId, command, client, command.ref)
+    if (id !== undefined) client.sending(id)
   },
 
   ack: move,

@@ -58,10 +58,10 @@ export class MessageService {
   }
 
   /**
-   * Queues a message in the order of the calls and returns its id at once; `origin` is told the outcome, exactly once,
-   * stored only after the commit.
+   * Queues a message in the order of the calls and returns its id at once, or `undefined` when it can not be queued; `origin`
+   * is told the outcome, exactly once: stored only after the commit, a refusal to queue before this returns.
    */
-  send(sender: UserId, message: NewMessage, origin: SendOrigin, ref?: Ref): string {
+  send(sender: UserId, message: NewMessage, origin: SendOrigin, ref?: Ref): string | undefined {
     const { clock, writer } = this.#options
     const now = clock.now()
     const send: QueuedSend = {
@@ -79,11 +79,10 @@ export class MessageService {
       refusal: undefined,
     }
     send.refusal = writer.append(send)
-    if (send.refusal) {
-      this.#options.observer.sendSettled(send.refusal, 0)
-      origin.settled(send)
-    }
-    return send.id
+    if (!send.refusal) return send.id
+    this.#options.observer.sendSettled(send.refusal, 0)
+    origin.settled(send)
+    return undefined
   }
 
   /**

@@ -205,6 +205,25 @@ test.each([
   expect(bob.events('message')).toMatchObject([{ id: resend.id, seq: 41 }])
 })
 
+test('a resend that can not even be queued says nothing of what is stored: that is replayed', async () => {
+  const { bob, store, writer } = await caughtUp()
+  const { id } = queuedSend()
+  await store.commit([pendingMessage('bob', 'ann', 'hi', id)], [], 'fast')
+  await writer.close(1000)
+  const { page } = store
+  store.page = (conversation, request) => {
+    store.page = page
+    bob.say({ type: 'send', receiver_id: 'ann', content: 'hi', id })
+    return page.call(store, conversation, request)
+  }
+  bob.connection.owe('ann', 41)
+  await settled()
+  expect(bob.events('error', 'message')).toMatchObject([
+    { type: 'error', code: 'unavailable', id },
+    { type: 'message', id, seq: 41 },
+  ])
+})
+
 test('a send of its own that the replay left out for its reply is not brought by healing either', async () => {
   const { bob, arrived, store, read } = await caughtUp()
   const { page } = store
