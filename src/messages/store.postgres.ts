@@ -181,14 +181,10 @@ function settleExisting(
   message.created_at = existing.created_at
 }
 
-/** Large enough that a part is worth its system call, small enough that PostgreSQL never waits long for the next. */
-const COPY_PART_CHARS = 32 * 1024
-
 /** Gives every fresh message its seq and time, and makes the rows of COPY of them. */
 function* copyRows(sorted: readonly Located[], numbered: TextRows, states: PositionChange[]): Generator<string> {
   // The conversation rows are locked, so a missing one means that another database was put in place of ours.
   if (numbered.length !== sorted.length) throw new Error('a conversation row is missing')
-  let text = ''
   for (const row of numbered) {
     const located = sorted[Number(row[0]) - 1]
     if (!located) throw new Error('a conversation row is not of this batch')
@@ -199,15 +195,10 @@ function* copyRows(sorted: readonly Located[], numbered: TextRows, states: Posit
       seq += 1
       message.seq = seq
       message.created_at = created_at
-      text += sql.copyRow(id, message)
-    }
-    if (text.length >= COPY_PART_CHARS) {
-      yield text
-      text = ''
+      yield sql.copyRow(id, message)
     }
     if (group.moves) states.push(...positionStates(group, row))
   }
-  if (text !== '') yield text
 }
 
 /** Columns: ordinal, head, time, then the positions lo delivered, hi delivered, lo read, hi read. */

@@ -9,8 +9,8 @@ export interface CopyTransactionSteps {
   readonly values: readonly string[]
   readonly copy: Statement
   /**
-   * Makes the COPY rows from the first statement's rows, in parts: a large one is sent at once, so the server stores it while
-   * the next is made. What it throws aborts the transaction before COMMIT is sent.
+   * Makes the COPY rows from the first statement's rows; many are sent in parts, so the server stores the first while the next
+   * are made. What it throws aborts the transaction before COMMIT is sent.
    */
   rows(result: TextRows): Iterable<string>
 }
@@ -36,8 +36,8 @@ export class TransactionError extends Error {
 
 const BEGIN: Statement = { name: 'begin', text: 'BEGIN' }
 const COMMIT: Statement = { name: 'commit', text: 'COMMIT' }
-/** Less is not worth a system call and a wake-up of the server of its own. */
-const MIN_WRITE_BYTES = 16 * 1024
+/** Large enough to be worth a system call and a wake-up of the server, small enough that it never waits long for the next. */
+const PART_CHARS = 32 * 1024
 
 /**
  * One transaction, `BEGIN · statement · COPY … FROM STDIN · COMMIT`, in two round trips instead of four:
@@ -116,20 +116,21 @@ export class CopyTransaction implements Submittable {
   #copyAndCommit(connection: Connection): void {
     const { copy, rows } = this.#steps
     let unsent = [prepare(connection, copy), prepare(connection, COMMIT), bindAndExecute(copy.name)]
+    let text = ''
     try {
-      for (const part of rows(this.#rows)) {
-        const body = Buffer.from(part, 'utf8')
-        unsent.push(copyDataHeader(body.length), body)
-        if (body.length < MIN_WRITE_BYTES) continue
-        write(connection, unsent)
+      for (const row of rows(this.#rows)) {
+        text += row
+        if (text.length < PART_CHARS) continue
+        write(connection, [...unsent, ...copyData(text)])
         unsent = []
+        text = ''
       }
     } catch (error) {
       this.#fail(new TransactionError('aborted', error))
       return this.#end(connection, [...unsent, copyFail])
     }
     this.#commitSent = true
-    this.#end(connection, [...unsent, copyDone, bindAndExecute(COMMIT.name)])
+    this.#end(connection, [...unsent, ...copyData(text), copyDone, bindAndExecute(COMMIT.name)])
   }
 
   #end(connection: Connection, parts: readonly Buffer[] = []): void {
@@ -141,6 +142,11 @@ export class CopyTransaction implements Submittable {
     this.#failure ??= failure
     this.#reject(failure)
   }
+}
+
+function copyData(text: string): Buffer[] {
+  const body = Buffer.from(text, 'utf8')
+  return [copyDataHeader(body.length), body]
 }
 
 function write(connection: Connection, parts: readonly Buffer[]): void {

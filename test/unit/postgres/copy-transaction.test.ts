@@ -30,7 +30,7 @@ function messageTypes(stream: PassThrough): string {
   return types
 }
 
-describe('rows in parts', () => {
+describe('rows', () => {
   function afterNumbering(rows: () => Iterable<string>, stream = roomyStream()) {
     const connection = { stream } as unknown as Connection
     const transaction = new CopyTransaction({ begin: false, first: statement, values: [], copy: statement, rows })
@@ -40,28 +40,29 @@ describe('rows in parts', () => {
     return { stream, connection, transaction }
   }
 
+  /** Two of these make a part. */
   const LARGE = 'x'.repeat(20_000)
 
-  it('are sent before the next is made when they are large, the COMMIT with the last', () => {
+  it('that are many are sent while the next are made, the COMMIT with the last', () => {
     const stream = roomyStream()
     const sent: string[] = []
     const { transaction } = afterNumbering(function* () {
-      yield LARGE
-      sent.push(messageTypes(stream))
-      yield LARGE
-      sent.push(messageTypes(stream))
-      yield 'b\n'
+      for (let row = 0; row < 5; row += 1) {
+        yield LARGE
+        sent.push(messageTypes(stream))
+      }
     }, stream)
-    expect(sent).toEqual([expect.stringMatching(/BEd$/), 'd'])
+    expect(sent).toEqual(['', expect.stringMatching(/BEd$/), '', 'd', ''])
     expect(messageTypes(stream)).toBe('dcBES')
     expect(transaction.isCommitSent).toBe(true)
   })
 
-  it('that are small travel in one write, with the COMMIT', () => {
+  it('that are few travel in one write, with the COMMIT', () => {
     const stream = roomyStream()
     const sent: string[] = []
     afterNumbering(function* () {
       yield 'a\n'
+      yield 'b\n'
       sent.push(messageTypes(stream))
     }, stream)
     expect(sent).toEqual([''])
@@ -70,6 +71,7 @@ describe('rows in parts', () => {
 
   it('that can not be made end the COPY and the step, once, whatever the server answers', async () => {
     const { stream, connection, transaction } = afterNumbering(function* () {
+      yield LARGE
       yield LARGE
       throw new Error('a row is missing')
     })
