@@ -9,15 +9,16 @@ interface Pushed {
   from: number
   to: number
   late: Set<number> | undefined
-  /** Whether it was looked for what came before `from`, while the user was here, and was not pushed. */
+  /** Nothing is missing from before `from`: a look has found what was committed there since the user came. */
   isComplete: boolean
 }
 
-/** A user of whom somebody is here. */
-interface Presence {
+/** A user of whom somebody is here; both maps go by the other person of a conversation. */
+interface Here {
   readonly sinceMs: number
-  /** Of conversations that had lately changed: what the user had acknowledged then. */
+  /** Of conversations that had lately changed: what the user had acknowledged on coming. */
   readonly acknowledged: Map<UserId, number>
+  readonly pushed: Map<UserId, Pushed>
 }
 
 /** What may have been lost before the first push of a conversation: what came since, or, where it is known, after a seq. */
@@ -48,8 +49,7 @@ export interface ContinuityOptions {
  */
 export class Continuity {
   readonly #options: ContinuityOptions
-  readonly #pushed = new Map<UserId, Map<UserId, Pushed>>()
-  readonly #here = new Map<UserId, Presence>()
+  readonly #here = new Map<UserId, Here>()
   readonly #gaps = new Map<string, Gap>()
 
   constructor(options: ContinuityOptions) {
@@ -58,9 +58,8 @@ export class Continuity {
 
   /** True when nobody of this user was here before. */
   joined(user: UserId): boolean {
-    if (this.#pushed.has(user)) return false
-    this.#pushed.set(user, new Map())
-    this.#here.set(user, { sinceMs: this.#options.clock.now(), acknowledged: new Map() })
+    if (this.#here.has(user)) return false
+    this.#here.set(user, { sinceMs: this.#options.clock.now(), acknowledged: new Map(), pushed: new Map() })
     return true
   }
 
@@ -71,21 +70,20 @@ export class Continuity {
 
   /** Nobody of this user is here any more: whatever comes is none of our business, and what was known grows stale. */
   left(user: UserId): void {
-    for (const other of this.#pushed.get(user)?.keys() ?? []) this.#closeGap(user, other)
-    this.#pushed.delete(user)
+    for (const other of this.#here.get(user)?.pushed.keys() ?? []) this.#closeGap(user, other)
     this.#here.delete(user)
   }
 
   /** As long as it is not known whether anything was lost before the first push of this conversation. */
   unsure(user: UserId, other: UserId): Unsure | undefined {
     const here = this.#here.get(user)
-    if (!here || this.#pushed.get(user)?.get(other)?.isComplete) return undefined
+    if (!here || here.pushed.get(other)?.isComplete) return undefined
     return { sinceMs: here.sinceMs, acknowledgedSeq: here.acknowledged.get(other) }
   }
 
   /** Pushes the message when it is its turn: now, a little later, or never when it was pushed before. */
   offer(user: UserId, other: UserId, seq: number, push: Push): void {
-    const known = this.#pushed.get(user)
+    const known = this.#here.get(user)?.pushed
     if (!known) return
     const pushed = known.get(other)
     if (!pushed) {
@@ -108,7 +106,7 @@ export class Continuity {
    * two and not pushed is replayed.
    */
   compare(user: UserId, other: UserId, head: number, fromSeq: number): boolean {
-    const known = this.#pushed.get(user)
+    const known = this.#here.get(user)?.pushed
     if (!known) return false
     const pushed = known.get(other)
     const hasHoleBelow = pushed === undefined || fromSeq < pushed.from
@@ -126,7 +124,7 @@ export class Continuity {
 
   /** Whatever was committed since the user came, up to this head, was part of a comparison. */
   compared(user: UserId, other: UserId, head: number): void {
-    const pushed = this.#pushed.get(user)?.get(other)
+    const pushed = this.#here.get(user)?.pushed.get(other)
     // A head from before the first push says nothing of what was committed between the two.
     if (pushed && head >= pushed.from - 1) pushed.isComplete = true
   }
@@ -165,7 +163,7 @@ export class Continuity {
 
   #giveUp(user: UserId, other: UserId): void {
     const gap = this.#gaps.get(`${user} ${other}`)
-    const pushed = this.#pushed.get(user)?.get(other)
+    const pushed = this.#here.get(user)?.pushed.get(other)
     if (gap && pushed) this.compare(user, other, Math.max(...gap.held.keys()), pushed.from)
   }
 

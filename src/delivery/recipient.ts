@@ -1,6 +1,6 @@
 import type { Message, UserId } from '../protocol/message.ts'
 import type { EncodedEvent } from './encoded.ts'
-import type { SeqRange } from './replayed-ranges.ts'
+import type { SeqRange } from './written-ranges.ts'
 
 /** Which message it is, without its text. */
 export type MessagePlace = Pick<Message, 'seq' | 'sender_id' | 'receiver_id'>

@@ -1,6 +1,6 @@
 import type { Message, UserId } from '../protocol/message.ts'
-import { ReplayedRanges } from './replayed-ranges.ts'
 import type { StoredPages } from './stored-pages.ts'
+import { WrittenRanges } from './written-ranges.ts'
 
 export interface ReplayTarget {
   readonly userId: UserId
@@ -12,10 +12,10 @@ export interface ReplayTarget {
   room(): Promise<void>
   /**
    * Nothing is owed: pushes may go to the socket again. Called in the very turn in which that was found. What a page held
-   * may still be on its way as a push, or be found missing by who did not see the replay: `replayed` says what would be a
+   * may still be on its way as a push, or be found missing by who did not see the replay: `written` says what would be a
    * repeat. It is the target's from here on, to be handed to the next replay.
    */
-  upToDate(replayed: ReplayedRanges): void
+  upToDate(written: WrittenRanges): void
 }
 
 /** The lowest and the highest seq of a conversation that are known to be owed. */
@@ -34,13 +34,13 @@ export class Replay {
   readonly #pages: StoredPages
   readonly #target: ReplayTarget
   readonly #owed = new Map<UserId, Owed>()
-  readonly #replayed: ReplayedRanges
+  readonly #written: WrittenRanges
 
-  /** `replayed`: what earlier replays wrote to the same target. */
-  constructor(pages: StoredPages, target: ReplayTarget, replayed = new ReplayedRanges()) {
+  /** `written`: what is known to have been written to the same target before. */
+  constructor(pages: StoredPages, target: ReplayTarget, written = new WrittenRanges()) {
     this.#pages = pages
     this.#target = target
-    this.#replayed = replayed
+    this.#written = written
   }
 
   /** This message of the conversation, and whatever else of it is noted, is to be replayed. */
@@ -55,7 +55,7 @@ export class Replay {
 
   /** As `owe`, for a message that was written but did not get through. */
   lost(other: UserId, seq: number): void {
-    this.#replayed.takeBack(other, seq)
+    this.#written.takeBack(other, seq)
     this.owe(other, seq)
   }
 
@@ -70,14 +70,14 @@ export class Replay {
     for (;;) {
       const next = this.#owed.entries().next()
       if (!this.#target.isOpen) return
-      if (next.done) return this.#target.upToDate(this.#replayed)
+      if (next.done) return this.#target.upToDate(this.#written)
       const [other, { from }] = next.value
       await this.#replayPage(other, from)
     }
   }
 
   #note(other: UserId, from: number, to: number): void {
-    const missing = this.#replayed.firstMissing(other, from)
+    const missing = this.#written.firstMissing(other, from)
     if (missing > to) return
     const known = this.#owed.get(other) ?? { from: missing, to }
     this.#owed.set(other, { from: Math.min(known.from, missing), to: Math.max(known.to, to) })
@@ -102,11 +102,11 @@ export class Replay {
   #write(other: UserId, from: number, messages: readonly Message[]): void {
     const last = messages.at(-1)
     if (!last) return
-    const missing = messages.filter(({ seq }) => !this.#replayed.has(other, seq))
+    const missing = messages.filter(({ seq }) => !this.#written.has(other, seq))
     // The seqs of a conversation are committed in their order, as each is taken under its lock: a page that holds one holds
     // all between it and its own start, and none of these can be committed later.
     // Noted before the first is written: what is lost in the very call that writes it is taken back from this.
-    this.#replayed.add(other, from, last.seq)
+    this.#written.add(other, from, last.seq)
     for (const message of missing) this.#target.replayed(message)
   }
 }

@@ -1,7 +1,7 @@
 import type { EncodedEvent } from '../delivery/encoded.ts'
 import { type KnownOfHole, type MessagePlace, otherOf } from '../delivery/recipient.ts'
 import { Replay, type ReplayTarget } from '../delivery/replay.ts'
-import { ReplayedRanges } from '../delivery/replayed-ranges.ts'
+import { WrittenRanges } from '../delivery/written-ranges.ts'
 import type { Frame } from '../protocol/codec.ts'
 import type { ServerEvent } from '../protocol/events.ts'
 import type { Message, UserId } from '../protocol/message.ts'
@@ -27,8 +27,8 @@ export class Outbound implements ReplayTarget {
   readonly #socket: Socket
   #isOpen = true
   #replay: Replay | undefined
-  /** What replays wrote, for a while after the last; while one is under way it is that one's. */
-  #replayed: ReplayedRanges | undefined
+  /** Known to be written here, for a while after the last replay; while one is under way it is that one's. */
+  #written: WrittenRanges | undefined
   #cancelForgetting: (() => void) | undefined
   /**
    * Sent on this socket while it was being replayed to, and whether the reply was given: a page may hold them before. No replay
@@ -96,7 +96,7 @@ export class Outbound implements ReplayTarget {
   message(message: MessagePlace, encoded: EncodedEvent): void {
     if (!this.#isOpen) return
     if (this.#replay) return this.#replay.owe(otherOf(message, this.userId), message.seq)
-    if (this.#replayed?.has(otherOf(message, this.userId), message.seq)) return
+    if (this.#written?.has(otherOf(message, this.userId), message.seq)) return
     if (this.#isBackedUp()) return this.dropped(message)
     this.#write(message, encoded.frame(this.#identity.codec))
   }
@@ -131,7 +131,7 @@ export class Outbound implements ReplayTarget {
   #lost(message: MessagePlace): void {
     const other = otherOf(message, this.userId)
     if (this.#replay) return this.#replay.lost(other, message.seq)
-    this.#replayed?.takeBack(other, message.seq)
+    this.#written?.takeBack(other, message.seq)
     this.owe(other, message.seq)
   }
 
@@ -139,23 +139,23 @@ export class Outbound implements ReplayTarget {
     if (!this.#isOpen) return
     // What was pushed meanwhile is not written yet, but owed.
     if (this.#replay) return this.#replay.oweFrom(other, fromSeq)
-    const written = this.#replayed ?? new ReplayedRanges()
+    const written = this.#written ?? new WrittenRanges()
     // First, as of two ranges apart only the higher is kept.
     const from = written.firstMissing(other, fromSeq)
     if (known?.pushed) written.add(other, known.pushed.from, known.pushed.to)
     if (known && written.firstMissing(other, from) > known.head) return
-    this.#forgetReplayed()
+    this.#forgetWritten()
     this.#replay = new Replay(this.#services.pages, this, written)
     this.#replay.oweFrom(other, from)
     this.#replay.run().catch((error: unknown) => this.#failed(error))
   }
 
-  upToDate(replayed: ReplayedRanges): void {
+  upToDate(written: WrittenRanges): void {
     this.#replay = undefined
     this.#sentMeanwhile = undefined
-    if (replayed.isEmpty) return
-    this.#replayed = replayed
-    this.#cancelForgetting = this.#services.clock.after(REPEATS_EXPECTED_MS, () => this.#forgetReplayed())
+    if (written.isEmpty) return
+    this.#written = written
+    this.#cancelForgetting = this.#services.clock.after(REPEATS_EXPECTED_MS, () => this.#forgetWritten())
   }
 
   /** Everything written so far has left this process. */
@@ -178,12 +178,12 @@ export class Outbound implements ReplayTarget {
     this.#isOpen = false
     this.#replay = undefined
     this.#leftOut = undefined
-    this.#forgetReplayed()
+    this.#forgetWritten()
     this.#waitingForRoom?.()
   }
 
-  #forgetReplayed(): void {
-    this.#replayed = undefined
+  #forgetWritten(): void {
+    this.#written = undefined
     this.#cancelForgetting?.()
     this.#cancelForgetting = undefined
   }

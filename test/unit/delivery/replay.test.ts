@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { Replay, type ReplayTarget } from '../../../src/delivery/replay.ts'
-import type { ReplayedRanges } from '../../../src/delivery/replayed-ranges.ts'
 import { StoredPages } from '../../../src/delivery/stored-pages.ts'
+import type { WrittenRanges } from '../../../src/delivery/written-ranges.ts'
 import { pendingMessage, positionChange } from '../../support/builders.ts'
 import { FakeClock, settled } from '../../support/fake-clock.ts'
 import { ScriptedStore } from '../../support/scripted-store.ts'
@@ -10,7 +10,7 @@ import { ScriptedStore } from '../../support/scripted-store.ts'
 /** A connection of bob as far as a replay sees it: live pushes go through `push`, as in a connection. */
 function bobsSocket(store: ScriptedStore, clock: FakeClock) {
   const seen: string[] = []
-  const state = { isOpen: true, pages: 0, replayed: undefined as ReplayedRanges | undefined }
+  const state = { isOpen: true, pages: 0, written: undefined as WrittenRanges | undefined }
   const onReplayed: ((seq: number, other: string) => void)[] = []
   const target: ReplayTarget = {
     userId: 'bob',
@@ -25,14 +25,14 @@ function bobsSocket(store: ScriptedStore, clock: FakeClock) {
     room: async () => {
       state.pages += 1
     },
-    upToDate(replayed) {
-      state.replayed = replayed
+    upToDate(written) {
+      state.written = written
     },
   }
   const replay = new Replay(new StoredPages(store, clock, 2), target)
   const push = (other: string, seq: number) => {
-    if (state.replayed === undefined) replay.owe(other, seq)
-    else if (!state.replayed.has(other, seq)) seen.push(`${other} ${seq}`)
+    if (state.written === undefined) replay.owe(other, seq)
+    else if (!state.written.has(other, seq)) seen.push(`${other} ${seq}`)
   }
   return { replay, seen, state, push, onReplayed }
 }
@@ -62,7 +62,7 @@ describe('a replay', () => {
     await replay.run()
     expect(seen.sort()).toEqual([...upTo('ann', 4, 5), ...upTo('cid', 1, 2)])
     const repeats = ['ann', 'cid', 'dan'].map((other) =>
-      [1, 2, 3, 4, 5, 6].filter((seq) => state.replayed?.has(other, seq)),
+      [1, 2, 3, 4, 5, 6].filter((seq) => state.written?.has(other, seq)),
     )
     expect(repeats).toEqual([[4, 5], [1, 2], []])
   })
@@ -80,7 +80,7 @@ describe('a replay', () => {
     await replay.oweBacklog()
     await replay.run()
     expect(seen).toEqual([])
-    expect(state.replayed).toBeDefined()
+    expect(state.written).toBeDefined()
     expect(state.pages).toBe(0)
   })
 
@@ -154,7 +154,7 @@ describe('a replay', () => {
     await replay.oweBacklog()
     await replay.run()
     expect(seen).toEqual(upTo('ann', 1, 100))
-    expect(state.replayed).toBeUndefined()
+    expect(state.written).toBeUndefined()
   })
 
   test('survives reads that fail four times', async () => {
@@ -180,7 +180,7 @@ describe('a replay', () => {
       await clock.advance(10_000)
       expect(await failure).toBe('StoreUnavailable')
       expect(seen).toEqual([])
-      expect(state.replayed).toBeUndefined()
+      expect(state.written).toBeUndefined()
     },
   )
 })

@@ -10,7 +10,7 @@ export interface SeqRange {
  * What was written to one socket: of each conversation one range without a hole. What lies outside may have been written as
  * well.
  */
-export class ReplayedRanges {
+export class WrittenRanges {
   readonly #ranges = new Map<UserId, SeqRange>()
 
   get isEmpty(): boolean {

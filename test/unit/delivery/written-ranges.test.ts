@@ -1,13 +1,13 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { ReplayedRanges } from '../../../src/delivery/replayed-ranges.ts'
+import { WrittenRanges } from '../../../src/delivery/written-ranges.ts'
 
 const seqs = Array.from({ length: 40 }, (_, index) => index + 1)
-const held = (ranges: ReplayedRanges, other = 'ann') => seqs.filter((seq) => ranges.has(other, seq))
+const held = (ranges: WrittenRanges, other = 'ann') => seqs.filter((seq) => ranges.has(other, seq))
 const between = (from: number, to: number) => seqs.filter((seq) => from <= seq && seq <= to)
 
-function rangesOf(...added: readonly (readonly [from: number, to: number])[]): ReplayedRanges {
-  const ranges = new ReplayedRanges()
+function rangesOf(...added: readonly (readonly [from: number, to: number])[]): WrittenRanges {
+  const ranges = new WrittenRanges()
   for (const [from, to] of added) ranges.add('ann', from, to)
   return ranges
 }
@@ -57,7 +57,7 @@ test('whatever is added and taken back, nothing is held that was not added since
   )
   fc.assert(
     fc.property(fc.array(step, { maxLength: 20 }), (steps) => {
-      const ranges = new ReplayedRanges()
+      const ranges = new WrittenRanges()
       const written = new Set<number>()
       for (const each of steps) {
         if ('takenBack' in each) {
