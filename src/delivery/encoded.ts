@@ -13,7 +13,7 @@ export class EncodedEvent {
   }
 
   get json(): string {
-    this.#json ??= typeof this.#source === 'string' ? this.#source : String(CODECS.json.encode(this.#source))
+    this.#json ??= typeof this.#source === 'string' ? this.#source : CODECS.json.encode(this.#source)
     return this.#json
   }
 

@@ -106,11 +106,12 @@ export interface Backlog {
 /**
  * Durable messages and positions.
  *
- * commit: one transaction, all or nothing, at most one at a time per store; begins before it returns, where it can. Resolves only when it is durable. Messages of
- * one conversation are numbered in the order of the batch, dense from the conversation's head; `created_at` never decreases
- * with `seq`. A message whose id its conversation already has gets that message's seq and time and fate `duplicate`, or
- * `conflict` when sender or content differ. Who sends has received what they sent: a sender whose position was at the head
- * stays at the head. Positions never decrease nor pass the head. Returns every position that was asked to change, as it is now.
+ * commit: one transaction, all or nothing, at most one at a time per store; begins before it returns, where it can. Resolves
+ * only when it is durable. Messages of one conversation are numbered in the order of the batch, dense from the conversation's
+ * head; `created_at` never decreases with `seq`. A message whose id its conversation already has gets that message's seq and
+ * time and fate `duplicate`, or `conflict` when sender or content differ. Who sends has received what they sent: a sender whose
+ * position was at the head stays at the head. Positions never decrease nor pass the head. Returns every position that was asked
+ * to change, as it is now.
  *
  * Reads see everything committed before they began; they throw StoreUnavailable rather than answer with less.
  */

@@ -72,7 +72,7 @@ export type FlatMap = Record<string, string | number>
 
 /**
  * A map of some of `fields`, each once, with ASCII texts and whole numbers from 0 to 32 bits: what the frames of a chat mostly
- * are, at a quarter of what any frame costs. `undefined` for everything else, be it right or wrong.
+ * are (a send of 100 bytes: 0.6 µs here, 1.6 µs in general). `undefined` for everything else, be it right or wrong.
  */
 export function unpackFlat(bytes: Uint8Array, fields: FieldNames): FlatMap | undefined {
   return new FlatReader(bytes).read(fields)

@@ -209,7 +209,7 @@ export class World {
     const connection = new Connection(identity, this.#services)
     const socket: PlayedSocket = new PlayedSocket(
       connection,
-      (frame) => device.received(JSON.parse(String(frame))),
+      (frame) => device.received(JSON.parse(frame)),
       (code) => device.closed(socket, code),
     )
     return { connection, socket }

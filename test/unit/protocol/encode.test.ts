@@ -60,7 +60,7 @@ const EVENTS: { readonly [Type in ServerEvent['type']]: readonly Extract<ServerE
 }
 const every: readonly ServerEvent[] = Object.values(EVENTS).flat()
 
-const decodeJson = (event: ServerEvent): unknown => JSON.parse(String(json.encode(event)))
+const decodeJson = (event: ServerEvent): unknown => JSON.parse(json.encode(event))
 /** As a client that knows nothing of ours decodes it. */
 const decodeMsgpack = (event: ServerEvent): unknown =>
   new Packr({ useRecords: false }).unpack(bytesOf(msgpack.encode(event)))
