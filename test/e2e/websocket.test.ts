@@ -284,6 +284,20 @@ describe('pushes', () => {
     for (const client of [bob, ...senders]) await client.close()
   })
 
+  test.each([JSON_PROTOCOL, MSGPACK_PROTOCOL])('tell of everybody who comes at once, in %s', async (protocol) => {
+    const watcher = await live(newUser(), protocol)
+    // Equally long, as frames of one length are the first to be mistaken for one another.
+    const people = Array.from({ length: 20 }, (_, index) => `${newUser()}-${index + 10}`)
+    watcher.send({ type: 'watch', user_ids: people })
+    for (const user_id of people) expect(await watcher.next('presence')).toMatchObject({ user_id, status: 'offline' })
+    const clients = await Promise.all(people.map((user) => connect(user)))
+    const came = await Promise.all(people.map(() => watcher.next('presence')))
+    expect(came.map(({ user_id, status }) => `${user_id} ${status}`).sort()).toEqual(
+      people.map((user_id) => `${user_id} online`).sort(),
+    )
+    for (const client of [watcher, ...clients]) await client.close()
+  })
+
   test('are kept for who was away, and come before `synced`', async () => {
     const [a, b] = [newUser(), newUser()]
     for (const content of ['one', 'two', 'three']) await post(service, { sender_id: a, receiver_id: b, content })
