@@ -8,9 +8,12 @@ export function parseQuery<T>(schema: Schema<T>, { query }: HttpQuestion): T {
   const values: Record<string, string> = {}
   // Object.fromEntries would let the last of two equal names win unseen.
   for (const [name, value] of new URLSearchParams(query)) {
-    if (Object.hasOwn(values, name))
-      throw new RequestError('invalid_request', { message: `${name} is repeated.`, field: name })
-    Object.defineProperty(values, name, { value, enumerable: true })
+    if (name in values) {
+      // Every object has a `toString` and a `__proto__`: these are not repeated, and no parameters of ours.
+      const fault = Object.hasOwn(values, name) ? 'repeated' : 'unknown'
+      throw new RequestError('invalid_request', { message: `${name} is ${fault}.`, field: name })
+    }
+    values[name] = value
   }
   return checked(schema, values)
 }
