@@ -21,11 +21,12 @@ export function createUpgradeHandler(
   origins: OriginPolicy,
   isDraining: () => boolean,
 ): UpgradeHandler {
-  return ({ query, headers, requestId, address }) => {
+  return ({ query, headers, requestId, address: addressOf }) => {
     if (isDraining()) return refusedBecause('unavailable', requestId, 'The service is restarting.')
     if (!isOriginAllowed(headers.get('origin'), headers.get('host'), origins)) {
       return refusedBecause('forbidden', requestId, 'This Origin may not connect; see ALLOWED_ORIGINS.')
     }
+    const address = addressOf()
     const limit = services.guard.refusal(address)
     if (limit) return refusedBecause(limit, requestId, 'No further connection can be opened now.')
     const userId = new URLSearchParams(query).get('user_id') ?? undefined

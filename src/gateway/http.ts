@@ -9,8 +9,8 @@ export interface HttpQuestion {
   readonly headers: ReadonlyMap<string, string>
   readonly body: Buffer | string
   readonly requestId: string
-  /** Who asks: the client, also behind a trusted proxy. */
-  readonly address: string
+  /** Who asks: the client, also behind a trusted proxy. To be called before the handler returns or first awaits. */
+  readonly address: () => string
 }
 
 export interface HttpAnswer {

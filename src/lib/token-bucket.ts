@@ -1,12 +1,12 @@
-/** How fast something may happen: `perSecond` on average, twice as much at once. 0 stands for no limit. */
+/** How fast something may happen: `perSecond` on average, `burst` at once. 0 a second stands for no limit. */
 export class TokenBuckets<Key> {
   readonly #perSecond: number
   readonly #burst: number
   readonly #buckets = new Map<Key, { tokens: number; updatedMs: number }>()
 
-  constructor(perSecond: number) {
+  constructor(perSecond: number, burst = 2 * perSecond) {
     this.#perSecond = perSecond
-    this.#burst = 2 * perSecond
+    this.#burst = burst
   }
 
   /** Takes one token; returns 0, or after how many milliseconds there will be one. */

@@ -8,13 +8,13 @@ export type AddressOf = (peer: string, forwardedFor: string) => string
  * `trusted`: addresses and networks such as `10.0.0.0/8`.
  */
 export function clientAddress(trusted: readonly string[]): AddressOf {
-  if (trusted.length === 0) return (peer) => plain(peer)
+  if (trusted.length === 0) return (peer) => peer
   const proxies = blockListOf(trusted)
   const isTrusted = (address: string): boolean => proxies.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4')
   return (peer, forwardedFor) => {
-    const hops = [...forwardedFor.split(',').map((hop) => hop.trim()), plain(peer)].filter((hop) => isIP(hop) > 0)
+    const hops = [...forwardedFor.split(',').map((hop) => hop.trim()), peer].filter((hop) => isIP(hop) > 0)
     while (hops.length > 1 && isTrusted(hops.at(-1) ?? '')) hops.pop()
-    return hops.at(-1) ?? plain(peer)
+    return hops.at(-1) ?? peer
   }
 }
 
@@ -29,13 +29,11 @@ function blockListOf(entries: readonly string[]): BlockList {
   return list
 }
 
-/** uWebSockets writes IPv6 in full, and an IPv4 peer of a dual-stack socket as IPv6 (uWebSockets#1873). */
-function plain(peer: string): string {
-  const mapped = /^0000:0000:0000:0000:0000:ffff:([0-9a-f]{2})([0-9a-f]{2}):([0-9a-f]{2})([0-9a-f]{2})$/.exec(peer)
-  return mapped
-    ? mapped
-        .slice(1)
-        .map((byte) => Number.parseInt(byte, 16))
-        .join('.')
-    : peer
+const IPV4_MAPPED = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff]
+
+/** An address of 4 or 16 bytes as text; IPv6 in full, but an IPv4 peer of a dual-stack socket as IPv4 (RFC 4291, 2.5.5.2). */
+export function addressText(bytes: Uint8Array): string {
+  if (bytes.length === 4) return bytes.join('.')
+  if (IPV4_MAPPED.every((byte, index) => bytes[index] === byte)) return bytes.subarray(12).join('.')
+  return (Buffer.from(bytes).toString('hex').match(/.{4}/g) ?? []).join(':')
 }

@@ -42,7 +42,7 @@ export function serveUpgrade(
       headers,
       body: '',
       requestId,
-      address: addressOf(peerOf(res), headers.get('x-forwarded-for') ?? ''),
+      address: () => addressOf(peerOf(res), headers.get('x-forwarded-for') ?? ''),
     })
     if ('refused' in admission) return refuse(admission.refused)
     res.upgrade<SocketHolder>(

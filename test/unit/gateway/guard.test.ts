@@ -19,6 +19,60 @@ describe('the guard', () => {
     expect(all.command('bob')).toBe(0)
   })
 
+  describe('of requests', () => {
+    function requests(addressRequestsPerSecond: number) {
+      const clock = { nowMs: 0, now: () => clock.nowMs }
+      const one = new Guard({ ...limits, addressRequestsPerSecond }, clock)
+      /** How many of so many at this moment are let through, and how many had to say who they are. */
+      const ask = (address: string, count: number) => {
+        let passed = 0
+        let asked = 0
+        const who = (): string => {
+          asked += 1
+          return address
+        }
+        for (let request = 0; request < count; request += 1) if (one.request(who) === 0) passed += 1
+        return { passed, asked }
+      }
+      return { clock, ask }
+    }
+
+    test('asks nobody who they are while all together keep to what one may', () => {
+      const { clock, ask } = requests(1000)
+      for (let second = 0; second < 100; second += 1, clock.nowMs += 100) {
+        expect(ask(`192.0.2.${second}`, 100)).toEqual({ passed: 100, asked: 0 })
+      }
+    })
+
+    test('refuses who asks for too much, and nobody else', () => {
+      const { clock, ask } = requests(1000)
+      expect(ask('192.0.2.1', 5000)).toEqual({ passed: 2100, asked: 4900 })
+      expect(ask('192.0.2.2', 2000).passed).toBe(2000)
+      clock.nowMs += 500
+      expect(ask('192.0.2.1', 5000).passed).toBe(500)
+    })
+
+    test('lets nobody have more than their rate by asking in waves', () => {
+      const { clock, ask } = requests(1000)
+      let passed = 0
+      // Above the rate for ten seconds, then just below it until nobody is counted any more, and so on.
+      for (; clock.nowMs < 700_000; clock.nowMs += 100)
+        passed += ask('192.0.2.1', clock.nowMs % 80_000 < 10_000 ? 300 : 99).passed
+      expect(passed).toBeGreaterThan(0.99 * 700_000)
+      expect(passed).toBeLessThan(1.05 * 700_000)
+    })
+
+    test('counts exactly where one may ask for little', () => {
+      const { ask } = requests(5)
+      expect(ask('192.0.2.1', 100).passed).toBe(10)
+      expect(ask('192.0.2.2', 100).passed).toBe(10)
+    })
+
+    test('without a limit asks nobody', () => {
+      expect(requests(0).ask('192.0.2.1', 1000)).toEqual({ passed: 1000, asked: 0 })
+    })
+  })
+
   test('refuses a further socket of an address, and takes one again after one closed', () => {
     const all = guard()
     all.opened('192.0.2.1')

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { clientAddress } from '../../../src/transport/address.ts'
+import { addressText, clientAddress } from '../../../src/transport/address.ts'
 
 const behindProxies = clientAddress(['10.0.0.0/8', '2001:db8::1'])
 
@@ -23,6 +23,13 @@ test('nonsense in the header is left out', () => {
   expect(behindProxies('10.1.2.3', 'unknown, "x", 198.51.100.1, ')).toBe('198.51.100.1')
 })
 
-test('an IPv4 peer of a dual-stack socket is written as IPv4', () => {
-  expect(clientAddress([])('0000:0000:0000:0000:0000:ffff:7f00:0001', '')).toBe('127.0.0.1')
+test.each([
+  ['7f000001', '127.0.0.1'],
+  ['00000000000000000000ffff7f000001', '127.0.0.1'],
+  ['00000000000000000000000000000001', '0000:0000:0000:0000:0000:0000:0000:0001'],
+  ['0000000000000000000000007f000001', '0000:0000:0000:0000:0000:0000:7f00:0001'],
+  ['20010db8000000000000000000c0ffee', '2001:0db8:0000:0000:0000:0000:00c0:ffee'],
+])('the peer %s is written as %s', (bytes, text) => {
+  expect(addressText(Buffer.from(bytes, 'hex'))).toBe(text)
+  expect(behindProxies(text, '')).toBe(text)
 })
