@@ -15,7 +15,8 @@ export interface HttpQuestion {
 
 export interface HttpAnswer {
   readonly status: number
-  readonly body: string
+  /** UTF-8 in place of a text that is given again and again. */
+  readonly body: string | Buffer
   readonly headers: Readonly<Record<string, string>>
   /** Whether the connection is to be closed after the answer. */
   readonly close?: boolean

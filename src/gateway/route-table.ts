@@ -61,7 +61,8 @@ const ROUTES: Readonly<Record<string, Readonly<Record<string, Route>>>> = {
       const known = onlineAnswers.get(page)
       if (known) return known
       const { users, count, nextCursor } = page
-      const answer = jsonAnswer(200, { online_users: users, count, next_cursor: nextCursor })
+      const text = jsonAnswer(200, { online_users: users, count, next_cursor: nextCursor })
+      const answer = { ...text, body: Buffer.from(text.body) }
       onlineAnswers.set(page, answer)
       return answer
     },
