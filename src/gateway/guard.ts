@@ -44,7 +44,8 @@ export class Guard {
 
   /**
    * 0 when this address may go on, else after how many milliseconds. While all together keep to what one may, none can be
-   * above it and `address` is not called, as the transport takes 2 µs to find it out; after that each is counted for a minute.
+   * above it and `address` is not called, as to find it out takes uWebSockets 1 to 2 µs; after that each is counted for a
+   * minute.
    */
   request(address: () => string): number {
     const now = this.#clock.now()
