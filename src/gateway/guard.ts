@@ -21,7 +21,7 @@ export class Guard {
   readonly #clock: Pick<Clock, 'now'>
   readonly #users: TokenBuckets<UserId>
   readonly #addresses: TokenBuckets<string>
-  /** What one address may ask, and nearly nothing at once, for all of them together. */
+  /** What one address may ask, and little at once, for all of them together. */
   readonly #requests: TokenBuckets<'all'>
   #addressesCountUntilMs = 0
   readonly #upgrades: TokenBuckets<'all'>
@@ -32,8 +32,11 @@ export class Guard {
     this.#limits = limits
     this.#clock = clock
     this.#users = new TokenBuckets(limits.userCommandsPerSecond)
-    this.#addresses = new TokenBuckets(limits.addressRequestsPerSecond)
-    this.#requests = new TokenBuckets(limits.addressRequestsPerSecond, limits.addressRequestsPerSecond / 10)
+    const perSecond = limits.addressRequestsPerSecond
+    const uncounted = Math.floor(perSecond / 10)
+    this.#requests = new TokenBuckets(perSecond, uncounted)
+    // With what was not counted before, one address may ask twice its rate at once.
+    this.#addresses = new TokenBuckets(perSecond, 2 * perSecond - uncounted)
     this.#upgrades = new TokenBuckets(limits.upgradesPerSecond)
   }
 
