@@ -20,7 +20,7 @@ export interface Recipient {
   message(message: MessagePlace, encoded: EncodedEvent): void
   /** Pushes what may be lost: a newer event of its kind says the same and more. */
   event(encoded: EncodedEvent): void
-  /** Replays this conversation from the store, from this seq on, but for what a replay brought to it shortly before. */
+  /** Replays this conversation from the store, from this seq on, but for what is known to have been written to it. */
   owe(other: UserId, fromSeq: number, known?: KnownOfHole): void
 }
 

@@ -34,7 +34,7 @@ export class Outbound implements ReplayTarget {
    * Sent on this socket while it was being replayed to, and whether the reply was given: a page may hold them before. No replay
    * repeats them as a push.
    */
-  #sentMeanwhile: Map<string, { isAnswered: boolean }> | undefined
+  #sentMeanwhile: Map<string, boolean> | undefined
   /** What a replay left out for a reply that is still to come. */
   #leftOut: Map<string, MessagePlace> | undefined
   /** Of a client without a subprotocol: written, by conversation, but not known to have left this process. */
@@ -81,13 +81,13 @@ export class Outbound implements ReplayTarget {
   sending(id: string): void {
     if (!this.#replay) return
     this.#sentMeanwhile ??= new Map()
-    this.#sentMeanwhile.set(id, { isAnswered: false })
+    this.#sentMeanwhile.set(id, false)
   }
 
   /** A resend may be refused though the message was stored before: a reply that does not tell of it leaves it owed. */
   answered(id: string, isStored: boolean): void {
-    if (isStored && this.#sentMeanwhile?.has(id)) this.#sentMeanwhile.set(id, { isAnswered: true })
     if (!isStored) this.#sentMeanwhile?.delete(id)
+    else if (this.#sentMeanwhile?.has(id)) this.#sentMeanwhile.set(id, true)
     const leftOut = this.#leftOut?.get(id)
     this.#leftOut?.delete(id)
     if (leftOut && !isStored) this.#lost(leftOut)
@@ -107,9 +107,11 @@ export class Outbound implements ReplayTarget {
 
   replayed(message: Message): void {
     if (!this.#isOpen) return
-    const own = this.#sentMeanwhile?.get(message.id)
-    if (!own) return this.#write(message, this.#identity.codec.encode({ type: 'message', ...message }))
-    if (own.isAnswered) return
+    const isAnswered = this.#sentMeanwhile?.get(message.id)
+    if (isAnswered === undefined) {
+      return this.#write(message, this.#identity.codec.encode({ type: 'message', ...message }))
+    }
+    if (isAnswered) return
     const { id, seq, sender_id, receiver_id } = message
     this.#leftOut ??= new Map()
     this.#leftOut.set(id, { seq, sender_id, receiver_id })

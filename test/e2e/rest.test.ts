@@ -245,6 +245,7 @@ describe('reading', () => {
     ['limit', 'limit=5&limit=6'],
     ['offset', 'offset=3'],
     ['__proto__', '__proto__=3'],
+    ['toString', 'toString=3'],
     ['with', 'with=c'],
   ])('refuses the parameter %s in %s', async (field, parameters) => {
     expectError(await get(`/api/messages?user_id=${a}&with=${b}&${parameters}`), 400, 'invalid_request', field)
