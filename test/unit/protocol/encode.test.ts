@@ -91,6 +91,18 @@ describe('encoding', () => {
     )
   })
 
+  test('writes every single UTF-16 unit as JSON.stringify would, alone and beside others', () => {
+    const texts = Array.from({ length: 0x1_0000 }, (_, unit) => String.fromCharCode(unit)).flatMap((c) => [
+      c,
+      `a${c}汉`,
+    ])
+    const unlike = texts.filter((content) => {
+      const push: MessagePush = { type: 'message', ...message, content }
+      return json.encode(push) !== JSON.stringify(push)
+    })
+    expect(unlike).toStrictEqual([])
+  })
+
   test('writes sent exactly as JSON.stringify would, whatever its ref', () => {
     const ref = fc.oneof(fc.string({ unit: 'binary' }), fc.double(), fc.integer(), fc.constant(undefined))
     fc.assert(
