@@ -35,7 +35,7 @@ export class PostgresReads {
         : await this.#query(sql.PAGE_AFTER, [lo, hi, after, upTo, limit + 1])
     const hasMore = rows.length > limit
     if (hasMore) rows.splice(after === undefined ? 0 : limit, 1)
-    return { messages: rows.map((row) => toMessage(conversation, row)), hasMore }
+    return { messages: rows.map(([text]) => toMessage(conversation, String(text))), hasMore }
   }
 
   async lastSeq({ lo, hi }: Conversation): Promise<number> {
@@ -99,15 +99,20 @@ export class PostgresReads {
   }
 }
 
-function toMessage(conversation: Conversation, row: Row): Message {
-  const sender = String(row[2])
+/** Reads what the statements call a message. */
+function toMessage(conversation: Conversation, text: string): Message {
+  const seq = text.indexOf(' ') + 1
+  const ms = text.indexOf(' ', seq) + 1
+  const sender = text.indexOf(' ', ms) + 1
+  const content = text.indexOf(' ', sender) + 1
+  const sender_id = text.slice(sender, content - 1)
   return {
-    id: String(row[0]),
-    seq: Number(row[1]),
-    sender_id: sender,
-    receiver_id: sender === conversation.lo ? conversation.hi : conversation.lo,
-    content: String(row[3]),
-    created_at: isoTime(Number(row[4])),
+    id: text.slice(0, seq - 1),
+    seq: Number(text.slice(seq, ms - 1)),
+    sender_id,
+    receiver_id: sender_id === conversation.lo ? conversation.hi : conversation.lo,
+    content: text.slice(content),
+    created_at: isoTime(Number(text.slice(ms, sender - 1))),
   }
 }
 
@@ -124,7 +129,7 @@ function toPositions(row: Row, from: number) {
 /** Columns: time, conversation id, peer, head, four positions, unread, then the last message. */
 function toSummary(user: UserId, row: Row): ConversationSummary {
   const peer = String(row[2])
-  const lastMessage = row[9] === null ? null : toMessage(conversationBetween(user, peer), row.slice(9))
+  const lastMessage = row[9] ? toMessage(conversationBetween(user, peer), row[9]) : null
   return {
     with: peer,
     last_seq: Number(row[3]),
