@@ -9,34 +9,15 @@ import {
   PAGE_BEFORE,
 } from '../../../src/messages/read-statements.postgres.ts'
 import { PostgresMessageStore } from '../../../src/messages/store.postgres.ts'
-import { type Database, openDatabase } from '../../../src/postgres/database.ts'
+import { type Database, openDatabase, PLANNER_SETTINGS } from '../../../src/postgres/database.ts'
 import { parseDsn } from '../../../src/postgres/dsn.ts'
 import { createDatabase, silentLogger, type TestDatabase } from '../../support/databases.ts'
+import { type Cost, costOfExecuting } from '../../support/plan-cost.ts'
 
 const CONVERSATIONS_OF_ME = 1000
 const UNREAD = 20
 const LIMIT = 101
 const END = [String(Number.MAX_SAFE_INTEGER), '0']
-
-interface Plan {
-  readonly 'Node Type': string
-  readonly 'Relation Name'?: string
-  readonly 'Actual Rows': number
-  readonly 'Actual Loops': number
-  readonly 'Rows Removed by Filter'?: number
-  readonly 'Shared Hit Blocks': number
-  readonly 'Shared Read Blocks': number
-  readonly Plans?: readonly Plan[]
-}
-
-interface Cost {
-  /** How relations are read. */
-  readonly scans: readonly string[]
-  /** Rows of `messages` looked at, also those that a filter removed. */
-  readonly messages: number
-  readonly conversations: number
-  readonly blocks: number
-}
 
 /** One user "me" with 1,000 conversations of so many messages each, in half of them the lower of the two people. */
 class Filled {
@@ -53,6 +34,7 @@ class Filled {
   static async create(each: number): Promise<Filled> {
     const filled = new Filled(await createDatabase(), each)
     await filled.client.connect()
+    for (const [name, value] of PLANNER_SETTINGS) await filled.client.query(`set ${name} = ${value}`)
     await filled.#fill()
     return filled
   }
@@ -101,38 +83,12 @@ class Filled {
     const costs: Cost[] = []
     for (const mode of ['force_custom_plan', 'force_generic_plan']) {
       await this.client.query(`set plan_cache_mode = ${mode}`)
-      const list = values.map((value) => `'${value}'`).join(', ')
-      const explain = `explain (analyze, buffers, format json) execute examined (${list})`
-      const { rows } = await this.client.query<{ 'QUERY PLAN': { Plan: Plan }[] }>(explain)
-      costs.push(costOf(rows[0]?.['QUERY PLAN'][0]?.Plan))
+      costs.push(await costOfExecuting(this.client, 'examined', values))
     }
     await this.client.query('deallocate examined')
     const [custom, generic] = costs
     if (!custom || !generic) throw new Error('no plan')
     return { custom, generic }
-  }
-}
-
-function costOf(root: Plan | undefined): Cost {
-  if (!root) throw new Error('no plan')
-  const nodes: Plan[] = []
-  const collect = (node: Plan): void => {
-    nodes.push(node)
-    for (const child of node.Plans ?? []) collect(child)
-  }
-  collect(root)
-  const rowsOf = (relation: string): number =>
-    nodes
-      .filter((node) => node['Relation Name'] === relation)
-      .reduce(
-        (sum, node) => sum + (node['Actual Rows'] + (node['Rows Removed by Filter'] ?? 0)) * node['Actual Loops'],
-        0,
-      )
-  return {
-    scans: nodes.filter((node) => node['Relation Name']).map((node) => `${node['Node Type']} ${node['Relation Name']}`),
-    messages: Math.round(rowsOf('messages')),
-    conversations: Math.round(rowsOf('conversations')),
-    blocks: root['Shared Hit Blocks'] + root['Shared Read Blocks'],
   }
 }
 
