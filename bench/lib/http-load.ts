@@ -8,7 +8,7 @@ export interface HttpPlan {
   readonly connections: number
   readonly warmupMs: number
   readonly measureMs: number
-  /** Each connection goes through them again and again, from another place on than its neighbour. */
+  /** Shared out: each connection goes through its part again and again, at least one. */
   readonly requests: readonly HttpRequest[]
 }
 
@@ -35,8 +35,11 @@ export async function runHttp(subject: RunningSubject, plan: HttpPlan): Promise<
   const { connections, requests } = plan
   let clients = 0
   const setupClient = (client: HttpClient): void => {
-    const start = Math.floor(((clients++ % connections) * requests.length) / connections)
-    client.setRequests([...requests.slice(start), ...requests.slice(0, start)])
+    // Only a share: autocannon builds the requests of every client anew, and that in the time it measures.
+    const at = (clients++ % connections) * (requests.length / connections)
+    const start = Math.floor(at)
+    const end = Math.floor(at + requests.length / connections)
+    client.setRequests(requests.slice(start, Math.max(end, start + 1)))
   }
   const options = { url: `http://${subject.host}:${subject.port}`, connections, setupClient, sampleInt: tickMs }
   const warmup = await autocannon({ ...options, duration: Math.max(shortestMs, plan.warmupMs) / 1000 })
