@@ -55,16 +55,10 @@ const ROUTES: Readonly<Record<string, Readonly<Record<string, Route>>>> = {
     },
   },
   '/api/online_users': {
-    GET: async (question, { presence }) => {
+    GET: (question, { presence }) => {
       const { limit, cursor } = parseQuery(rest.onlineUsersQuery, question)
-      const page = await presence.online(limit, cursor)
-      const known = onlineAnswers.get(page)
-      if (known) return known
-      const { users, count, nextCursor } = page
-      const text = jsonAnswer(200, { online_users: users, count, next_cursor: nextCursor })
-      const answer = { ...text, body: Buffer.from(text.body) }
-      onlineAnswers.set(page, answer)
-      return answer
+      const page = presence.online(limit, cursor)
+      return page instanceof Promise ? page.then(onlineAnswer) : onlineAnswer(page)
     },
   },
   '/healthz': { GET: () => jsonAnswer(200, { status: 'ok' }) },
@@ -88,9 +82,6 @@ const ROUTES: Readonly<Record<string, Readonly<Record<string, Route>>>> = {
     GET: ({ requestId }) => errorAnswer('upgrade_required', requestId, { headers: { Upgrade: 'websocket' } }),
   },
 }
-
-/** Answers by page: a page that has not changed is not written out again. */
-const onlineAnswers = new WeakMap<OnlinePage, HttpAnswer>()
 
 /** Every path and its methods, as registered. */
 export const ROUTE_METHODS = Object.entries(ROUTES).map(([path, methods]) => ({ path, methods: Object.keys(methods) }))
@@ -137,6 +128,19 @@ function allowedMethods(methods: Readonly<Record<string, Route>>): string {
   return Object.keys(methods)
     .flatMap((name) => (name === 'GET' ? ['GET', 'HEAD'] : [name]))
     .join(', ')
+}
+
+/** Answers by page: a page that has not changed is not written out again. */
+const onlineAnswers = new WeakMap<OnlinePage, HttpAnswer>()
+
+function onlineAnswer(page: OnlinePage): HttpAnswer {
+  const known = onlineAnswers.get(page)
+  if (known) return known
+  const { users, count, nextCursor } = page
+  const text = jsonAnswer(200, { online_users: users, count, next_cursor: nextCursor })
+  const answer = { ...text, body: Buffer.from(text.body) }
+  onlineAnswers.set(page, answer)
+  return answer
 }
 
 function sendMessage(question: HttpQuestion, { messages, maxContentBytes, guard }: RouteServices): Promise<HttpAnswer> {

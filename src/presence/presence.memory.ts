@@ -45,7 +45,7 @@ export class MemoryPresence implements Presence {
     // Nobody is left to be told.
   }
 
-  async online(limit: number, cursor?: string): Promise<OnlinePage> {
+  online(limit: number, cursor?: string): OnlinePage {
     if (cursor !== undefined) return this.#pageOf(limit, cursor)
     const known = this.#firstPages.get(limit)
     if (known) return known

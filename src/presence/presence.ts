@@ -26,7 +26,8 @@ export interface Presence {
   disconnected(userId: UserId): void
   /** Connections that close from now on are expected to come back to another instance: nobody is reported offline for it. */
   drain(): void
-  online(limit: number, cursor?: string): Promise<OnlinePage>
+  /** At once where nobody has to be asked. */
+  online(limit: number, cursor?: string): OnlinePage | Promise<OnlinePage>
   states(userIds: readonly UserId[]): Promise<PresenceState[]>
   /** Resolves when changes of this user's state will be told to the listener; may tell the same state again. */
   watch(userId: UserId): Promise<void>
