@@ -9,7 +9,7 @@ import { VoidRun } from './lib/load.ts'
 import { queryNumber, runSql } from './lib/postgres.ts'
 import { type Report, range, ratio, type Table } from './lib/report.ts'
 import { startServiceOn } from './lib/service.ts'
-import { interleave, ratiosOf, seededRandom, spreadOf } from './lib/stats.ts'
+import { interleave, ratiosOf, type Spread, seededRandom, spreadOf } from './lib/stats.ts'
 import { type RunningSubject, startPeer } from './lib/subjects.ts'
 import { migrateByService } from './writer.ts'
 
@@ -21,8 +21,10 @@ const online = 1000
 type Server = 'service' | 'fastify-rest' | 'uws-bytes'
 interface Call {
   readonly name: string
-  readonly requests: readonly HttpRequest[]
   readonly servers: readonly Server[]
+  /** None: messages are sent, by other people in each run. */
+  readonly requests?: readonly HttpRequest[]
+  readonly goal?: Pick<Goal, 'title' | 'wanted'> & { measured(runs: Runs): Spread }
 }
 type Runs = ReadonlyMap<Server, readonly HttpRun[]>
 type Running = ReadonlyMap<Server, RunningSubject>
@@ -93,11 +95,6 @@ async function textOf({ host, port }: RunningSubject, path: string): Promise<str
 
 const onlinePath = `/api/online_users?limit=${online}`
 const both: readonly Server[] = ['service', 'fastify-rest']
-const post = 'POST send_message'
-const hot = 'GET messages, hot'
-const cold = 'GET messages, cold'
-const list = 'GET conversations'
-const onlineUsers = 'GET online_users'
 
 function callsOf(conversations: number): Call[] {
   const random = seededRandom(1)
@@ -109,25 +106,43 @@ function callsOf(conversations: number): Call[] {
     return get(`/api/messages?user_id=p${one}&with=p${other}&limit=50${before}`)
   }
   const anywhere = () => history(any(conversations), `&before=${51 + any(perConversation - 51)}`)
+  const overFastify = (atLeast: number) => ({
+    title: 'req/s ÷ Fastify',
+    wanted: { atLeast },
+    measured: (runs: Runs) => ratiosOf(rates(runs.get('service')), rates(runs.get('fastify-rest'))),
+  })
+  // By CPU: the generator can not drive raw uWS to its limit, so its rates would flatter us.
+  const overRaw = {
+    title: 'raw uWS CPU ÷ ours',
+    wanted: { atLeast: 0.85 },
+    measured: (runs: Runs) => ratiosOf(costs(runs.get('uws-bytes')), costs(runs.get('service'))),
+  }
+  const everybody = Array.from({ length: people }, (_, index) => get(`/api/conversations?user_id=p${index}&limit=50`))
   return [
-    { name: post, servers: both, requests: [] },
-    { name: hot, servers: both, requests: [history(0, '')] },
-    { name: cold, servers: both, requests: Array.from({ length: 500 }, anywhere) },
+    { name: 'POST send_message', servers: both, goal: overFastify(5) },
+    { name: 'GET messages, hot', servers: both, requests: [history(0, '')], goal: overFastify(1.8) },
     {
-      name: list,
+      name: 'GET messages, cold',
       servers: both,
-      requests: Array.from({ length: people }, (_, index) => get(`/api/conversations?user_id=p${index}&limit=50`)),
+      requests: Array.from({ length: 500 }, anywhere),
+      goal: overFastify(1.8),
     },
-    { name: onlineUsers, servers: [...both, 'uws-bytes'], requests: [get(onlinePath)] },
+    { name: 'GET conversations', servers: both, requests: everybody },
+    { name: 'GET online_users', servers: [...both, 'uws-bytes'], requests: [get(onlinePath)], goal: overRaw },
   ]
 }
 
 let nextRun = 0
 
 /** Other people for each run: what the run before left on its way is stored in their names, at any time. */
-async function runPost(name: Server, server: RunningSubject, plan: HttpPlan, dsn: string): Promise<HttpRun> {
+async function runSends(
+  name: Server,
+  server: RunningSubject,
+  times: Omit<HttpPlan, 'requests'>,
+  dsn: string,
+): Promise<HttpRun> {
   const prefix = `run${nextRun++}-`
-  const run = await runHttp(server, { ...plan, requests: sendRequests(prefix) })
+  const run = await runHttp(server, { ...times, requests: sendRequests(prefix) })
   const table = name === 'service' ? 'messages' : 'bench_rows'
   requireStored(
     name,
@@ -151,17 +166,22 @@ async function compare(lab: Lab, call: Call, running: Running, dsn: string): Pro
     if (server === undefined) throw new Error(`${name} does not run`)
     return server
   }
-  if (call.name !== post) await requireEqual(call, call.servers.map(serverNamed))
+  const { requests } = call
+  if (requests) await requireEqual(call.name, requests, call.servers.map(serverNamed))
   const { pairs, warmupMs, measureMs } = lab.settings
-  const plan: HttpPlan = { connections, warmupMs: warmupMs / 2, measureMs: measureMs / 2, requests: call.requests }
+  const times = { connections, warmupMs: warmupMs / 2, measureMs: measureMs / 2 }
   return interleave(pairs, call.servers, async (name) => {
     const server = serverNamed(name)
-    return call.name === post ? runPost(name, server, plan, dsn) : runHttp(server, plan)
+    return requests ? runHttp(server, { ...times, requests }) : runSends(name, server, times, dsn)
   })
 }
 
 /** A server that says something else is not doing the same. */
-async function requireEqual({ name, requests }: Call, servers: readonly RunningSubject[]): Promise<void> {
+async function requireEqual(
+  name: string,
+  requests: readonly HttpRequest[],
+  servers: readonly RunningSubject[],
+): Promise<void> {
   const path = requests[0]?.path ?? ''
   const [ours, ...others] = await Promise.all(servers.map((server) => textOf(server, path)))
   if (others.some((text) => !isDeepStrictEqual(JSON.parse(text), JSON.parse(ours ?? '')))) {
@@ -178,19 +198,10 @@ function requireStored(name: Server, { sent, succeeded }: HttpRun, stored: numbe
 const rates = (runs: readonly HttpRun[] | undefined): number[] => (runs ?? []).map((run) => run.requestsPerSecond)
 const costs = (runs: readonly HttpRun[] | undefined): number[] => (runs ?? []).map((run) => run.serviceUs)
 
-/** online_users is judged by CPU: the generator can not drive raw uWS to its limit, so its rates would flatter us. */
-function goalOf({ name }: Call, runs: Runs): Goal | undefined {
-  const ours = runs.get('service')
-  const overFastify = ratiosOf(rates(ours), rates(runs.get('fastify-rest')))
-  const overRaw = ratiosOf(costs(runs.get('uws-bytes')), costs(ours))
-  const goal = { bench: 'rest', unit: '×' }
-  if (name === post)
-    return { ...goal, title: `${name}, req/s ÷ Fastify`, wanted: { atLeast: 5 }, measured: overFastify }
-  if (name === hot || name === cold) {
-    return { ...goal, title: `${name}, req/s ÷ Fastify`, wanted: { atLeast: 1.8 }, measured: overFastify }
-  }
-  if (name !== onlineUsers) return undefined
-  return { ...goal, title: `${name}, raw uWS CPU ÷ ours`, wanted: { atLeast: 0.85 }, measured: overRaw }
+function goalOf({ name, goal }: Call, runs: Runs): Goal | undefined {
+  if (!goal) return undefined
+  const { title, wanted, measured } = goal
+  return { bench: 'rest', unit: '×', title: `${name}, ${title}`, wanted, measured: measured(runs) }
 }
 
 function reportOf(results: ReadonlyMap<Call, Runs>): Report {

@@ -37,7 +37,7 @@ export function serveHttp(res: HttpResponse, req: HttpRequest, { handler, addres
       headers,
       body: '',
       requestId: exchange.requestId,
-      address: () => addressOf(peerOf(res), headers.get('x-forwarded-for') ?? ''),
+      address: addressBehind(res, headers, addressOf),
     }
     const fault = framingFault(question, repeated)
     if (fault) exchange.refuseLater('invalid_request', fault)
@@ -49,9 +49,10 @@ export function serveHttp(res: HttpResponse, req: HttpRequest, { handler, addres
   }
 }
 
-export function peerOf(res: HttpResponse): string {
+/** Who asks, found out when somebody wants to know. */
+export function addressBehind(res: HttpResponse, headers: ReadonlyMap<string, string>, addressOf: AddressOf) {
   // As bytes: the text that uWebSockets makes of them costs half as much again.
-  return addressText(new Uint8Array(res.getRemoteAddress()))
+  return () => addressOf(addressText(new Uint8Array(res.getRemoteAddress())), headers.get('x-forwarded-for') ?? '')
 }
 
 /** All headers; what is repeated counts as one list (RFC 9110, 5.2), so no reader may pick the line that it likes. */

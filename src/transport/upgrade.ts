@@ -4,7 +4,7 @@ import { errorAnswer, type HttpAnswer } from '../gateway/http.ts'
 import type { SocketListener } from '../gateway/socket.ts'
 import type { Logger } from '../lib/logger.ts'
 import type { AddressOf } from './address.ts'
-import { answerHttp, peerOf, readHeaders } from './http.ts'
+import { addressBehind, answerHttp, readHeaders } from './http.ts'
 import type { HttpRequest, HttpResponse } from './uws.ts'
 import type { SocketHolder, UwsSocket } from './websocket.ts'
 
@@ -42,7 +42,7 @@ export function serveUpgrade(
       headers,
       body: '',
       requestId,
-      address: () => addressOf(peerOf(res), headers.get('x-forwarded-for') ?? ''),
+      address: addressBehind(res, headers, addressOf),
     })
     if ('refused' in admission) return refuse(admission.refused)
     res.upgrade<SocketHolder>(
