@@ -155,7 +155,7 @@ const schema = z.object({
     'bytes a slow socket may have waiting before it lags',
   ),
   IDLE_TIMEOUT_SECONDS: wholeNumber(8, 960, 32, 'a socket silent for so long, also to pings, is closed'),
-  CATCHUP_CONCURRENCY: wholeNumber(1, 1000, 32, 'sockets that replay stored messages at the same time'),
+  CATCHUP_CONCURRENCY: wholeNumber(1, 1000, 64, 'sockets that replay stored messages at the same time'),
   LAGGING_TIMEOUT_MS: wholeNumber(1, 600_000, 30_000, 'a socket lagging for so long is closed (4413)'),
   WRITER_MAX_QUEUE_ROWS: wholeNumber(1, 1_000_000, 50_000, 'sends waiting for the database; more are `overloaded`'),
   WRITER_MAX_QUEUE_BYTES: wholeNumber(65_536, 2 ** 30, 33_554_432, 'bytes of text waiting; more are `overloaded`'),

@@ -53,7 +53,7 @@ describe('loadConfig', () => {
       redis: { url: undefined, prefix: 'msg:' },
       auth: { mode: 'none', explicit: false },
       writer: { maxQueueRows: 50_000, maxQueueBytes: 33_554_432, maxQueueAgeMs: 1800, maxBatchRows: 2000 },
-      delivery: { catchupConcurrency: 32, laggingTimeoutMs: 30_000 },
+      delivery: { catchupConcurrency: 64, laggingTimeoutMs: 30_000 },
       limits: { maxContentBytes: 16_384, maxConnectionsPerUser: 10 },
       log: { level: 'info' },
       shutdown: { timeoutMs: 25_000, drainReconnectSpreadMs: 10_000 },
