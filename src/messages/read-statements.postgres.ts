@@ -2,8 +2,8 @@ import type { Statement } from '../postgres/statement.ts'
 import { MAX_UNREAD_COUNT } from '../protocol/limits.ts'
 
 /**
- * Statements of the read path. Every one costs what it returns, not what is stored, also when the statistics of PostgreSQL
- * are older than what is stored: `order by seq` says by which of two equally promising indexes.
+ * Statements of the read path. Every one costs what it returns, not what is stored, also while PostgreSQL's statistics are
+ * older than the data: where they make both indexes of `messages` look alike, `order by seq` tells which one to take.
  */
 
 const MS = (column: string): string => `(date_part('epoch', ${column}) * 1000)::int8`
