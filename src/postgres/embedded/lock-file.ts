@@ -36,9 +36,15 @@ export function ownershipArguments(clusterDir: string, ownerToken: string): stri
 export async function takeOver(clusterDir: string, logger: Logger): Promise<void> {
   const startedMs = Date.now()
   let sent: NodeJS.Signals | undefined
+  let stopping: Holder | undefined
   for (;;) {
     const holder = await findHolder(clusterDir)
-    if (!holder) return
+    if (!holder) {
+      // A server that stops gives up its lock file before it ends, and needs no directory any more.
+      if (stopping) await removeRuntimeDir(stopping.socketDir)
+      return
+    }
+    stopping = holder
     const waitedMs = Date.now() - startedMs
     if (waitedMs > RETIRE_LIMIT_MS) throw inUse(clusterDir, `process ${holder.pid}, which does not stop`)
     const signal = waitedMs < RETIRE_FAST_MS ? 'SIGINT' : 'SIGQUIT'
@@ -48,12 +54,16 @@ export async function takeOver(clusterDir: string, logger: Logger): Promise<void
       sent = signal
     }
     await delay(RETIRE_POLL_MS)
-    await removeRuntimeDir(holder.socketDir, holder.pid)
   }
 }
 
+interface Holder {
+  readonly pid: number
+  readonly socketDir: string
+}
+
 /** The postmaster to be stopped first, undefined when the way is free; throws when its service is alive. */
-async function findHolder(clusterDir: string): Promise<{ pid: number; socketDir: string } | undefined> {
+async function findHolder(clusterDir: string): Promise<Holder | undefined> {
   let file: FileHandle
   try {
     // All through one handle: PostgreSQL replaces a stale file, so a write can never reach that of a newer server.
@@ -70,7 +80,7 @@ async function findHolder(clusterDir: string): Promise<{ pid: number; socketDir:
     if (owner === 'dead') return { pid, socketDir }
     if (owner !== 'nobody') throw inUse(clusterDir, owner)
     await disarm(file, lines, clusterDir)
-    await removeRuntimeDir(socketDir, pid)
+    if (!(await describeProcess(pid))?.command.includes(socketDir)) await removeRuntimeDir(socketDir)
     return undefined
   } finally {
     await file.close()
@@ -105,9 +115,8 @@ async function disarm(file: FileHandle, lines: readonly string[], clusterDir: st
 }
 
 /** Clears away the socket directory (and private programs) of a service that was killed together with its watchdog. */
-async function removeRuntimeDir(socketDir: string, postmasterPid: number): Promise<void> {
-  if (!isRuntimeDir(socketDir) || (await describeProcess(postmasterPid))?.command.includes(socketDir)) return
-  await rm(socketDir, { recursive: true, force: true, maxRetries: 3 })
+async function removeRuntimeDir(socketDir: string): Promise<void> {
+  if (isRuntimeDir(socketDir)) await rm(socketDir, { recursive: true, force: true, maxRetries: 3 })
 }
 
 /** Sends a signal (0: none, only looks) to a process that may have ended; false when there is none. */
