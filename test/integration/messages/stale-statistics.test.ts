@@ -62,21 +62,36 @@ const CASES: readonly Case[] = [
   { statement: writes.FIND, types: 'text[], text[]', values: ['{a1}', '{hub-hi}'], messages: 0, conversations: 1 },
   { statement: writes.LOCK, types: 'int8[]', values: ['{LONG}'], messages: 0, conversations: 1 },
   { statement: writes.LOOK_UP, types: 'int8[], uuid[]', values: ['{LONG}', '{ID}'], messages: 1, conversations: 0 },
+  // The row that is found, and the row that is updated.
   {
     statement: writes.NUMBER,
     types: 'int8[], int8[], int8[], int8[]',
     values: ['{LONG}', '{1}', '{1}', '{0}'],
     messages: 0,
-    // The row that is found, and the row that is updated.
+    conversations: 2,
+  },
+  {
+    statement: writes.NUMBER_AND_MOVE,
+    types: 'int8[], int8[], int8[], int8[], int8[], int8[], int8[], int8[]',
+    values: ['{LONG}', '{0}', '{0}', '{0}', '{0}', '{2}', '{0}', '{2}'],
+    messages: 0,
     conversations: 2,
   },
 ]
+/** They look for nothing. */
+const WITHOUT_A_LOOK = [reads.CHECK, writes.COPY, writes.OPEN]
 
 const FIRST_STATES = [
   { before: 'never gathered', conversations: 0, gather: false },
   { before: 'of twenty conversations', conversations: 20, gather: true },
   { before: 'of a thousand people with one message each', conversations: 1_000, gather: true },
 ]
+
+test('every statement is examined', () => {
+  const examined = [...CASES.map(({ statement }) => statement), ...WITHOUT_A_LOOK]
+  const all = [...Object.values(reads), ...Object.values(writes)].filter((one) => typeof one === 'object')
+  expect(all.filter((one) => !examined.includes(one))).toEqual([])
+})
 
 describe.each(FIRST_STATES)('with statistics $before', ({ conversations, gather }) => {
   let database: TestDatabase
