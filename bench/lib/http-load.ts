@@ -36,9 +36,9 @@ export async function runHttp(subject: RunningSubject, plan: HttpPlan): Promise<
   let clients = 0
   const setupClient = (client: HttpClient): void => {
     // Only a share: autocannon builds the requests of every client anew, and that in the time it measures.
-    const at = (clients++ % connections) * (requests.length / connections)
-    const start = Math.floor(at)
-    const end = Math.floor(at + requests.length / connections)
+    const index = clients++ % connections
+    const start = Math.floor((index * requests.length) / connections)
+    const end = Math.floor(((index + 1) * requests.length) / connections)
     client.setRequests(requests.slice(start, Math.max(end, start + 1)))
   }
   const options = { url: `http://${subject.host}:${subject.port}`, connections, setupClient, sampleInt: tickMs }
