@@ -1,4 +1,4 @@
-/** Peer of `rest`: Fastify and pg as people use them, with what our statements for reading do and one INSERT per message. */
+/** Peer of `rest`: Fastify and pg as people use them, with statements that read what ours read and one INSERT per message. */
 import fastify from 'fastify'
 import { Pool } from 'pg'
 import { conversationBetween } from '../../src/messages/conversation.ts'

@@ -11,8 +11,9 @@ const MAX_ATTEMPTS = 5
 const RETRY = { firstMs: 100, maxMs: 1000 }
 
 /**
- * Reads for replays, a few at a time over all connections, so that a storm of reconnects can not starve the writer of the
- * database. A failed read is tried again; after the last attempt it throws. Never answers with less than there is.
+ * Reads for replays, at most `concurrency` at a time over all connections, so that a storm of reconnects can not starve the
+ * writer of the database. A failed read is tried again; after the last attempt it throws. Never answers with less than there
+ * is.
  */
 export class StoredPages {
   readonly #store: MessageStore

@@ -40,9 +40,9 @@ const READ_WAIT_LIMIT_MS = 2_000
 /** Longer than the server's own limit: a server that hangs enforces none. */
 const READ_ANSWER_LIMIT_MS = 6_000
 /**
- * Every statement of ours finds its rows by an index, whatever the tables hold: one plan is right for all parameters. To make
- * it once saves making it again for each small read (a storm of reconnects took 1.9 times the CPU of PostgreSQL), and a plan
- * made of statistics that are older than the data can not turn into a look at everything.
+ * Every statement of ours finds its rows by an index, whatever the parameters, so one plan is right for all of them. To make
+ * it once saves making it again for each small read (a storm of reconnects took 1.9 times the CPU of PostgreSQL). Sequential
+ * scans are forbidden because that plan is kept while the tables grow.
  */
 export const PLANNER_SETTINGS: Settings = [
   ['plan_cache_mode', 'force_generic_plan'],
