@@ -12,8 +12,8 @@ const abnormalClose = 1006
 
 export interface FloodSocketEvents {
   welcomed(): void
-  /** The send with this ref is stored as `seq`, or was refused with this code. */
-  answered(ref: number, outcome: number | string): void
+  /** The send with this ref is stored as `seq`, or was refused with this code and is to be tried again later. */
+  answered(ref: number, outcome: number | string, retryAfterMs: number): void
   pushed(seq: number): void
   failed(reason: string): void
   closed(code: number, reason: string): void
@@ -27,6 +27,7 @@ export class FloodSocket {
   readonly #sentRef = new NumberField(this.#wire, 'ref')
   readonly #sentSeq = new NumberField(this.#wire, 'seq')
   readonly #errorRef = new NumberField(this.#wire, 'ref')
+  readonly #retryAfterMs = new NumberField(this.#wire, 'retry_after_ms')
   readonly #messageSeq = new NumberField(this.#wire, 'seq')
   #lastSent = 0
   #lastPushed = 0
@@ -82,9 +83,10 @@ export class FloodSocket {
     if (kind === 'sent') {
       const seq = this.#sentSeq.read(bytes, start, end)
       this.#lastSent = this.#inOrder(seq, this.#lastSent)
-      this.#events.answered(this.#sentRef.read(bytes, start, end), seq)
+      this.#events.answered(this.#sentRef.read(bytes, start, end), seq, 0)
     } else if (kind === 'error') {
-      this.#events.answered(this.#errorRef.read(bytes, start, end), codeIn(bytes, start))
+      const retryAfterMs = this.#retryAfterMs.read(bytes, start, end)
+      this.#events.answered(this.#errorRef.read(bytes, start, end), codeIn(bytes, start), retryAfterMs)
     } else if (kind === 'message') {
       const seq = this.#messageSeq.read(bytes, start, end)
       this.#lastPushed = this.#inOrder(seq, this.#lastPushed)

@@ -7,8 +7,6 @@ const inFlightLimit = 256
 const maxBurst = 64
 /** Messages between two acknowledgements of those who come back and want no more than what is new. */
 const ackEvery = 64
-/** What every refusal says in `retry_after_ms` where nothing better is known. */
-const retryAfterMs = 1000
 /** The close that the protocol has for who goes on beyond the limit. */
 const rateLimited = 4429
 
@@ -90,7 +88,7 @@ export class FloodUser {
         this.isConnected = true
         this.#events.welcomed()
       },
-      answered: (ref, outcome) => this.#answered(ref, outcome),
+      answered: (ref, outcome, retryAfterMs) => this.#answered(ref, outcome, retryAfterMs),
       pushed: (seq) => this.#pushed(seq),
       failed: (reason) => this.#failed(reason),
       closed: (code, reason) => this.#closed(code, reason),
@@ -106,7 +104,7 @@ export class FloodUser {
     this.#writtenMs[index] = nowMs
   }
 
-  #answered(ref: number, outcome: number | string): void {
+  #answered(ref: number, outcome: number | string, retryAfterMs: number): void {
     const index = ref - firstRef
     const writtenMs = this.#writtenMs[index] ?? Number.NaN
     if (index < this.#firstOfSocket || index >= this.#sent || Number.isNaN(writtenMs))
