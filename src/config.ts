@@ -157,7 +157,12 @@ const schema = z.object({
   IDLE_TIMEOUT_SECONDS: wholeNumber(8, 960, 32, 'a socket silent for so long, also to pings, is closed'),
   CATCHUP_CONCURRENCY: wholeNumber(1, 1000, 64, 'sockets that replay stored messages at the same time'),
   LAGGING_TIMEOUT_MS: wholeNumber(1, 600_000, 30_000, 'a socket lagging for so long is closed (4413)'),
-  WRITER_MAX_QUEUE_ROWS: wholeNumber(1, 1_000_000, 50_000, 'sends waiting for the database; more are `overloaded`'),
+  WRITER_MAX_QUEUE_ROWS: wholeNumber(
+    1,
+    1_000_000,
+    50_000,
+    'sends waiting for the database; more are `overloaded`, some already from half on',
+  ),
   WRITER_MAX_QUEUE_BYTES: wholeNumber(65_536, 2 ** 30, 33_554_432, 'bytes of text waiting; more are `overloaded`'),
   WRITER_MAX_QUEUE_AGE_MS: wholeNumber(1, 2000, 1800, 'a send not stored after so long gets a definite error'),
   WRITER_MAX_BATCH_ROWS: wholeNumber(1, 100_000, 2000, 'messages in one transaction'),

@@ -26,6 +26,9 @@ export function isSettled(send: QueuedSend): boolean {
 /** Content bytes of one batch at most, so that no transaction takes long however large the messages. */
 const MAX_BATCH_BYTES = 4 * 1024 * 1024
 
+/** Up to this part of the queue nobody is refused: a hundred connections with all that they may have in flight. */
+const UNCROWDED_PART = 0.55
+
 /** First in, first out; bounded in rows and bytes. */
 export class SendQueue {
   readonly #limits: { maxQueueRows: number; maxQueueBytes: number; maxBatchRows: number }
@@ -44,6 +47,11 @@ export class SendQueue {
   }
   get newest(): QueuedSend | undefined {
     return this.#sends.at(-1)
+  }
+  /** 0 up to a little over half of the queue, from there on rising to 1 when it is full. */
+  get crowding(): number {
+    const fullness = this.#sends.length / this.#limits.maxQueueRows
+    return Math.max(0, (fullness - UNCROWDED_PART) / (1 - UNCROWDED_PART))
   }
 
   /** False when the queue is full. */

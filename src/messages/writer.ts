@@ -28,6 +28,8 @@ export interface WriterOptions {
   readonly observer: WriterObserver
   /** Told once about every send (its `fate` or `refusal` is final) and about positions that were asked to move. */
   settled(sends: readonly QueuedSend[], positions: readonly PositionChange[]): void
+  /** From 0 to below 1, each time another: who is refused early. Math.random if none. */
+  readonly random?: () => number
 }
 
 interface Batch {
@@ -59,6 +61,7 @@ const POSITIONS_WAIT_MS = 20
 export class MessageWriter {
   readonly #options: WriterOptions
   readonly #queue: SendQueue
+  readonly #random: () => number
   readonly #positions = new PositionQueue()
   #inFlight: Batch | undefined
   /** Committed; told in the same turn of the event loop, once the next batch is on its way or there is none. */
@@ -75,6 +78,7 @@ export class MessageWriter {
   constructor(options: WriterOptions) {
     this.#options = options
     this.#queue = new SendQueue(options.limits)
+    this.#random = options.random ?? Math.random
   }
 
   /** True while the last attempt to commit failed. */
@@ -93,6 +97,7 @@ export class MessageWriter {
   /** Queues a send. Returns why it can not be taken: nothing was stored then, and `settled` is not called for it. */
   append(send: QueuedSend): ErrorCode | undefined {
     if (this.#closing) return 'unavailable'
+    if (!this.#failing && this.#isRefusedEarly()) return 'overloaded'
     if (!this.#queue.push(send)) return this.#failing ? 'unavailable' : 'overloaded'
     this.#start()
     this.#armExpiry()
@@ -141,6 +146,15 @@ export class MessageWriter {
   async #idle(): Promise<void> {
     await this.flushed()
     await this.#running
+  }
+
+  /**
+   * The fuller the queue, the more are refused before there is no room for any: those clients hold back, while others go on.
+   * Were all refused at once, all would come back at once.
+   */
+  #isRefusedEarly(): boolean {
+    const { crowding } = this.#queue
+    return crowding > 0 && this.#random() < crowding
   }
 
   #start(): void {

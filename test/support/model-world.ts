@@ -163,6 +163,7 @@ export class World {
       limits,
       observer,
       settled: (sends, positions) => messages.settled(sends, positions),
+      random: () => 1,
     })
     const presence = new MemoryPresence(clock)
     const fanout = new LocalFanout(local)

@@ -8,8 +8,14 @@ import { ScriptedStore } from './scripted-store.ts'
 
 const LIMITS: WriterLimits = { maxQueueRows: 100, maxQueueBytes: 1e9, maxQueueAgeMs: 2000, maxBatchRows: 100 }
 
+const NOBODY_REFUSED_EARLY = (): number => 1
+
 /** A writer over a scripted store and a fake clock, and what it told its listener. */
-export function writerBench(limits: Partial<WriterLimits> = {}, onSettled: () => void = () => undefined) {
+export function writerBench(
+  limits: Partial<WriterLimits> = {},
+  onSettled: () => void = () => undefined,
+  random = NOBODY_REFUSED_EARLY,
+) {
   const clock = new FakeClock()
   const store = new ScriptedStore(() => clock.now())
   const settledSends: QueuedSend[] = []
@@ -26,6 +32,7 @@ export function writerBench(limits: Partial<WriterLimits> = {}, onSettled: () =>
       settledPositions.push(...positions)
       onSettled()
     },
+    random,
   })
   /** Appends one send with this text. */
   const append = (content: string, options: SendOptions = {}) => {

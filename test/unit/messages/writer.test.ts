@@ -246,6 +246,25 @@ describe('limits of the queue', () => {
     expect(outcomes()).toEqual(['in flight stored', 'one stored', 'two stored', 'four stored'])
   })
 
+  test('refuse some before it is full, the more the fuller it is, but none up to a half', async () => {
+    let luck = 0
+    const { append, store } = writerBench({ maxQueueRows: 100 }, undefined, () => luck)
+    store.outcomes.push('hang')
+    append('in flight')
+    await settled()
+    const fill = (count: number) => new Set(Array.from({ length: count }, () => append('waits').refusal))
+    expect(fill(50)).toEqual(new Set([undefined]))
+    luck = 1
+    expect(fill(32)).toEqual(new Set([undefined]))
+    // 82 wait: 27 of the last 45, so six in ten are refused.
+    luck = 0.59
+    expect(append('unlucky').refusal).toBe('overloaded')
+    luck = 0.61
+    expect(append('lucky').refusal).toBeUndefined()
+    luck = 0.59
+    expect(append('unlucky').refusal).toBe('overloaded')
+  })
+
   test('refuse a send beyond the bytes, counting those that left', async () => {
     const { append } = writerBench({ maxQueueBytes: 3000 })
     for (let round = 0; round < 5; round += 1) {
