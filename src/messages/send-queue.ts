@@ -26,7 +26,7 @@ export function isSettled(send: QueuedSend): boolean {
 /** Content bytes of one batch at most, so that no transaction takes long however large the messages. */
 const MAX_BATCH_BYTES = 4 * 1024 * 1024
 
-/** Up to this part of the queue nobody is refused: a hundred connections with all that they may have in flight. */
+/** Up to this part of the queue nobody is refused. Of the default queue: a hundred connections with all they may have in flight. */
 const UNCROWDED_PART = 0.55
 
 /** First in, first out; bounded in rows and bytes. */
