@@ -47,6 +47,7 @@ export function serveHttp(res: HttpResponse, req: HttpRequest, { handler, addres
   } catch (error) {
     exchange.failed(error)
   }
+  exchange.callIsOver()
 }
 
 /** Who asks, found out when somebody wants to know. */
@@ -136,20 +137,23 @@ class Exchange {
   readonly #logger: Logger
   /** Answered, or the client has gone: the response object must not be touched any more. */
   #isOver = false
-  /** Whether the answer comes after uWebSockets' call, in which everything is corked. */
-  #isAwaited = false
+  /** While uWebSockets calls us; in its later calls, and in turns of our own, it may not be. */
+  #isCorked = true
   #deadline: NodeJS.Timeout | undefined
 
   constructor(res: HttpResponse, method: string, logger: Logger) {
     this.#res = res
     this.#method = method
     this.#logger = logger
-    // Always: a call that returns without an answer and without this ends the process.
+    // Always: a call that returns without an answer and without this ends the process, and endWithoutBody is no answer to it.
     res.onAborted(() => this.#end())
   }
 
+  callIsOver(): void {
+    this.#isCorked = false
+  }
+
   readBody(done: (body: Buffer) => void): void {
-    this.#isAwaited = true
     const chunks: Buffer[] = []
     let bytes = 0
     this.#res.onData((chunk, isLast) => {
@@ -167,7 +171,6 @@ class Exchange {
     try {
       const answer = handler(question)
       if (!(answer instanceof Promise)) return this.#answer(answer)
-      this.#isAwaited = true
       this.#deadline = setTimeout(
         () => this.refuse('internal', 'No answer in time; the outcome is not known.'),
         ANSWER_DEADLINE_MS,
@@ -190,7 +193,6 @@ class Exchange {
    * which another request shows up; after one it would serve whatever the doubtful bytes are taken for, `close` or not.
    */
   refuseLater(code: ErrorCode, message: string): void {
-    this.#isAwaited = true
     setImmediate(() => this.refuse(code, message, true))
   }
 
@@ -203,8 +205,8 @@ class Exchange {
     if (this.#isOver) return
     this.#end()
     const write = () => answerHttp(this.#res, answer, this.requestId, this.#method)
-    if (this.#isAwaited) this.#res.cork(write)
-    else write()
+    if (this.#isCorked) write()
+    else this.#res.cork(write)
   }
 
   #end(): void {
