@@ -1,4 +1,4 @@
-import type { Statement } from '../postgres/statement.ts'
+import { epochMs, type Statement } from '../postgres/statement.ts'
 import { MAX_UNREAD_COUNT } from '../protocol/limits.ts'
 
 /**
@@ -7,13 +7,11 @@ import { MAX_UNREAD_COUNT } from '../protocol/limits.ts'
  * alike, `order by seq` tells which one to take.
  */
 
-const MS = (column: string): string => `(date_part('epoch', ${column}) * 1000)::int8`
-
 /**
  * A message as one text: id, seq, milliseconds since the epoch, sender, content, with a space after each of the first four,
  * which hold none. Five columns cost the reader a string each; the server takes 5 to 10 % longer for the one.
  */
-const MESSAGE = `concat_ws(' ', m.id, m.seq, ${MS('m.created_at')}, m.sender_id, m.content)`
+const MESSAGE = `concat_ws(' ', m.id, m.seq, ${epochMs('m.created_at')}, m.sender_id, m.content)`
 const OF_PAIR = '(select c.conversation_id from conversations c where c.user_lo = $1 and c.user_hi = $2)'
 
 /** $1 lo, $2 hi, $3 before (exclusive), $4 limit. Newest first. */
@@ -54,7 +52,7 @@ const UNREAD_WINDOW = 1000
 /** $1 user, $2 limit, $3 and $4 time (ms) and id of the last conversation of the page before. Newest first. */
 export const CONVERSATIONS: Statement = {
   name: 'conversations',
-  text: `select ${MS('c.last_message_at')}, c.conversation_id, c.peer, c.last_seq, ${POSITIONS},
+  text: `select ${epochMs('c.last_message_at')}, c.conversation_id, c.peer, c.last_seq, ${POSITIONS},
       (select count(*) from (
         select from messages u
         where u.conversation_id = c.conversation_id and u.sender_id <> $1
@@ -63,7 +61,7 @@ export const CONVERSATIONS: Statement = {
       (select ${MESSAGE} from messages m
         where m.conversation_id = c.conversation_id and m.seq >= c.last_seq order by m.seq limit 1)
     from (select * from ${OF_USER} mine
-      where (${MS('last_message_at')}, conversation_id) < ($3::int8, $4::int8)
+      where (${epochMs('last_message_at')}, conversation_id) < ($3::int8, $4::int8)
       order by last_message_at desc, conversation_id desc limit $2) c
     order by c.last_message_at desc, c.conversation_id desc`,
 }

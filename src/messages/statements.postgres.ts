@@ -1,10 +1,8 @@
 import { escapeCopyText } from '../postgres/copy-text.ts'
-import type { Statement } from '../postgres/statement.ts'
+import { epochMs, type Statement } from '../postgres/statement.ts'
 import type { PendingMessage } from './store.ts'
 
 /** Statements of the write path. Parameters are arrays, one element a conversation (or message), in lock order. */
-
-const EPOCH_MS = (column: string): string => `(extract(epoch from ${column}) * 1000)::int8`
 
 /**
  * $1 conversation ids in ascending order; $2 how many messages each gets; $3, $4 how many of those, from the first on, the
@@ -29,7 +27,7 @@ function numbering(moves: boolean): string {
     unnest($1::int8[], $2::int8[], $3::int8[], $4::int8[]${moves ? ', $5::int8[], $6::int8[], $7::int8[], $8::int8[]' : ''})
       with ordinality v(id, n, lo_run, hi_run, ${moves ? `${positions}, ` : ''}ord)
   where c.conversation_id = v.id
-  returning v.ord, c.last_seq, coalesce(${EPOCH_MS('c.last_message_at')}, 0)${
+  returning v.ord, c.last_seq, coalesce(${epochMs('c.last_message_at')}, 0)${
     moves ? ', c.lo_delivered_seq, c.hi_delivered_seq, c.lo_read_seq, c.hi_read_seq' : ''
   }`
 }
@@ -55,7 +53,7 @@ export const LOCK: Statement = {
 /** $1 conversation ids, $2 message ids. Returns ordinal, seq, sender, content and time of those that exist. */
 export const LOOK_UP: Statement = {
   name: 'look_up',
-  text: `select v.ord, m.seq, m.sender_id, m.content, ${EPOCH_MS('m.created_at')}
+  text: `select v.ord, m.seq, m.sender_id, m.content, ${epochMs('m.created_at')}
     from unnest($1::int8[], $2::uuid[]) with ordinality v(conversation_id, id, ord)
     join messages m on m.conversation_id = v.conversation_id and m.id = v.id`,
 }

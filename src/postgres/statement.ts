@@ -7,6 +7,9 @@ export interface Statement {
   readonly text: string
 }
 
+/** A time as whole milliseconds since the epoch, in SQL. */
+export const epochMs = (column: string): string => `(date_part('epoch', ${column}) * 1000)::int8`
+
 /** Rows as PostgreSQL sent them: text, or null. */
 export type TextRows = readonly (readonly (string | null)[])[]
 
