@@ -26,7 +26,7 @@ export function isSettled(send: QueuedSend): boolean {
 /** Content bytes of one batch at most, so that no transaction takes long however large the messages. */
 const MAX_BATCH_BYTES = 4 * 1024 * 1024
 
-/** Up to this part of the queue nobody is refused. Of the default queue: a hundred connections with all they may have in flight. */
+/** Up to this part of a limit nobody is refused. Of the default rows: a hundred connections with all they may have in flight. */
 const UNCROWDED_PART = 0.55
 
 /** First in, first out; bounded in rows and bytes. */
@@ -48,9 +48,10 @@ export class SendQueue {
   get newest(): QueuedSend | undefined {
     return this.#sends.at(-1)
   }
-  /** 0 up to a little over half of the queue, from there on rising to 1 when it is full. */
+  /** 0 up to a little over half of both limits, from there on rising to 1 when one is reached. */
   get crowding(): number {
-    const fullness = this.#sends.length / this.#limits.maxQueueRows
+    const { maxQueueRows, maxQueueBytes } = this.#limits
+    const fullness = Math.max(this.#sends.length / maxQueueRows, this.#bytes / maxQueueBytes)
     return Math.max(0, (fullness - UNCROWDED_PART) / (1 - UNCROWDED_PART))
   }
 

@@ -41,7 +41,8 @@ const LIMITS = { maxQueueRows: 12, maxQueueBytes: 5000, maxBatchRows: 4, maxQueu
 
 /** Plays the steps, then lets the store recover and time pass. */
 async function play(steps: readonly Step[]) {
-  const bench = writerBench(LIMITS)
+  let luck = 0
+  const bench = writerBench(LIMITS, undefined, () => luck++ % 2)
   const { store, writer, clock, append } = bench
   // Five messages that positions can speak of, in a conversation of their own.
   await store.commit(

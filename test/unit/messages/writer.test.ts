@@ -265,6 +265,18 @@ describe('limits of the queue', () => {
     expect(append('unlucky').refusal).toBe('overloaded')
   })
 
+  test('refuse some as well when it is the bytes that get scarce', async () => {
+    let luck = 0.49
+    const { append } = writerBench({ maxQueueBytes: 120_000 }, undefined, () => luck)
+    expect(append('x'.repeat(65_800)).refusal).toBeUndefined()
+    // 66,000 of 120,000 are the first 55 %.
+    expect(append('x'.repeat(26_800)).refusal).toBeUndefined()
+    // 27,000 of the last 54,000: every second one is refused.
+    expect(append('unlucky').refusal).toBe('overloaded')
+    luck = 0.51
+    expect(append('lucky').refusal).toBeUndefined()
+  })
+
   test('refuse a send beyond the bytes, counting those that left', async () => {
     const { append } = writerBench({ maxQueueBytes: 3000 })
     for (let round = 0; round < 5; round += 1) {
