@@ -1,4 +1,4 @@
-import type { Clock } from '../lib/clock.ts'
+import { type Clock, sleep } from '../lib/clock.ts'
 import type { Logger } from '../lib/logger.ts'
 import { conversationBetween } from '../messages/conversation.ts'
 import type { MessageStore, Recent, RecentHead } from '../messages/store.ts'
@@ -108,7 +108,7 @@ export class Healing {
       } catch (error) {
         this.#options.logger.warn({ err: error }, 'healing failed and is tried again')
         this.#wantedSinceMs = Math.min(sinceMs, this.#wantedSinceMs ?? sinceMs)
-        await new Promise<void>((resolve) => this.#options.clock.after(RETRY_MS, resolve))
+        await sleep(this.#options.clock, RETRY_MS)
       }
     }
   }

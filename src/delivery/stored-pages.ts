@@ -1,5 +1,5 @@
 import { backoffMs } from '../lib/backoff.ts'
-import type { Clock } from '../lib/clock.ts'
+import { type Clock, sleep } from '../lib/clock.ts'
 import { Semaphore } from '../lib/semaphore.ts'
 import { conversationBetween } from '../messages/conversation.ts'
 import type { Backlog, MessageStore, Page } from '../messages/store.ts'
@@ -41,7 +41,7 @@ export class StoredPages {
         return await this.#places.run(read)
       } catch (error) {
         if (attempt === MAX_ATTEMPTS) throw error
-        await new Promise<void>((resolve) => this.#clock.after(backoffMs(attempt, RETRY) + 1, resolve))
+        await sleep(this.#clock, backoffMs(attempt, RETRY) + 1)
       }
     }
   }

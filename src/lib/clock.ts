@@ -16,6 +16,11 @@ export const systemClock: Clock = {
   },
 }
 
+/** Resolves after so many milliseconds. */
+export function sleep(clock: Clock, ms: number): Promise<void> {
+  return new Promise((resolve) => clock.after(ms, resolve))
+}
+
 /** The same, but by the clock of somebody who is so much ahead. */
 export function aheadOf(clock: Clock, aheadMs: number): Clock {
   return { now: () => clock.now() + aheadMs, after: clock.after }

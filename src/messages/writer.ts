@@ -1,5 +1,5 @@
 import { backoffMs } from '../lib/backoff.ts'
-import type { Clock } from '../lib/clock.ts'
+import { type Clock, sleep } from '../lib/clock.ts'
 import type { Logger } from '../lib/logger.ts'
 import type { ErrorCode } from '../protocol/codes.ts'
 import { PositionQueue } from './position-queue.ts'
@@ -262,7 +262,7 @@ export class MessageWriter {
     const { clock, limits } = this.#options
     const leftMs = oldest ? oldest.queuedAtMs + limits.maxQueueAgeMs - clock.now() : Number.POSITIVE_INFINITY
     const pauseMs = Math.min(Math.max(1, backoffMs(attempt, RETRY)), Math.max(MIN_EXPIRY_MS, leftMs))
-    return new Promise((resolve) => clock.after(pauseMs, resolve))
+    return sleep(clock, pauseMs)
   }
 
   /** While something waits there is a timer for the moment in which the oldest will have waited too long. */
