@@ -118,6 +118,8 @@ export async function startApp(config: Config, logger: RootLogger): Promise<App>
     await store.close()
     await database.close()
   }
+  // So that the first who ask hear who is online, and not that nobody knows.
+  await instances.joined()
   const port = await server.listen().catch(async (error: unknown) => {
     await release()
     throw error

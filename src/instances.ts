@@ -9,7 +9,7 @@ import { Healing } from './delivery/healing.ts'
 import type { LocalUsers } from './delivery/local-users.ts'
 import { presenceTopic, type Topics } from './delivery/topics.ts'
 import { presenceEvent } from './gateway/presence-event.ts'
-import type { Clock } from './lib/clock.ts'
+import { type Clock, sleep } from './lib/clock.ts'
 import type { Logger } from './lib/logger.ts'
 import type { KnownHeads } from './messages/known-heads.ts'
 import type { MessageStore } from './messages/store.ts'
@@ -42,6 +42,8 @@ export interface Instances {
   readonly fanout: Fanout
   readonly presence: Presence
   readonly watches: PresenceWatches
+  /** Resolves when the others are known, or are not to be waited for: an instance starts without Redis, too. */
+  joined(): Promise<void>
   /** False while pushes from other instances can not arrive. */
   isConnected(): boolean
   close(): Promise<void>
@@ -49,6 +51,8 @@ export interface Instances {
 
 /** Long enough for a page to reload or a client to reconnect. */
 const OFFLINE_GRACE_MS = 5_000
+/** A Redis that neither answers nor refuses, as while it loads its data, does not hold up a start for longer. */
+const JOIN_LIMIT_MS = 3_000
 
 /** The part of the composition root that depends on whether there are other instances. */
 export function joinInstances(options: InstancesOptions): Instances {
@@ -61,6 +65,7 @@ function alone({ users, topics, clock }: InstancesOptions): Instances {
     fanout: new LocalFanout(users),
     presence,
     watches: watchesOf(presence, topics, clock),
+    joined: () => Promise.resolve(),
     isConnected: () => true,
     close: () => presence.close(),
   }
@@ -100,6 +105,7 @@ function withOthers(options: InstancesOptions, url: string): Instances {
     fanout,
     presence,
     watches: watchesOf(presence, topics, clock),
+    joined: () => Promise.race([presence.joined, sleep(clock, JOIN_LIMIT_MS)]),
     isConnected: () => broker.isConnected,
     async close() {
       await healing.stop()

@@ -30,6 +30,8 @@ const USERS_PER_CALL = 500
  * be made again from the instances' own connections, and is, whenever a lease is found missing.
  */
 export class RedisPresence implements Presence {
+  /** Resolves when Redis has listed this instance, or was found to be away. */
+  readonly joined: Promise<void>
   readonly #options: RedisPresenceOptions
   readonly #scripts: ReturnType<typeof presenceScripts>
   readonly #channel: string
@@ -47,9 +49,13 @@ export class RedisPresence implements Presence {
   #cancelRenewal: (() => void) | undefined
   #isClosed = false
   #isDraining = false
+  #joined: () => void = () => undefined
 
   constructor(options: RedisPresenceOptions) {
     this.#options = options
+    this.joined = new Promise((resolve) => {
+      this.#joined = resolve
+    })
     this.#scripts = presenceScripts(options.commands)
     this.#channel = `${options.prefix}presence:`
     options.subscriptions.onMessage(this.#channel, (userId, payload) => this.#heard(userId, payload))
@@ -159,6 +165,7 @@ export class RedisPresence implements Presence {
 
   #becameUnknown(): void {
     this.#isKnown = false
+    this.#joined()
     this.#listener?.refresh()
   }
 
@@ -166,6 +173,7 @@ export class RedisPresence implements Presence {
   #becameKnown(): void {
     const { clock } = this.#options
     this.#isKnown = true
+    this.#joined()
     clock.after(Math.max(0, this.#incompleteUntilMs - clock.now()), () => this.#listener?.refresh())
   }
 

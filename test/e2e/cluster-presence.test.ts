@@ -22,7 +22,6 @@ beforeAll(async () => {
   redis = await RedisServer.start()
   const env = { POSTGRES_DSN: database.dsn, REDIS_ADDR: redis.url }
   ;[one, two, three] = await Promise.all([services.start(env), services.start(env), services.start(env)])
-  await eventually(async () => String(await online(one)) === '', 'presence to be known')
 })
 afterAll(async () => {
   await Promise.all([one, two, three].map((instance) => instance.kill9()))
@@ -65,6 +64,16 @@ test('is the same on every instance within a second, paged', async () => {
   console.log(
     `listed everywhere ${cameMs.toFixed(0)} ms after connecting, gone ${wentMs.toFixed(0)} ms after a clean close`,
   )
+})
+
+test('is known to an instance from its first request on', async () => {
+  const ann = await SocketClient.connect(one, 'ann')
+  await allList(['ann'])
+  const late = await services.start({ POSTGRES_DSN: database.dsn, REDIS_ADDR: redis.url })
+  expect(await online(late)).toEqual(['ann'])
+  await late.stop()
+  await ann.close()
+  await allList([])
 })
 
 test('is told to those who watch on another instance: at once, online at once, offline after the grace', async () => {

@@ -1,4 +1,6 @@
 // Three instances on one PostgreSQL and one Redis behave as one.
+import { once } from 'node:events'
+import { type AddressInfo, createServer, type Server } from 'node:net'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { Conversations, Device, percentile, traffic, whole } from '../support/cluster.ts'
 import { eventually } from '../support/cluster-instance.ts'
@@ -136,3 +138,29 @@ test('an instance starts without Redis and takes sends, and joins the others whe
   expect((await two.stop()).code).toBe(0)
   await late.stop()
 })
+
+test('an instance starts while Redis loads its data', async () => {
+  const loading = await startLoadingRedis()
+  const env = { POSTGRES_DSN: database.dsn, REDIS_ADDR: `127.0.0.1:${(loading.address() as AddressInfo).port}` }
+  const instance = await services.start(env)
+  expect((await get(instance, '/readyz')).status).toBe(200)
+  expect((await get(instance, '/api/online_users')).status).toBe(503)
+  expect((await instance.stop()).code).toBe(0)
+  loading.close()
+})
+
+/** What a Redis with much to load says for as long as it takes; a real one of a test would be done too soon. */
+async function startLoadingRedis(): Promise<Server> {
+  const info = 'loading:1\r\nloading_eta_seconds:3600'
+  const server = createServer((socket) => {
+    socket.on('error', () => socket.destroy())
+    socket.on('data', (bytes) => {
+      for (const [, command] of bytes.toString().matchAll(/\*\d+\r\n\$\d+\r\n(\w+)/g)) {
+        socket.write(command === 'info' ? `$${info.length}\r\n${info}\r\n` : '+OK\r\n')
+      }
+    })
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return server
+}
