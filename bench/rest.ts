@@ -61,7 +61,8 @@ function fill(conversations: number): string[] {
     `insert into messages (conversation_id, seq, id, sender_id, content, created_at)
      select conversation_id, seq, gen_random_uuid(), case when seq % 2 = 0 then user_lo else user_hi end, repeat('x', 100),
        last_message_at
-     from conversations, generate_series(1, ${perConversation}) seq`,
+     from conversations, generate_series(1, ${perConversation}) seq
+     order by seq, conversation_id`,
     'vacuum analyze',
     'checkpoint',
   ]

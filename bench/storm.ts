@@ -45,7 +45,8 @@ function fill(clients: number): string[] {
      select 'sender', 'user' || n, ${unread}, now(), now(), 0, ${unread} from generate_series(0, ${clients - 1}) n`,
     `insert into messages (conversation_id, seq, id, sender_id, content, created_at)
      select conversation_id, seq, gen_random_uuid(), user_lo, repeat('x', 100), now()
-     from conversations, generate_series(1, ${unread}) seq`,
+     from conversations, generate_series(1, ${unread}) seq
+     order by seq, conversation_id`,
     'vacuum analyze',
     'checkpoint',
   ]
