@@ -1,5 +1,5 @@
 import type { Connection, Submittable } from 'pg'
-import { isOfStatement, prepare, type Statement, sqlStateOf, type TextRows } from './statement.ts'
+import { goesOn, prepare, type Statement, sqlStateOf, type TextRows } from './statement.ts'
 import { bindAndExecute, copyDataHeader, copyDone, copyFail, flush, sync } from './wire.ts'
 
 export interface CopyTransactionSteps {
@@ -96,17 +96,21 @@ export class CopyTransaction implements Submittable {
   }
 
   /** From the server, or from the driver when the connection is lost. */
-  handleError(error: Error, connection: Connection): void {
-    if (!isOfStatement(error)) return this.#fail(new TransactionError(this.#commitSent ? 'unknown' : 'aborted', error))
-    this.#fail(new TransactionError('refused', error))
+  async handleError(error: Error, connection: Connection): Promise<void> {
     // Phase one ends in Flush, so an error there leaves the server waiting for Sync.
     if (!this.#syncSent) this.#end(connection)
+    const isRefused = await goesOn(error, connection)
+    this.#fail(new TransactionError(isRefused ? 'refused' : this.#stageWhenLost, error))
   }
 
   handleReadyForQuery(): void {
     if (this.#failure) return
     if (this.#committed) this.#resolve()
-    else this.#fail(new TransactionError(this.#commitSent ? 'unknown' : 'aborted', new Error('not committed')))
+    else this.#fail(new TransactionError(this.#stageWhenLost, new Error('not committed')))
+  }
+
+  get #stageWhenLost(): FailureStage {
+    return this.#commitSent ? 'unknown' : 'aborted'
   }
 
   handleCopyInResponse(): void {

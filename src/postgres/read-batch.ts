@@ -1,5 +1,5 @@
 import type { Connection, Submittable } from 'pg'
-import { isOfStatement, prepare, type Statement, type TextRows } from './statement.ts'
+import { goesOn, prepare, type Statement, type TextRows } from './statement.ts'
 import { bindAndExecute, sync } from './wire.ts'
 
 /** One statement that changes nothing, and who waits for its rows. */
@@ -58,12 +58,11 @@ export class ReadBatch implements Submittable {
   }
 
   /** From the server, or from the driver when the connection is lost. */
-  handleError(error: Error): void {
+  async handleError(error: Error, connection: Connection): Promise<void> {
     this.#hasFailed = true
-    if (isOfStatement(error)) {
+    if (await goesOn(error, connection)) {
       this.#reads[this.#next]?.reject(error)
       this.#next += 1
-      // The driver tells a query that failed nothing more, ReadyForQuery included.
       return this.#resolve(this.#reads.slice(this.#next))
     }
     for (const read of this.#reads.slice(this.#next)) read.reject(error)

@@ -29,18 +29,28 @@ export function prepare(connection: Connection, { name, text }: Statement): Buff
 }
 
 /**
- * Whether the server refused a statement and nothing more: with it the transaction failed, so nothing is stored, and the session
- * goes on. FATAL ends the session, and a PANIC at COMMIT (the log could not be flushed) comes when the commit is written:
- * recovery may well find it. Severities are in the server's language, so those of bad rows (22) and of constraints (23) are
- * known by their class, and what else is not called ERROR is taken for the worse.
+ * After an error, with Sync on its way: whether the server goes on. Then it refused a statement and nothing more: the
+ * transaction failed with it, nothing of it is stored, and ReadyForQuery follows. After FATAL and PANIC the connection ends
+ * instead, as it does when a pooler tells that it lost the server, whatever that error is called; a COMMIT that was on its
+ * way may be stored then. Severities do not tell the two apart: they are in the server's language, and poolers choose theirs.
+ * Source: PostgreSQL documentation, "Message Flow".
  */
-export function isOfStatement(error: Error): boolean {
-  const sqlState = sqlStateOf(error)
-  if (sqlState === undefined) return false
-  return /^2[23]/.test(sqlState) || ('severity' in error && error.severity === 'ERROR')
+export function goesOn(error: Error, connection: Connection): Promise<boolean> {
+  // The driver's own errors are about a connection that is lost.
+  if (sqlStateOf(error) === undefined || connection.stream.destroyed) return Promise.resolve(false)
+  return new Promise((resolve) => {
+    const ready = (): void => settle(true)
+    const ended = (): void => settle(false)
+    const settle = (isReady: boolean): void => {
+      connection.off('readyForQuery', ready).off('end', ended)
+      resolve(isReady)
+    }
+    connection.on('readyForQuery', ready).on('end', ended)
+  })
 }
 
 export function sqlStateOf(error: unknown): string | undefined {
   if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') return undefined
-  return /^[0-9A-Z]{5}$/.test(error.code) ? error.code : undefined
+  // The system's own, such as EPIPE, hold no digit.
+  return /^(?=.*\d)[0-9A-Z]{5}$/.test(error.code) ? error.code : undefined
 }

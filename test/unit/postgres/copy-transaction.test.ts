@@ -1,3 +1,4 @@
+import { EventEmitter } from 'node:events'
 import { PassThrough } from 'node:stream'
 import type { Connection } from 'pg'
 import { describe, expect, it } from 'vitest'
@@ -5,16 +6,22 @@ import { CopyTransaction, type FailureStage, TransactionError } from '../../../s
 
 const statement = { name: 'number', text: 'select 1' }
 
-/** How far a transaction counts as having come when its COMMIT is on its way and this comes from the server. */
-async function stageAfterCommit(code: string, severity: string): Promise<FailureStage> {
-  const connection = { stream: new PassThrough() } as unknown as Connection
+/** As much of a connection as a transaction uses. */
+function connectionOn(stream: PassThrough): Connection {
+  return Object.assign(new EventEmitter(), { stream }) as unknown as Connection
+}
+
+/** How far a transaction counts as having come when its COMMIT is on its way, and this error comes, then that. */
+async function stageAfterCommit(error: object, follows: 'readyForQuery' | 'end'): Promise<FailureStage> {
+  const connection = connectionOn(new PassThrough())
   const steps = { begin: false, first: statement, values: [], copy: statement, rows: () => [] }
   const transaction = new CopyTransaction(steps)
   transaction.submit(connection)
   transaction.handleCommandComplete({ text: 'SELECT 1' }, connection)
   expect(transaction.isCommitSent).toBe(true)
-  transaction.handleError(Object.assign(new Error('the server says so'), { code, severity }), connection)
-  const failure: unknown = await transaction.done.catch((error: unknown) => error)
+  void transaction.handleError(Object.assign(new Error('the server says so'), error), connection)
+  connection.emit(follows)
+  const failure: unknown = await transaction.done.catch((thrown: unknown) => thrown)
   if (!(failure instanceof TransactionError)) throw new Error('it did not fail')
   return failure.stage
 }
@@ -32,7 +39,7 @@ function messageTypes(stream: PassThrough): string {
 
 describe('rows', () => {
   function afterNumbering(rows: () => Iterable<string>, stream = roomyStream()) {
-    const connection = { stream } as unknown as Connection
+    const connection = connectionOn(stream)
     const transaction = new CopyTransaction({ begin: false, first: statement, values: [], copy: statement, rows })
     transaction.submit(connection)
     messageTypes(stream)
@@ -78,7 +85,8 @@ describe('rows', () => {
     expect(transaction.isCommitSent).toBe(false)
     expect(messageTypes(stream)).toMatch(/dfS$/)
     const refusal = Object.assign(new Error('COPY from stdin failed'), { code: '57014', severity: 'ERROR' })
-    transaction.handleError(refusal, connection)
+    void transaction.handleError(refusal, connection)
+    connection.emit('readyForQuery')
     expect(messageTypes(stream)).toBe('')
     await expect(transaction.done).rejects.toMatchObject({ stage: 'aborted', message: 'a row is missing' })
   })
@@ -87,19 +95,22 @@ describe('rows', () => {
 describe('an error that comes when COMMIT is on its way', () => {
   it.each([
     ['58030', 'PANIC', 'the log could not be flushed'],
-    ['53100', 'PANIC', 'the log has no room'],
     ['57P01', 'FATAL', 'an administrator ended the session'],
-    ['58030', 'PANIK', 'the same in German'],
-  ])('leaves open what is stored: %s %s (%s)', async (code, severity) => {
-    expect(await stageAfterCommit(code, severity)).toBe('unknown')
+    ['08006', 'ERROR', 'a pooler that lost the server'],
+    ['08P01', 'ERROR', 'a pooler that lost the server, of another kind'],
+  ])('leaves open what is stored when the connection ends: %s %s (%s)', async (code, severity) => {
+    expect(await stageAfterCommit({ code, severity }, 'end')).toBe('unknown')
   })
 
   it.each([
     ['53100', 'ERROR', 'the table has no room'],
     ['23505', 'ERROR', 'a duplicate'],
-    ['23505', 'FEHLER', 'a duplicate, in German'],
-    ['22021', 'FEHLER', 'a text that can not be held, in German'],
-  ])('says that nothing is stored: %s %s (%s)', async (code, severity) => {
-    expect(await stageAfterCommit(code, severity)).toBe('refused')
+    ['53100', 'FEHLER', 'the table has no room, in German'],
+  ])('says that nothing is stored when the server goes on: %s %s (%s)', async (code, severity) => {
+    expect(await stageAfterCommit({ code, severity }, 'readyForQuery')).toBe('refused')
+  })
+
+  it.each(['ECONNRESET', 'EPIPE'])('and is the driver’s own is about a connection that is lost: %s', async (code) => {
+    expect(await stageAfterCommit({ code }, 'readyForQuery')).toBe('unknown')
   })
 })
