@@ -5,7 +5,7 @@ const MAX_WAITING = 50_000
 
 /** Position changes, coalesced: they are cumulative, so of one person in one conversation only the furthest matters. */
 export class PositionQueue {
-  #changes = new Map<string, PositionChange>()
+  readonly #changes = new Map<string, PositionChange>()
 
   get size(): number {
     return this.#changes.size
@@ -21,9 +21,14 @@ export class PositionQueue {
     return true
   }
 
-  takeAll(): PositionChange[] {
-    const changes = [...this.#changes.values()]
-    this.#changes = new Map()
-    return changes
+  /** The next batch of them: those that wait the longest. */
+  take(max: number): PositionChange[] {
+    const taken: PositionChange[] = []
+    for (const [key, change] of this.#changes) {
+      if (taken.length === max) break
+      taken.push(change)
+      this.#changes.delete(key)
+    }
+    return taken
   }
 }

@@ -37,6 +37,14 @@ interface Batch {
   readonly positions: readonly PositionChange[]
 }
 
+/** Who waits for a send to settle and for so many batches to be done. */
+interface Waiter {
+  readonly last: QueuedSend | undefined
+  readonly batchesDone: number
+  readonly done: Promise<void>
+  resolve(): void
+}
+
 const RETRY = { firstMs: 10, maxMs: 500 }
 /** One duplicate announces more (a client that resends its outbox), and every failed COPY leaves dead rows. */
 const CAREFUL_AFTER_DUPLICATE = 8
@@ -71,7 +79,7 @@ export class MessageWriter {
   #failing = false
   #carefulBatches = 0
   #batchesDone = 0
-  #waiters: { last: QueuedSend | undefined; batchesDone: number; resolve: () => void }[] = []
+  #waiters: Waiter[] = []
   #cancelWait: (() => void) | undefined
   #cancelExpiry: (() => void) | undefined
 
@@ -118,10 +126,23 @@ export class MessageWriter {
     const last = this.#queue.newest
     const isMoving = this.#positions.size > 0
     if (!last && !this.#inFlight && !isMoving) return Promise.resolve()
-    // A batch takes all positions there are, so those that wait now are in the next one.
-    const batchesDone = this.#batchesDone + (this.#inFlight ? 1 : 0) + (isMoving ? 1 : 0)
+    // Positions go in the order in which they came, so this many batches take those that wait now.
+    const moving = Math.ceil(this.#positions.size / this.#options.limits.maxBatchRows)
+    const batchesDone = this.#batchesDone + (this.#inFlight ? 1 : 0) + moving
     if (isMoving) this.#start()
-    return new Promise((resolve) => this.#waiters.push({ last, batchesDone, resolve }))
+    return this.#waitFor(last, batchesDone)
+  }
+
+  /** Those who wait for the same share a promise: during an outage many come, and all wait for what is in flight. */
+  #waitFor(last: QueuedSend | undefined, batchesDone: number): Promise<void> {
+    const newest = this.#waiters.at(-1)
+    if (newest && newest.last === last && newest.batchesDone === batchesDone) return newest.done
+    let resolve = (): void => undefined
+    const done = new Promise<void>((fulfil) => {
+      resolve = fulfil
+    })
+    this.#waiters.push({ last, batchesDone, done, resolve })
+    return done
   }
 
   /**
@@ -171,7 +192,8 @@ export class MessageWriter {
     // Everything that arrives in this turn of the event loop shares the first transaction; no timer is involved.
     await new Promise((resolve) => setImmediate(resolve))
     while (this.#hasWork()) {
-      const batch = { sends: this.#queue.take(), positions: this.#positions.takeAll() }
+      const { maxBatchRows } = this.#options.limits
+      const batch = { sends: this.#queue.take(), positions: this.#positions.take(maxBatchRows) }
       this.#inFlight = batch
       await this.#store(batch)
       this.#inFlight = undefined
@@ -206,6 +228,8 @@ export class MessageWriter {
       this.#failing = true
       if (!unknown) open = this.#withoutTooOld(open)
       if (isEmpty(open)) return
+      // Nobody was told of these positions; their people will get again what they stand for.
+      if (this.#closing && !unknown && open.sends.length === 0) return
       await this.#pause(attempt, unknown ? undefined : open.sends[0])
     }
   }
@@ -317,11 +341,13 @@ export class MessageWriter {
 
   #wake(): void {
     if (this.#waiters.length === 0) return
-    const done = this.#waiters.filter(
-      ({ last, batchesDone }) => (!last || isSettled(last)) && batchesDone <= this.#batchesDone,
-    )
-    this.#waiters = this.#waiters.filter((waiter) => !done.includes(waiter))
-    for (const { resolve } of done) resolve()
+    const waiters = this.#waiters
+    this.#waiters = []
+    for (const waiter of waiters) {
+      const { last, batchesDone } = waiter
+      if ((!last || isSettled(last)) && batchesDone <= this.#batchesDone) waiter.resolve()
+      else this.#waiters.push(waiter)
+    }
   }
 }
 

@@ -78,6 +78,33 @@ describe('positions', () => {
     expect(await store.backlog('bob')).toEqual([])
   })
 
+  test('are stored in batches of the usual size, and whoever waits for them waits for all of those', async () => {
+    const { clock, writer, store } = writerBench({ maxBatchRows: 2 })
+    for (let person = 0; person < 5; person += 1) writer.move(positionChange(`p${person}`, 'ann', { delivered: 1 }))
+    let storedBefore = 0
+    void writer.flushed().then(() => {
+      storedBefore = store.calls.length
+    })
+    await clock.advance(20)
+    expect(store.calls.map(({ positions }) => positions.map(({ user }) => user))).toEqual([
+      ['p0', 'p1'],
+      ['p2', 'p3'],
+      ['p4'],
+    ])
+    expect(storedBefore).toBe(3)
+  })
+
+  test('keep those who wait for them on one promise while they can not be stored', async () => {
+    const { clock, writer, store } = await withMessages(2)
+    store.outcomes.push(...Array<'aborted'>(5).fill('aborted'))
+    writer.move(moved(2))
+    await clock.advance(20)
+    const waiting = writer.flushed()
+    expect(writer.flushed()).toBe(waiting)
+    await clock.advance(5_000)
+    await expect(waiting).resolves.toBeUndefined()
+  })
+
   test('are refused beyond 50,000 people, but those that wait may still move', async () => {
     const { writer } = writerBench()
     for (let person = 0; person < 50_000; person += 1) {
@@ -150,16 +177,13 @@ describe('close', () => {
     expect(outcomes()).toEqual(['queued unavailable'])
   })
 
-  test('resolves at its time-out although positions can not be stored', async () => {
+  test('tries positions that can not be stored once, and lets their people get again what they stand for', async () => {
     const { writer, store, clock } = await withMessages(1)
     store.outcomes.push(...Array<'aborted'>(1000).fill('aborted'))
     writer.move(moved(1))
-    let closed = false
-    void writer.close(5000).then(() => {
-      closed = true
-    })
-    await clock.advance(5000)
-    await settled()
-    expect(closed).toBe(true)
+    await writer.close(5000)
+    expect(store.calls).toHaveLength(1)
+    expect(await store.backlog('bob')).toMatchObject([{ deliveredSeq: 0 }])
+    expect(clock.pending).toBe(0)
   })
 })
