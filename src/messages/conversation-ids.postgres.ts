@@ -16,6 +16,8 @@ export class ConversationIds {
 
   constructor(session: Session) {
     this.#session = session
+    // What answers next may be another server, or a restored one, in which the same id is another pair's.
+    session.whenLost(() => this.#known.clear())
   }
 
   /** The ids in the order asked, when all are known: without waiting, as a commit then need not either. */
@@ -35,11 +37,6 @@ export class ConversationIds {
     const ids = conversations.map(({ key }) => this.#known.get(key) ?? 0)
     if (this.#known.size > MAX_KNOWN) this.#known.clear()
     return ids
-  }
-
-  /** After a failure the rows may be others: an operator may have restored the database. */
-  forget(conversations: readonly Conversation[]): void {
-    for (const { key } of conversations) this.#known.delete(key)
   }
 
   async #findOrOpen(unknown: readonly Conversation[]): Promise<void> {

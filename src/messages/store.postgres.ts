@@ -118,7 +118,6 @@ export class PostgresMessageStore implements MessageStore {
       await this.#session.command('ROLLBACK').catch(() => this.#session.discard())
     } else {
       this.#session.discard()
-      this.#ids.forget(groups.map((group) => group.conversation))
       this.#logger.warn({ err: error, failure }, 'a batch was not committed')
     }
     for (const group of groups) group.reset()

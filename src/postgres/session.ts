@@ -24,9 +24,15 @@ export class Session {
   #stopWaiting: ((reason: Error) => void) | undefined
   #transaction: CopyTransaction | undefined
   #isClosed = false
+  #whenLost = (): void => undefined
 
   constructor(options: SessionOptions) {
     this.#options = options
+  }
+
+  /** Called in the same turn in which a connection is lost or given up: what was read over it may no longer be so. */
+  whenLost(listener: () => void): void {
+    this.#whenLost = listener
   }
 
   /** Runs one prepared statement with text parameters. */
@@ -76,9 +82,14 @@ export class Session {
 
   #drop(): void {
     const client = this.#client
+    this.#forget()
+    client?.connection.stream.destroy()
+  }
+
+  #forget(): void {
     this.#client = undefined
     this.#isConnected = false
-    client?.connection.stream.destroy()
+    this.#whenLost()
   }
 
   async close(): Promise<void> {
@@ -122,9 +133,8 @@ export class Session {
 
   #lost(client: pg.Client, error?: unknown): void {
     if (this.#client !== client) return
-    this.#client = undefined
     if (this.#isConnected) this.#options.logger.warn({ err: error }, 'lost a database connection')
-    this.#isConnected = false
+    this.#forget()
   }
 
   async #bounded<T>(work: Promise<T>): Promise<T> {

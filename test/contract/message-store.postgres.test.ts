@@ -196,6 +196,23 @@ describe('the PostgreSQL message store', () => {
     expect(next).toMatchObject({ fate: 'stored', seq: 1 })
   })
 
+  test('asks again which conversation is whose after it lost its connection: the database may have been restored', async () => {
+    const [a, b] = strangers()
+    const [c, d] = strangers()
+    await store.commit([pendingMessage(a, b)], [], 'fast')
+    await admin.query(
+      `with restored as (update conversations set user_lo = $2, user_hi = $3, last_seq = 0 where user_lo = $1 returning conversation_id)
+      delete from messages where conversation_id in (select conversation_id from restored)`,
+      [a, ...[c, d].sort()],
+    )
+    await admin.query(`select pg_terminate_backend(pid) from pg_stat_activity
+      where datname = current_database() and pid <> pg_backend_pid()`)
+    const next = pendingMessage(a, b)
+    while (next.fate === 'pending') await failureOf(store.commit([next], [], 'fast'))
+    expect((await everything(store, a, b)).map(({ id }) => id)).toEqual([next.id])
+    expect(await everything(store, c, d)).toEqual([])
+  })
+
   test('throws StoreUnavailable from every read of a database that is gone', async () => {
     const other = await createDatabase()
     const gone = await openDatabase({ dsn: other.dsn, dataDir: '', poolMax: 1, logger })
