@@ -92,7 +92,11 @@ export class MessageService {
   async move(user: UserId, move: Move, origin: object): Promise<ErrorCode | undefined> {
     const { with: other, seq, type } = move
     const conversation = conversationBetween(user, other)
-    if (seq > (await this.#head(conversation, seq))) return 'invalid_ack'
+    if (seq > (await this.#head(conversation, seq))) {
+      // It may be a message that this client sent just before, without waiting for its outcome.
+      await this.flushed()
+      if (seq > (await this.#head(conversation, seq))) return 'invalid_ack'
+    }
     const change = { conversation, user, delivered: seq, read: type === 'read' ? seq : 0, origin }
     return this.#positions.isNew(change) ? this.#options.writer.move(change) : undefined
   }
