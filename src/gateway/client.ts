@@ -3,6 +3,7 @@ import type { LocalUsers } from '../delivery/local-users.ts'
 import type { StoredPages } from '../delivery/stored-pages.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Logger } from '../lib/logger.ts'
+import type { Semaphore } from '../lib/semaphore.ts'
 import type { SendOrigin } from '../messages/send-queue.ts'
 import type { MessageService } from '../messages/service.ts'
 import type { Presence } from '../presence/presence.ts'
@@ -57,6 +58,9 @@ export interface Client extends SendOrigin {
   sendsInFlight: number
   /** Settles when the positions moved so far have been queued; undefined once nothing moved since they were stored. */
   moving: Promise<unknown> | undefined
+  /** Whose turn it is to read the store: one client must not keep the others waiting. */
+  readonly reads: Semaphore
+  readonly isOpen: boolean
   /** Starts to watch these users; their states now follow as pushes, and so does every change. */
   watch(userIds: readonly UserId[]): Promise<void>
   unwatch(userIds: readonly UserId[]): void

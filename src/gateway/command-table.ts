@@ -1,9 +1,15 @@
 import { EncodedEvent } from '../delivery/encoded.ts'
 import { StoreUnavailable } from '../messages/store.ts'
 import type { Command, CommandOf } from '../protocol/commands.ts'
-import { DEFAULT_HISTORY_LIMIT, DEFAULT_LIST_LIMIT, MAX_SENDS_IN_FLIGHT } from '../protocol/limits.ts'
+import {
+  DEFAULT_HISTORY_LIMIT,
+  DEFAULT_LIST_LIMIT,
+  MAX_READS_WAITING,
+  MAX_SENDS_IN_FLIGHT,
+} from '../protocol/limits.ts'
 import type { Client } from './client.ts'
 
+type ReadingType = 'history' | 'conversations' | 'sync'
 type Handler<Type extends Command['type']> = (client: Client, command: CommandOf<Type>) => void | Promise<void>
 
 /** The whole socket API: what each command means. */
@@ -22,15 +28,13 @@ const COMMANDS: { readonly [Type in Command['type']]: Handler<Type> } = {
     services.fanout.typing(receiver_id, new EncodedEvent({ type: 'typing', sender_id: identity.userId, active }))
   },
 
-  history: async (client, { with: other, before, after, limit = DEFAULT_HISTORY_LIMIT, ref }) => {
+  history: reading(async (client, { with: other, before, after, limit = DEFAULT_HISTORY_LIMIT, ref }) => {
     const { messages } = client.services
-    await commandsBefore(client)
     const page = await messages.history(client.identity.userId, other, { before, after, limit })
     client.reply({ type: 'history', ref, with: other, messages: page.messages, has_more: page.hasMore })
-  },
+  }),
 
-  conversations: async (client, { limit = DEFAULT_LIST_LIMIT, cursor, ref }) => {
-    await commandsBefore(client)
+  conversations: reading(async (client, { limit = DEFAULT_LIST_LIMIT, cursor, ref }) => {
     const page = await client.services.messages.conversations(client.identity.userId, limit, cursor)
     client.reply({
       type: 'conversations',
@@ -38,22 +42,39 @@ const COMMANDS: { readonly [Type in Command['type']]: Handler<Type> } = {
       conversations: page.conversations,
       next_cursor: page.nextCursor,
     })
-  },
+  }),
 
-  sync: async (client, { heads, since, ref }) => {
+  sync: reading(async (client, { heads, since, ref }) => {
     const { messages, clock } = client.services
-    await commandsBefore(client)
     const server_time = new Date(clock.now()).toISOString()
     const sinceMs = since === undefined ? undefined : Date.parse(since) - COMMIT_SLACK_MS
     const changed = await messages.changes(client.identity.userId, sinceMs, heads)
     client.reply({ type: 'sync', ref, changed, server_time })
-  },
+  }),
 
   watch: (client, { user_ids }) => client.watch(user_ids),
   unwatch: (client, { user_ids }) => client.unwatch(user_ids),
   auth: notYet,
 
   ping: (client, { ref }) => client.reply({ type: 'pong', ref }),
+}
+
+/** A command that reads the store: in its turn, after what came before it, and not for a client that has gone meanwhile. */
+function reading<Type extends ReadingType>(
+  read: (client: Client, command: CommandOf<Type>) => Promise<void>,
+): Handler<Type> {
+  return (client, command) => {
+    const { ref }: Command = command
+    if (client.reads.waiting >= MAX_READS_WAITING) {
+      const message = 'Too many commands wait for what they read; wait for replies.'
+      return client.refuse({ code: 'too_many_in_flight', message, ...(ref !== undefined && { ref }) })
+    }
+    return client.reads.run(async () => {
+      if (!client.isOpen) return
+      await commandsBefore(client)
+      await read(client, command)
+    })
+  }
 }
 
 /** Longer than any of our transactions may live: a change may carry a time this much before it became visible. */
@@ -76,7 +97,8 @@ function handlerOf(type: Command['type']): (client: Client, command: Command) =>
 
 async function move(client: Client, command: CommandOf<'ack' | 'read'>): Promise<void> {
   const moved = client.services.messages.move(client.identity.userId, command, client)
-  client.moving = Promise.allSettled([client.moving, moved])
+  // Without its result, which would hold the one before, and that the one before it.
+  client.moving = Promise.allSettled([client.moving, moved]).then(() => undefined)
   const code = await moved
   if (code) client.refuse({ code, ...(command.ref !== undefined && { ref: command.ref }) })
 }

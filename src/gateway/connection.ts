@@ -1,6 +1,7 @@
 import type { EncodedEvent } from '../delivery/encoded.ts'
 import type { KnownOfHole, MessagePlace, Recipient } from '../delivery/recipient.ts'
 import { encodedTopic, presenceTopic } from '../delivery/topics.ts'
+import { Semaphore } from '../lib/semaphore.ts'
 import type { QueuedSend } from '../messages/send-queue.ts'
 import { type CloseName, DEFAULT_RETRY_AFTER_MS, ERRORS } from '../protocol/codes.ts'
 import { type CommandOf, parseCommand, type Ref, type Refusal } from '../protocol/commands.ts'
@@ -15,6 +16,8 @@ import type { Socket, SocketListener } from './socket.ts'
 
 /** Refusals for speed that one connection gets before it is closed: a few full windows of sends. */
 const MAX_RATE_REFUSALS = 1000
+/** Reads of one connection at a time: a page may be 2 MB, and each takes a place in a batch from somebody else. */
+const MAX_READS_AT_ONCE = 4
 /** Sends beyond the limit in flight, with no outcome in between, before the connection is closed: as many as the limit itself. */
 const MAX_OVERSHOT = MAX_SENDS_IN_FLIGHT
 
@@ -30,6 +33,8 @@ export class Connection implements SocketListener, Recipient, Client {
   #socket: Socket | undefined
   #outbound: Outbound | undefined
   #watched: Set<UserId> | undefined
+  /** Most connections never read. */
+  #reads: Semaphore | undefined
 
   constructor(identity: ClientIdentity, services: ConnectionServices) {
     this.identity = identity
@@ -38,6 +43,15 @@ export class Connection implements SocketListener, Recipient, Client {
 
   get userId(): UserId {
     return this.identity.userId
+  }
+
+  get isOpen(): boolean {
+    return this.#socket !== undefined
+  }
+
+  get reads(): Semaphore {
+    this.#reads ??= new Semaphore(MAX_READS_AT_ONCE)
+    return this.#reads
   }
 
   opened(socket: Socket): void {

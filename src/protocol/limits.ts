@@ -6,6 +6,8 @@ export const MAX_FRAME_BYTES = 64 * 1024
 export const MAX_BODY_BYTES = 64 * 1024
 /** Sends of one connection that may wait for their commit; beyond it `too_many_in_flight`. */
 export const MAX_SENDS_IN_FLIGHT = 256
+/** Commands of one connection that may wait for their turn to read; beyond it `too_many_in_flight`. */
+export const MAX_READS_WAITING = 256
 export const DEFAULT_HISTORY_LIMIT = 50
 export const MAX_HISTORY_LIMIT = 500
 export const DEFAULT_LIST_LIMIT = 100
