@@ -1,5 +1,6 @@
 import { epochMs, type Statement } from '../postgres/statement.ts'
 import { MAX_UNREAD_COUNT } from '../protocol/limits.ts'
+import { MAX_PAGE_BYTES } from './store.ts'
 
 /**
  * Statements of the read path. Every one costs what it returns, not what is stored, also while PostgreSQL's statistics are
@@ -14,19 +15,27 @@ import { MAX_UNREAD_COUNT } from '../protocol/limits.ts'
 const MESSAGE = `concat_ws(' ', m.id, m.seq, ${epochMs('m.created_at')}, m.sender_id, m.content)`
 const OF_PAIR = '(select c.conversation_id from conversations c where c.user_lo = $1 and c.user_hi = $2)'
 
+const BEFORE = `from messages m where m.conversation_id = ${OF_PAIR} and m.seq < $3 order by m.seq desc limit $4`
+const AFTER = `from messages m
+    where m.conversation_id = ${OF_PAIR} and m.seq > $3 and m.seq < $4 order by m.seq limit $5`
+
+/** Of these rows the first, up to the one with which their texts reach the bytes of a page. To add them up costs a fifth. */
+const upToPageBytes = (rows: string, order: string) => `select ${MESSAGE}
+    from (select m.*, sum(octet_length(m.content)) over (order by ${order}) - octet_length(m.content) as bytes_before
+      from (select m.* ${rows}) m) m
+    where m.bytes_before < ${MAX_PAGE_BYTES} order by ${order}`
+
 /** $1 lo, $2 hi, $3 before (exclusive), $4 limit. Newest first. */
-export const PAGE_BEFORE: Statement = {
-  name: 'page_before',
-  text: `select ${MESSAGE} from messages m
-    where m.conversation_id = ${OF_PAIR} and m.seq < $3 order by m.seq desc limit $4`,
+export const PAGE_BEFORE: Statement = { name: 'page_before', text: `select ${MESSAGE} ${BEFORE}` }
+/** The same for a limit with which large texts could make too large a page. */
+export const LARGE_PAGE_BEFORE: Statement = {
+  name: 'large_page_before',
+  text: upToPageBytes(BEFORE, 'm.seq desc'),
 }
 
 /** $1 lo, $2 hi, $3 after (exclusive), $4 before (exclusive), $5 limit. Oldest first. */
-export const PAGE_AFTER: Statement = {
-  name: 'page_after',
-  text: `select ${MESSAGE} from messages m
-    where m.conversation_id = ${OF_PAIR} and m.seq > $3 and m.seq < $4 order by m.seq limit $5`,
-}
+export const PAGE_AFTER: Statement = { name: 'page_after', text: `select ${MESSAGE} ${AFTER}` }
+export const LARGE_PAGE_AFTER: Statement = { name: 'large_page_after', text: upToPageBytes(AFTER, 'm.seq') }
 
 /** $1 lo, $2 hi. */
 export const LAST_SEQ: Statement = {

@@ -8,14 +8,19 @@ import * as sql from './read-statements.postgres.ts'
 import {
   type Backlog,
   type ConversationPage,
+  MAX_PAGE_BYTES,
   type Page,
   type PageRequest,
   type Recent,
   type RecentHead,
   StoreUnavailable,
+  textBytes,
 } from './store.ts'
 
 type Row = TextRows[number]
+
+/** Of the largest texts there may be these are hardly more than `MAX_PAGE_BYTES`. */
+const MAX_SMALL_PAGE_ROWS = 101
 
 /** The read half of the PostgreSQL store. Every statement is prepared, short and on its own: none holds a snapshot open. */
 export class PostgresReads {
@@ -29,13 +34,17 @@ export class PostgresReads {
     const { lo, hi } = conversation
     const upTo = before ?? Number.MAX_SAFE_INTEGER
     // One row more than asked tells whether there is more.
-    const rows =
+    const rows = limit + 1
+    const isLarge = rows > MAX_SMALL_PAGE_ROWS
+    const texts =
       after === undefined
-        ? (await this.#query(sql.PAGE_BEFORE, [lo, hi, upTo, limit + 1])).reverse()
-        : await this.#query(sql.PAGE_AFTER, [lo, hi, after, upTo, limit + 1])
-    const hasMore = rows.length > limit
-    if (hasMore) rows.splice(after === undefined ? 0 : limit, 1)
-    return { messages: rows.map(([text]) => toMessage(conversation, String(text))), hasMore }
+        ? (await this.#query(isLarge ? sql.LARGE_PAGE_BEFORE : sql.PAGE_BEFORE, [lo, hi, upTo, rows])).reverse()
+        : await this.#query(isLarge ? sql.LARGE_PAGE_AFTER : sql.PAGE_AFTER, [lo, hi, after, upTo, rows])
+    const messages = texts.map(([text]) => toMessage(conversation, String(text)))
+    // The row with which the page became too large is left out as well: so it is known that there is one.
+    const hasMore = messages.length === rows || (isLarge && textBytes(messages) >= MAX_PAGE_BYTES)
+    if (hasMore) messages.splice(after === undefined ? 0 : -1, 1)
+    return { messages, hasMore }
   }
 
   async lastSeq({ lo, hi }: Conversation): Promise<number> {

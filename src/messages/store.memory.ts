@@ -7,6 +7,7 @@ import {
   CommitError,
   type CommitPath,
   type ConversationPage,
+  MAX_PAGE_BYTES,
   type MessageStore,
   type Page,
   type PageRequest,
@@ -14,6 +15,7 @@ import {
   type PositionChange,
   type Recent,
   type RecentHead,
+  textBytes,
 } from './store.ts'
 
 interface Position {
@@ -57,7 +59,13 @@ export class MemoryMessageStore implements MessageStore {
     const to = Math.min(all.length, (before ?? all.length + 1) - 1)
     const from = after ?? Math.max(0, to - limit)
     const messages = all.slice(from, Math.max(from, Math.min(to, from + limit)))
-    return { messages, hasMore: after === undefined ? from > 0 && to > 0 : from + limit < to }
+    const far = after === undefined ? 0 : -1
+    let isCut = false
+    while (messages.length > 1 && textBytes(messages) >= MAX_PAGE_BYTES) {
+      messages.splice(far, 1)
+      isCut = true
+    }
+    return { messages, hasMore: isCut || (after === undefined ? from > 0 && to > 0 : from + limit < to) }
   }
 
   async lastSeq({ key }: Conversation): Promise<number> {

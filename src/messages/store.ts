@@ -65,6 +65,14 @@ export class StoreUnavailable extends Error {
   }
 }
 
+/** Bytes of text after which a page ends before its limit. */
+export const MAX_PAGE_BYTES = 2 * 1024 * 1024
+
+export function textBytes(messages: readonly Message[]): number {
+  return messages.reduce((sum, { content }) => sum + Buffer.byteLength(content), 0)
+}
+
+/** As many messages as were asked for, or fewer and `hasMore`: so many that their texts reach `MAX_PAGE_BYTES`. */
 export interface Page {
   readonly messages: readonly Message[]
   readonly hasMore: boolean

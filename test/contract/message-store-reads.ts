@@ -68,6 +68,26 @@ export function describeReads(store: () => MessageStore): void {
       )
     })
 
+    test.each(['forward', 'backward'])(
+      'of large texts end after 2 MB, %s, and joined they are all',
+      async (direction) => {
+        const [c, d] = strangers()
+        const large = Array.from({ length: 300 }, () => pendingMessage(c, d, 'é'.repeat(8000)))
+        await store().commit(large, [], 'fast')
+        const sizes: number[] = []
+        const seqs: number[] = []
+        for (let more = true; more; ) {
+          const at = direction === 'forward' ? { after: seqs.at(-1) ?? 0 } : { before: seqs[0] }
+          const { messages, hasMore } = await store().page(conversationBetween(c, d), { ...at, limit: 500 })
+          sizes.push(messages.length)
+          seqs.splice(direction === 'forward' ? seqs.length : 0, 0, ...messages.map(({ seq }) => seq))
+          more = hasMore
+        }
+        expect(sizes).toEqual([131, 131, 38])
+        expect(seqs).toEqual(large.map((_message, index) => index + 1))
+      },
+    )
+
     test('are the same seen from either person', async () => {
       const request = { limit: 5 }
       expect(await store().page(conversationBetween(b, a), request)).toEqual(

@@ -41,6 +41,20 @@ const CASES: readonly Case[] = [
     messages: 51,
     conversations: 1,
   },
+  {
+    statement: reads.LARGE_PAGE_BEFORE,
+    types: 'text, text, int8, int8',
+    values: ['long', 'longer', END, '501'],
+    messages: 501,
+    conversations: 1,
+  },
+  {
+    statement: reads.LARGE_PAGE_AFTER,
+    types: 'text, text, int8, int8, int8',
+    values: ['long', 'longer', '9', END, '501'],
+    messages: 501,
+    conversations: 1,
+  },
   // The 1,000 are the window in which unread messages are counted: of a monologue none is found there.
   {
     statement: reads.CONVERSATIONS,
