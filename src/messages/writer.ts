@@ -75,7 +75,8 @@ export class MessageWriter {
   /** Committed; told in the same turn of the event loop, once the next batch is on its way or there is none. */
   #committed: Batch | undefined
   #running: Promise<void> | undefined
-  #closing = false
+  /** When it was told to take no more. */
+  #closedAtMs: number | undefined
   #failing = false
   #carefulBatches = 0
   #batchesDone = 0
@@ -104,7 +105,7 @@ export class MessageWriter {
 
   /** Queues a send. Returns why it can not be taken: nothing was stored then, and `settled` is not called for it. */
   append(send: QueuedSend): ErrorCode | undefined {
-    if (this.#closing) return 'unavailable'
+    if (this.#closedAtMs !== undefined) return 'unavailable'
     if (!this.#failing && this.#isRefusedEarly()) return 'overloaded'
     if (!this.#queue.push(send)) return this.#failing ? 'unavailable' : 'overloaded'
     this.#start()
@@ -114,7 +115,7 @@ export class MessageWriter {
 
   /** Queues a position. Returns why it can not be taken. Only positions at or below the conversation's head may come here. */
   move(change: PositionChange): ErrorCode | undefined {
-    if (this.#closing) return 'unavailable'
+    if (this.#closedAtMs !== undefined) return 'unavailable'
     if (!this.#positions.add(change)) return 'overloaded'
     if (this.#running === undefined)
       this.#cancelWait ??= this.#options.clock.after(POSITIONS_WAIT_MS, () => this.#start())
@@ -147,10 +148,10 @@ export class MessageWriter {
 
   /**
    * Takes no more, stores what is queued, and resolves; at the latest after `timeoutMs`, refusing what is still queued. What
-   * is in flight then may yet be stored, and is not told.
+   * is in flight then may yet be stored, and is not told. Positions that can not be stored are given up sooner.
    */
   async close(timeoutMs: number): Promise<void> {
-    this.#closing = true
+    this.#closedAtMs ??= this.#options.clock.now()
     this.#start()
     let cancel = (): void => undefined
     const timeout = new Promise<void>((resolve) => {
@@ -228,10 +229,16 @@ export class MessageWriter {
       this.#failing = true
       if (!unknown) open = this.#withoutTooOld(open)
       if (isEmpty(open)) return
-      // Nobody was told of these positions; their people will get again what they stand for.
-      if (this.#closing && !unknown && open.sends.length === 0) return
+      if (this.#givesUp(open, unknown)) return
       await this.#pause(attempt, unknown ? undefined : open.sends[0])
     }
+  }
+
+  /** Positions that were told to nobody are not worth a longer shutdown: their people get again what they stand for. */
+  #givesUp({ sends }: Batch, unknown: boolean): boolean {
+    if (unknown || sends.length > 0 || this.#closedAtMs === undefined) return false
+    const { clock, limits } = this.#options
+    return clock.now() - this.#closedAtMs >= limits.maxQueueAgeMs
   }
 
   async #attempt(batch: Batch, path: CommitPath): Promise<string | undefined> {

@@ -117,7 +117,9 @@ test('whatever happens, every send settles once, truthfully and in order', async
 
       for (const { contents } of store.calls) expect(contents.length).toBeLessThanOrEqual(LIMITS.maxBatchRows)
       const [position] = await store.changes('eve')
-      expect(position?.delivered_seq).toBe(furthest)
+      // A writer that closes does not try for ever.
+      if (steps.some((one) => one.do === 'close')) expect(position?.delivered_seq).toBeLessThanOrEqual(furthest)
+      else expect(position?.delivered_seq).toBe(furthest)
     }),
     { numRuns: 150 },
   )
