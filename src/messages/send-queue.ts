@@ -23,7 +23,7 @@ export function isSettled(send: QueuedSend): boolean {
   return send.refusal !== undefined || send.fate !== 'pending'
 }
 
-/** Content bytes of one batch at most, so that no transaction takes long however large the messages. */
+/** Bytes of one batch at most, so that no transaction takes long however large the messages. */
 const MAX_BATCH_BYTES = 4 * 1024 * 1024
 
 /** Up to this part of a limit nobody is refused. Of the default rows: a hundred connections with all they may have in flight. */
@@ -96,5 +96,5 @@ export class SendQueue {
 
 /** In UTF-16 units: what the text occupies here matters, not what it will be on the wire. */
 function bytesOf(send: QueuedSend): number {
-  return send.content.length + 200
+  return send.content.length + (typeof send.ref === 'string' ? send.ref.length : 0) + 200
 }

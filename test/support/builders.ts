@@ -30,15 +30,23 @@ export interface SendOptions {
   readonly to?: string
   readonly content?: string
   readonly id?: string
+  readonly ref?: string
   readonly queuedAtMs?: number
 }
 
-export function queuedSend({ from = 'ann', to = 'bob', content, id, queuedAtMs = 0 }: SendOptions = {}): QueuedSend {
+export function queuedSend({
+  from = 'ann',
+  to = 'bob',
+  content,
+  id,
+  ref,
+  queuedAtMs = 0,
+}: SendOptions = {}): QueuedSend {
   const origin = { settled: () => undefined }
   return {
     ...pendingMessage(from, to, content, id),
     origin,
-    ref: undefined,
+    ref,
     queuedAtMs,
     refusal: undefined,
     wasUnknown: false,

@@ -287,6 +287,12 @@ describe('limits of the queue', () => {
     }
   })
 
+  test('count the bytes of a ref, which waits as long as the text', async () => {
+    const { append } = writerBench({ maxQueueBytes: 3000 })
+    expect(append('x', { ref: 'r'.repeat(2500) }).refusal).toBeUndefined()
+    expect(append('x', { ref: 'r'.repeat(300) }).refusal).toBe('overloaded')
+  })
+
   test('say unavailable instead of overloaded while the store fails', async () => {
     const { append, store } = writerBench({ maxQueueRows: 1 })
     store.outcomes.push('aborted')
