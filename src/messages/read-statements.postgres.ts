@@ -114,5 +114,13 @@ export const FIRST_SINCE: Statement = {
     join conversations c on c.user_lo = v.lo and c.user_hi = v.hi`,
 }
 
-/** 0 on a primary, 1 on a standby. */
-export const CHECK: Statement = { name: 'check', text: 'select pg_is_in_recovery()::int' }
+/** Why nothing can be stored here, or null. */
+export const CHECK: Statement = {
+  name: 'check',
+  text: `select case
+    when pg_is_in_recovery() then 'it is a standby'
+    when current_setting('transaction_read_only')::bool then 'it is read-only'
+    when not (has_table_privilege('messages', 'insert') and has_table_privilege('conversations', 'insert')
+      and has_table_privilege('conversations', 'update')) then 'the role may not write'
+  end`,
+}

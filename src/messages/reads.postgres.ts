@@ -93,10 +93,10 @@ export class PostgresReads {
     return recent.map((_, index) => firsts.get(index + 1) ?? 1)
   }
 
-  /** A primary that answers; a server that became a standby can not store. */
+  /** A database that answers and can store. */
   async check(): Promise<void> {
-    const rows = await this.#query(sql.CHECK, [])
-    if (rows[0]?.[0] !== '0') throw new StoreUnavailable('the database is a standby')
+    const [[fault] = []] = await this.#query(sql.CHECK, [])
+    if (fault) throw new StoreUnavailable(new Error(fault))
   }
 
   async #query(statement: Statement, values: readonly (string | number)[]): Promise<Row[]> {

@@ -233,6 +233,23 @@ describe('the PostgreSQL message store', () => {
   })
 })
 
+test('a database that takes no more writes is said to store nothing', async () => {
+  const full = await createDatabase()
+  const { reader, session, close } = await openDatabase({ dsn: full.dsn, dataDir: '', poolMax: 1, logger })
+  const store = new PostgresMessageStore({ reader, session, logger })
+  const owner = new pg.Client(parseDsn(full.dsn))
+  await owner.connect()
+  // Before the reader has a connection.
+  await owner.query(`do $$ begin
+    execute format('alter database %I set default_transaction_read_only = on', current_database());
+  end $$`)
+  await owner.end()
+  await expect(store.check()).rejects.toMatchObject({ name: 'StoreUnavailable', message: 'it is read-only' })
+  await store.close()
+  await close()
+  await full.drop()
+})
+
 describe('two PostgreSQL message stores on one database', () => {
   let one: StoreUnderTest
   let two: StoreUnderTest

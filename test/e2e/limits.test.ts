@@ -486,6 +486,14 @@ test('serves by a role that may not change tables, which another role makes', as
     expect((await service.stop()).code).toBe(0)
     expect(JSON.stringify(service.logs)).not.toContain('secret')
   }
+
+  await execute(own.dsn, `revoke insert on messages from ${serving}`)
+  const barred = await services.start(env)
+  expect(await get(barred, '/readyz')).toMatchObject({
+    status: 503,
+    body: { reasons: ['database: the role may not write'] },
+  })
+  expect((await barred.stop()).code).toBe(0)
   await execute(own.dsn, `drop owned by ${migrator}; drop owned by ${serving}`)
   await own.drop()
   await execute(database.dsn, `drop role ${migrator}, ${serving}`)
