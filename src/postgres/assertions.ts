@@ -25,14 +25,15 @@ const QUERY = `
 
 /**
  * Throws one Error with all reasons why this server cannot keep "acked means committed". Ask on a connection of the same
- * user, database and options as the writer's: `synchronous_commit` may be set for each of them.
+ * user, database and options as the writer's: `synchronous_commit` may be set for each of them. Resolves with that one.
  */
-export async function assertDurable(client: Pick<pg.ClientBase, 'query'>): Promise<void> {
+export async function assertDurable(client: Pick<pg.ClientBase, 'query'>): Promise<string> {
   const { rows } = await client.query<ServerSettings>(QUERY)
   const settings = rows[0]
   if (!settings) throw new Error('PostgreSQL did not tell its settings')
   const reasons = findReasons(settings)
   if (reasons.length > 0) throw new Error(`This PostgreSQL cannot be used:\n- ${reasons.join('\n- ')}`)
+  return settings.synchronous_commit
 }
 
 /** Why a server with these settings cannot be used; empty when it can. */

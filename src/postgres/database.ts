@@ -65,7 +65,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   try {
     const config = await resolveDsn(dsn ?? own?.dsn ?? '')
     const migrationConfig = migrationDsn === undefined ? config : await resolveDsn(migrationDsn)
-    const aheadMs = await prepare(config, migrationConfig, logger)
+    const { aheadMs, synchronousCommit } = await prepare(config, migrationConfig, logger)
     const pool = createPool(withSettings(config, PLANNER_SETTINGS), {
       logger,
       max: poolMax,
@@ -78,7 +78,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
       answerLimitMs: READ_ANSWER_LIMIT_MS,
     })
     const session = new Session({
-      config: writerConfig(config),
+      config: writerConfig(config, synchronousCommit),
       logger,
       stepDeadlineMs: STEP_DEADLINE_MS,
       commitDeadlineMs: COMMIT_DEADLINE_MS,
@@ -90,20 +90,24 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   }
 }
 
-async function prepare(config: pg.ClientConfig, migrationConfig: pg.ClientConfig, logger: Logger): Promise<number> {
+interface Prepared {
+  readonly aheadMs: number
+  readonly synchronousCommit: string
+}
+
+async function prepare(config: pg.ClientConfig, migrationConfig: pg.ClientConfig, logger: Logger): Promise<Prepared> {
   const client = new pg.Client({ ...config, ...sessionLimits({}) })
   client.on('error', (error) => logger.warn({ err: error }, 'lost a database connection'))
   await client.connect()
-  let aheadMs: number
+  let prepared: Prepared
   try {
-    await assertDurable(client)
-    aheadMs = await measureAhead(client)
+    prepared = { synchronousCommit: await assertDurable(client), aheadMs: await measureAhead(client) }
   } finally {
     await client.end()
   }
   const applied = await migrate(migrationConfig, { logger })
   if (applied.length > 0) logger.info({ versions: applied }, 'migrated the database')
-  return aheadMs
+  return prepared
 }
 
 async function measureAhead(client: pg.Client): Promise<number> {
@@ -113,9 +117,11 @@ async function measureAhead(client: pg.Client): Promise<number> {
   return Math.round(Number(rows[0]?.ms) - middleMs)
 }
 
-function writerConfig(config: pg.ClientConfig): pg.ClientConfig {
+/** `synchronousCommit` stays what was found safe, whatever is set for the role or the database while the service runs. */
+function writerConfig(config: pg.ClientConfig, synchronousCommit: string): pg.ClientConfig {
+  const settings = [...PLANNER_SETTINGS, ...WRITER_SETTINGS, ['synchronous_commit', synchronousCommit]] as const
   return {
-    ...withSettings(config, [...PLANNER_SETTINGS, ...WRITER_SETTINGS]),
+    ...withSettings(config, settings),
     ...sessionLimits({ connectionTimeoutMs: STEP_DEADLINE_MS, lockTimeoutMs: WRITER_LOCK_TIMEOUT_MS }),
   }
 }

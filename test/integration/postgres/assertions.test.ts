@@ -24,7 +24,7 @@ async function connect(dsn: string): Promise<pg.Client> {
 }
 
 test('accepts a durable primary', async () => {
-  await expect(assertDurable(await connect(database.dsn))).resolves.toBeUndefined()
+  await expect(assertDurable(await connect(database.dsn))).resolves.toBe('on')
 })
 
 test.each(['off', 'local', 'remote_write'])('refuses synchronous_commit = %s', async (value) => {
@@ -36,7 +36,7 @@ test.each(['off', 'local', 'remote_write'])('refuses synchronous_commit = %s', a
 test.each(['on', 'remote_apply'])('accepts synchronous_commit = %s', async (value) => {
   const client = await connect(database.dsn)
   await client.query(`set synchronous_commit = ${value}`)
-  await expect(assertDurable(client)).resolves.toBeUndefined()
+  await expect(assertDurable(client)).resolves.toBe(value)
 })
 
 test('reports everything that is wrong with a server at once', async () => {

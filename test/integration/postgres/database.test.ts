@@ -1,5 +1,7 @@
+import pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Database, openDatabase, PLANNER_SETTINGS } from '../../../src/postgres/database.ts'
+import { parseDsn } from '../../../src/postgres/dsn.ts'
 import { createDatabase, silentLogger, type TestDatabase } from '../../support/databases.ts'
 
 const SETTING = { name: 'setting', text: 'select current_setting($1)' }
@@ -27,4 +29,15 @@ test.each(['reader', 'session'] as const)('the %s plans as we say, and else as t
   for (const [setting, value] of [...PLANNER_SETTINGS, ['work_mem', '7MB']] as const) {
     expect([setting, await database[name].query(SETTING, [setting])]).toEqual([setting, [[value]]])
   }
+})
+
+test('the session commits as was found safe at the start, whatever is set since', async () => {
+  const admin = new pg.Client(parseDsn(empty.dsn))
+  await admin.connect()
+  await admin.query(
+    `do $$ begin execute format('alter database %I set synchronous_commit = off', current_database()); end $$`,
+  )
+  await admin.end()
+  database.session.discard()
+  expect(await database.session.query(SETTING, ['synchronous_commit'])).toEqual([['on']])
 })
