@@ -18,7 +18,7 @@ export interface CopyTransactionSteps {
 /**
  * How far a failed transaction had come.
  * `aborted`: COMMIT was not sent, nothing is stored. `refused`: the server itself reported an error, nothing is stored,
- * `cause` has its SQLSTATE. `unknown`: COMMIT was sent and no answer came, or an answer other than COMMIT.
+ * `cause` has its SQLSTATE. `unknown`: COMMIT was sent and no answer came, one other than COMMIT, or one with a warning.
  */
 export type FailureStage = 'aborted' | 'refused' | 'unknown'
 
@@ -54,7 +54,9 @@ export class CopyTransaction implements Submittable {
   #commandsBeforeRows: number
   #commitSent = false
   #syncSent = false
+  #copied = false
   #committed = false
+  #isWarned = false
   #failure: TransactionError | undefined
 
   constructor(steps: CopyTransactionSteps) {
@@ -88,6 +90,7 @@ export class CopyTransaction implements Submittable {
   handleCommandComplete(message: { text: string }, connection: Connection): void {
     if (this.#commitSent) {
       this.#committed = message.text === 'COMMIT'
+      this.#copied = true
     } else if (this.#commandsBeforeRows > 0) {
       this.#commandsBeforeRows -= 1
     } else {
@@ -105,7 +108,7 @@ export class CopyTransaction implements Submittable {
 
   handleReadyForQuery(): void {
     if (this.#failure) return
-    if (this.#committed) this.#resolve()
+    if (this.#committed && !this.#isWarned) this.#resolve()
     else this.#fail(new TransactionError(this.#stageWhenLost, new Error('not committed')))
   }
 
@@ -134,7 +137,21 @@ export class CopyTransaction implements Submittable {
       return this.#end(connection, [...unsent, copyFail])
     }
     this.#commitSent = true
+    this.#heedWarnings(connection)
     this.#end(connection, [...unsent, ...copyData(text), copyDone, bindAndExecute(COMMIT.name)])
+  }
+
+  /**
+   * A COMMIT whose wait for a standby was cancelled succeeds with a warning (class 01) that the standby may lack it.
+   * Source: PostgreSQL, SyncRepWaitForLSN.
+   */
+  #heedWarnings(connection: Connection): void {
+    const heed = ({ code }: { code?: string | undefined }): void => {
+      if (this.#copied && code?.startsWith('01')) this.#isWarned = true
+    }
+    connection.on('notice', heed)
+    const forget = (): unknown => connection.off('notice', heed)
+    this.done.then(forget, forget)
   }
 
   #end(connection: Connection, parts: readonly Buffer[] = []): void {

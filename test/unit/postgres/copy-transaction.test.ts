@@ -114,3 +114,33 @@ describe('an error that comes when COMMIT is on its way', () => {
     expect(await stageAfterCommit({ code }, 'readyForQuery')).toBe('unknown')
   })
 })
+
+describe('a COMMIT that succeeded', () => {
+  const answer = async (warning?: string): Promise<unknown> => {
+    const connection = connectionOn(roomyStream())
+    const steps = { begin: false, first: statement, values: [], copy: statement, rows: () => [] }
+    const transaction = new CopyTransaction(steps)
+    transaction.submit(connection)
+    transaction.handleCommandComplete({ text: 'SELECT 1' }, connection)
+    connection.emit('notice', { code: '01000' })
+    transaction.handleCommandComplete({ text: 'COPY 0' }, connection)
+    if (warning !== undefined) connection.emit('notice', { code: warning })
+    transaction.handleCommandComplete({ text: 'COMMIT' }, connection)
+    transaction.handleReadyForQuery()
+    const outcome = await transaction.done.then(
+      () => 'stored',
+      (error: TransactionError) => error.stage,
+    )
+    expect((connection as unknown as EventEmitter).listenerCount('notice')).toBe(0)
+    return outcome
+  }
+
+  it('is stored', async () => {
+    expect(await answer()).toBe('stored')
+    expect(await answer('00000')).toBe('stored')
+  })
+
+  it('but whose wait for its standby was cancelled leaves open what a failover would keep', async () => {
+    expect(await answer('01000')).toBe('unknown')
+  })
+})
