@@ -113,8 +113,18 @@ export function answerHttp(res: HttpResponse, answer: HttpAnswer, requestId: str
   if (status !== 200) res.writeStatus(`${status} ${STATUS_CODES[status] ?? ''}`)
   // One call for all of them: uWebSockets writes a value as it stands, and a call for each costs 0.7 µs more.
   res.writeHeader('X-Request-Id', requestId + linesOf(headers))
-  if (method === 'HEAD') res.endWithoutBody(Buffer.byteLength(body), close)
+  if (method === 'HEAD') endHead(res, Buffer.byteLength(body), close)
   else res.end(encoded(body), close)
+}
+
+/**
+ * This build takes an answer for unfinished as long as a length that it was given has not been written, which for HEAD is for
+ * ever: it would neither close the connection nor end it when idle. So it is given none, or none but 0 when it has to close.
+ */
+function endHead(res: HttpResponse, bytes: number, close: boolean): void {
+  if (close) return void res.endWithoutBody(0, true)
+  res.writeHeader('Content-Length', String(bytes))
+  res.endWithoutBody()
 }
 
 /** uWebSockets turns a string into UTF-8 some ten times slower than Node does, and copies what it is given. */

@@ -123,6 +123,14 @@ test('readers that never read their answers', async () => {
   expect(grown).toBeLessThan(12 * 3.3e6 + 200e6)
 })
 
+test('connections that have asked for a head and say nothing more', async () => {
+  const refused = await opened(1, 'HEAD /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}')
+  const clients = await opened(10, 'HEAD /healthz HTTP/1.1\r\nHost: x\r\n\r\n')
+  await Promise.all(refused.map((http) => within(http.ended, () => 'the end of a connection refused')))
+  // uWebSockets gives an idle connection 10 s, and looks every 4 s.
+  await Promise.all(clients.map((http) => within(http.ended, () => 'the end of an idle connection', 20_000)))
+})
+
 test('1,000 connections that say nothing', async () => {
   const clients = await opened(1000)
   await served(service)
