@@ -7,7 +7,7 @@ import { drainConnections } from './gateway/drain.ts'
 import { Guard } from './gateway/guard.ts'
 import { createHttpHandler } from './gateway/route-table.ts'
 import { joinInstances } from './instances.ts'
-import { aheadOf, systemClock } from './lib/clock.ts'
+import { aheadOf, sleep, systemClock } from './lib/clock.ts'
 import { reasonOf } from './lib/errors.ts'
 import { openFileLimit } from './lib/open-files.ts'
 import { KnownHeads } from './messages/known-heads.ts'
@@ -26,6 +26,8 @@ export interface App {
   stop(): Promise<void>
 }
 
+/** Of the time for a shutdown; what is left is for closing sockets and for whatever is slow to let go. */
+const DRAINING_PART = 0.8
 /** Kept for the database, Redis, the log and requests. */
 const RESERVED_FILES = 128
 
@@ -127,13 +129,16 @@ export async function startApp(config: Config, logger: RootLogger): Promise<App>
 
   return {
     port,
-    // Announce · answer what is queued · close with "come back" · then what the answers needed, the database last.
+    // Announce · answer what is queued and being read · close with "come back" · then what the answers needed, the database last.
+    // Until then it listens: who asks whether it is ready hears that it is not, and who wants to connect when to come back.
     async stop() {
       isDraining = true
-      server.stopListening()
       instances.presence.drain()
       const close = drainConnections(connections, config.shutdown.drainReconnectSpreadMs)
-      await writer.close(config.shutdown.timeoutMs)
+      const drainingMs = config.shutdown.timeoutMs * DRAINING_PART
+      const endMs = clock.now() + drainingMs
+      await writer.close(drainingMs)
+      await Promise.race([server.answered(), sleep(clock, Math.max(0, endMs - clock.now()))])
       await close()
       server.close()
       await release()

@@ -19,15 +19,41 @@ export interface HttpServing {
   readonly handler: HttpHandler
   readonly addressOf: AddressOf
   readonly logger: Logger
+  /** Where requests are counted from now on, until they are answered or gone. */
+  underway: Underway
+}
+
+/** Counts the requests that have no answer yet. */
+export class Underway {
+  #count = 0
+  #none: (() => void) | undefined
+
+  began(): void {
+    this.#count += 1
+  }
+
+  ended(): void {
+    this.#count -= 1
+    if (this.#count === 0) this.#none?.()
+  }
+
+  /** Resolves when there is none. */
+  none(): Promise<void> {
+    if (this.#count === 0) return Promise.resolve()
+    return new Promise((resolve) => {
+      this.#none = resolve
+    })
+  }
 }
 
 /**
  * One HTTP request, from its first byte to its answer. Nothing here throws: an exception in a handler of uWebSockets ends
  * the process. The request object dies when this returns, so everything is copied first.
  */
-export function serveHttp(res: HttpResponse, req: HttpRequest, { handler, addressOf, logger }: HttpServing): void {
+export function serveHttp(res: HttpResponse, req: HttpRequest, serving: HttpServing): void {
+  const { handler, addressOf } = serving
   const method = req.getCaseSensitiveMethod()
-  const exchange = new Exchange(res, method, logger)
+  const exchange = new Exchange(res, method, serving)
   try {
     const { headers, repeated } = readHeaders(req)
     const question: HttpQuestion = {
@@ -145,18 +171,23 @@ class Exchange {
   readonly #res: HttpResponse
   readonly #method: string
   readonly #logger: Logger
+  readonly #underway: Underway
   /** Answered, or the client has gone: the response object must not be touched any more. */
   #isOver = false
   /** While uWebSockets calls us; in its later calls, and in turns of our own, it may not be. */
   #isCorked = true
   #deadline: NodeJS.Timeout | undefined
 
-  constructor(res: HttpResponse, method: string, logger: Logger) {
+  constructor(res: HttpResponse, method: string, { logger, underway }: HttpServing) {
     this.#res = res
     this.#method = method
     this.#logger = logger
+    this.#underway = underway
+    underway.began()
     // Always: a call that returns without an answer and without this ends the process, and endWithoutBody is no answer to it.
-    res.onAborted(() => this.#end())
+    res.onAborted(() => {
+      if (!this.#isOver) this.#end()
+    })
   }
 
   callIsOver(): void {
@@ -222,5 +253,6 @@ class Exchange {
   #end(): void {
     this.#isOver = true
     clearTimeout(this.#deadline)
+    this.#underway.ended()
   }
 }

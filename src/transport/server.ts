@@ -8,7 +8,7 @@ import { CODECS } from '../protocol/codec.ts'
 import { MAX_FRAME_BYTES } from '../protocol/limits.ts'
 import { bytesOf } from '../protocol/msgpack.ts'
 import { clientAddress } from './address.ts'
-import { serveHttp } from './http.ts'
+import { type HttpServing, serveHttp, Underway } from './http.ts'
 import { serveUpgrade } from './upgrade.ts'
 import { loadUws, type TemplatedApp, type us_listen_socket } from './uws.ts'
 import { type SocketHolder, UwsSocket, WriteQueue } from './websocket.ts'
@@ -64,6 +64,7 @@ export class Server implements Topics {
   readonly #writes = new WriteQueue()
   readonly #makeSocket = (listener: SocketListener, isBinary: boolean): UwsSocket =>
     new UwsSocket(listener, isBinary, this.#writes, this.#options.logger)
+  #serving: HttpServing | undefined
   #listenSocket: us_listen_socket | undefined
 
   constructor(options: ServerOptions) {
@@ -88,7 +89,8 @@ export class Server implements Topics {
       drain: (ws) => ws.getUserData().socket.drained(),
       close: (ws, code) => ws.getUserData().socket.closed(code),
     })
-    const serving = { handler: http, addressOf, logger }
+    const serving: HttpServing = { handler: http, addressOf, logger, underway: new Underway() }
+    this.#serving = serving
     this.#app.any('/*', (res, req) => serveHttp(res, req, serving))
   }
 
@@ -115,14 +117,18 @@ export class Server implements Topics {
     }
   }
 
-  /** Takes no new connection; the open ones stay. */
-  stopListening(): void {
-    if (this.#listenSocket) this.#uws.us_listen_socket_close(this.#listenSocket)
-    this.#listenSocket = undefined
+  /** Resolves when every request that came before has its answer, or its client has gone. */
+  async answered(): Promise<void> {
+    if (!this.#serving) return
+    const { underway } = this.#serving
+    this.#serving.underway = new Underway()
+    await underway.none()
   }
 
-  /** Ends everything that is still open. */
+  /** Takes no new connection, and ends everything that is still open. */
   close(): void {
+    if (this.#listenSocket) this.#uws.us_listen_socket_close(this.#listenSocket)
+    this.#listenSocket = undefined
     this.#app.close()
   }
 }

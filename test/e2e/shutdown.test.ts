@@ -2,13 +2,15 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { parseDsn } from '../../src/postgres/dsn.ts'
+import { TcpProxy } from '../faults/tcp-proxy.ts'
 import { createDatabase, type TestDatabase } from '../support/databases.ts'
 import { type Host, Ledger, sendByRest, sendBySocket } from '../support/load.ts'
 import { RawHttp, upgradeRequest } from '../support/raw-http.ts'
-import { post } from '../support/rest-client.ts'
+import { get, post } from '../support/rest-client.ts'
 import { useServices } from '../support/service.ts'
 import { JSON_PROTOCOL, MSGPACK_PROTOCOL, SocketClient } from '../support/socket-client.ts'
-import { openTransaction } from '../support/transactions.ts'
+import { openTransaction, rowsOf } from '../support/transactions.ts'
 
 const services = useServices()
 let database: TestDatabase
@@ -74,7 +76,11 @@ test('a drain says so everywhere, answers what was queued, and takes nothing new
   const refused = await upgrade.answer()
   expect(refused?.status).toBe(503)
   expect(refused?.head).toMatch(/^Retry-After: \d+$/im)
-  await expect(RawHttp.connect(service)).rejects.toThrow('ECONNREFUSED')
+  // Whoever comes only now hears the same.
+  expect((await get(service, '/readyz')).status).toBe(503)
+  const late = await RawHttp.connect(service)
+  late.write(upgradeRequest('/ws?user_id=later'))
+  expect((await late.answer())?.status).toBe(503)
   expect(await clients[0].ask({ type: 'send', receiver_id: 'x', content: 'late' })).toMatchObject({
     code: 'unavailable',
   })
@@ -84,6 +90,35 @@ test('a drain says so everywhere, answers what was queued, and takes nothing new
   expect((await queuedRest).status).toBe(201)
   for (const client of clients) expect((await client.closed).code).toBe(1012)
   expect(await service.exited).toEqual({ code: 0, signal: null })
+})
+
+test('a drain answers what is being read', async () => {
+  const service = await services.start({ POSTGRES_DSN: database.dsn })
+  await post(service, { sender_id: 'a', receiver_id: 'b', content: 'read at the end' })
+  const probe = await SocketClient.connect(service, 'probe')
+  const transaction = await openTransaction(database.dsn, 'lock table messages in access exclusive mode')
+  const reading = get(service, '/api/messages?user_id=a&with=b')
+  const waiting = "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+  await expect.poll(() => rowsOf(database.dsn, waiting)).toHaveLength(1)
+  service.signal('SIGTERM')
+  await probe.next('draining')
+  await transaction.end()
+  expect(await reading).toMatchObject({ status: 200, body: { messages: [{ content: 'read at the end' }] } })
+  expect(await service.exited).toEqual({ code: 0, signal: null })
+})
+
+test('a drain ends well although PostgreSQL is away and a position waits for it', async () => {
+  const { host = '', port = 5432, user = '', database: name = '' } = parseDsn(database.dsn)
+  const proxy = new TcpProxy(() => (host.startsWith('/') ? { path: join(host, `.s.PGSQL.${port}`) } : { host, port }))
+  const dsn = `postgres://${user}@127.0.0.1:${await proxy.listen()}/${name}`
+  const service = await services.start({ POSTGRES_DSN: dsn })
+  const client = await SocketClient.connect(service, 'acks')
+  await client.ask({ type: 'send', receiver_id: 'x', content: 'to be read' })
+  await proxy.close()
+  client.send({ type: 'read', with: 'x', seq: 1 })
+  await client.settled()
+  expect(await service.stop()).toEqual({ code: 0, signal: null })
+  expect((await client.closed).code).toBe(1012)
 })
 
 test('a second signal exits at once', async () => {
