@@ -147,7 +147,7 @@ function sendMessage(question: HttpQuestion, { messages, maxContentBytes, guard 
   const body = parseBody(rest.sendBody, question)
   const { user_id } = parseQuery(rest.senderQuery, question)
   const sender = asker(question, user_id, body.sender_id)
-  const id = body.id ?? idempotencyKey(question)
+  const id = idOf(question, body.id)
   const fault = contentFault(body.content, maxContentBytes)
   if (fault) throw new RequestError(fault, { field: 'content' })
   const retryAfterMs = guard.command(sender)
@@ -166,11 +166,16 @@ function sendAnswer(send: QueuedSend, requestId: string): HttpAnswer {
   return jsonTextAnswer(duplicate ? 200 : 201, `{${messageJson(send)},"duplicate":${duplicate}}`)
 }
 
-function idempotencyKey({ headers }: HttpQuestion): string | undefined {
+/** The id may come in the body or as a header; two that differ are a mistake which would store a resend again. */
+function idOf({ headers }: HttpQuestion, bodyId: string | undefined): string | undefined {
   const key = headers.get('idempotency-key')
-  if (key === undefined) return undefined
+  if (key === undefined) return bodyId
+  const field = 'Idempotency-Key'
   if (!rest.message.shape.id.safeParse(key).success) {
-    throw new RequestError('invalid_request', { message: 'Idempotency-Key must be a UUID.', field: 'Idempotency-Key' })
+    throw new RequestError('invalid_request', { message: 'Idempotency-Key must be a UUID.', field })
+  }
+  if (bodyId !== undefined && bodyId.toLowerCase() !== key.toLowerCase()) {
+    throw new RequestError('invalid_request', { message: 'Idempotency-Key and id are not the same.', field })
   }
   return key
 }

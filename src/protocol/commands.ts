@@ -12,6 +12,8 @@ import { contentFault } from './text.ts'
 /** Echoed in the reply, so that a client can tell which command it answers. */
 export type Ref = string | number
 
+/** Opaque: `next_cursor` of the page before. */
+export const cursor = z.string().min(1).max(512)
 const ref = z.union([z.string(), z.number()]).optional()
 export const userId = z.string().regex(USER_ID_PATTERN, 'must match ^[A-Za-z0-9][A-Za-z0-9._@+-]{0,127}$')
 /** Any UUID: its version is the client's affair. */
@@ -42,7 +44,7 @@ const history = z.strictObject({
 const conversations = z.strictObject({
   type: z.literal('conversations'),
   limit: z.int().min(1).max(MAX_LIST_LIMIT).optional(),
-  cursor: z.string().optional(),
+  cursor: cursor.optional(),
   ref,
 })
 const sync = z.strictObject({

@@ -9,6 +9,7 @@ interface Operation {
   readonly method: 'get' | 'post'
   readonly summary: string
   readonly query?: z.ZodObject
+  readonly headers?: z.ZodObject
   readonly body?: z.ZodObject
   readonly answers: Readonly<Record<number, { readonly description: string; readonly schema?: z.ZodType }>>
 }
@@ -21,6 +22,7 @@ const OPERATIONS: readonly Operation[] = [
     method: 'post',
     summary: 'Store a message and deliver it. Answered only after the commit.',
     query: rest.senderQuery,
+    headers: rest.sendHeaders,
     body: rest.sendBody,
     answers: {
       201: { description: 'Stored.', schema: rest.sendAnswer },
@@ -32,6 +34,7 @@ const OPERATIONS: readonly Operation[] = [
     method: 'get',
     summary: 'A page of one conversation, in ascending order of seq.',
     query: rest.messagesQuery,
+    headers: rest.askerHeaders,
     answers: { 200: { description: 'The page.', schema: rest.messagesAnswer } },
   },
   {
@@ -39,6 +42,7 @@ const OPERATIONS: readonly Operation[] = [
     method: 'get',
     summary: 'Conversations of a user, newest first.',
     query: rest.conversationsQuery,
+    headers: rest.askerHeaders,
     answers: { 200: { description: 'The page.', schema: rest.conversationsAnswer } },
   },
   {
@@ -70,7 +74,7 @@ const OPERATIONS: readonly Operation[] = [
     path: '/openapi.json',
     method: 'get',
     summary: 'This document.',
-    answers: { 200: { description: 'OpenAPI 3.1.', schema: z.object({}) } },
+    answers: { 200: { description: 'OpenAPI 3.1.', schema: z.looseObject({}) } },
   },
   {
     path: '/ws',
@@ -97,19 +101,20 @@ function pathsOf(operations: readonly Operation[]): Json {
   return Object.fromEntries(entries)
 }
 
-function describeOperation({ summary, query, body, answers }: Operation): Json {
+function describeOperation({ summary, query, headers, body, answers }: Operation): Json {
+  const parameters = [...parametersOf('query', query), ...parametersOf('header', headers)]
   return {
     summary,
-    ...(query && { parameters: parametersOf(query) }),
+    ...(parameters.length > 0 && { parameters }),
     ...(body && { requestBody: { required: true, content: contentOf(body, 'input') } }),
     responses: { ...answersOf(answers), default: { description: errorNames(), content: contentOf(rest.errorAnswer) } },
   }
 }
 
-function parametersOf(query: z.ZodObject): Json[] {
-  return Object.entries(query.shape).map(([name, schema]) => ({
+function parametersOf(place: 'query' | 'header', parameters: z.ZodObject | undefined): Json[] {
+  return Object.entries(parameters?.shape ?? {}).map(([name, schema]) => ({
     name,
-    in: 'query',
+    in: place,
     required: !z.safeParse(schema, undefined).success,
     schema: z.toJSONSchema(schema, { io: 'output', unrepresentable: 'any' }),
   }))

@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { bound, messageId, userId } from './commands.ts'
+import { bound, cursor, messageId, userId } from './commands.ts'
 import { DEFAULT_HISTORY_LIMIT, DEFAULT_LIST_LIMIT, MAX_HISTORY_LIMIT, MAX_LIST_LIMIT } from './limits.ts'
 
 /** Requests and answers of the REST API. The server validates by these, and /openapi.json is made of them. */
@@ -19,6 +19,10 @@ export const sendBody = z.strictObject({
   id: messageId.optional(),
 })
 
+/** Says who asks where the query does not. */
+export const askerHeaders = z.object({ 'X-User-Id': userId.optional() })
+export const sendHeaders = askerHeaders.extend({ 'Idempotency-Key': messageId.optional() })
+
 export const senderQuery = z.strictObject({ user_id: userId.optional() })
 
 export const messagesQuery = z.strictObject({
@@ -31,7 +35,7 @@ export const messagesQuery = z.strictObject({
 
 const listQuery = {
   limit: integer(z.int().min(1).max(MAX_LIST_LIMIT)).default(DEFAULT_LIST_LIMIT),
-  cursor: z.string().min(1).max(512).optional(),
+  cursor: cursor.optional(),
 }
 export const onlineUsersQuery = z.strictObject({ user_id: userId.optional(), ...listQuery })
 export const conversationsQuery = z.strictObject({ user_id: userId.optional(), ...listQuery })

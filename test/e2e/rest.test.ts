@@ -82,6 +82,7 @@ describe('sending', () => {
       await post(message, { 'Idempotency-Key': id }),
       await post(message, { 'Idempotency-Key': id.toUpperCase() }),
       await post({ ...message, id: id.toUpperCase() }),
+      await post({ ...message, id: id.toUpperCase() }, { 'Idempotency-Key': id }),
     ]) {
       expect([again.status, again.body]).toEqual([200, repeated])
     }
@@ -116,6 +117,8 @@ describe('sending', () => {
     expectError(await post({ ...message, sender_id: 'ä' }), 400, 'invalid_request', 'sender_id')
     expectError(await post(message, {}, '?user_id=a&user_id=b'), 400, 'invalid_request', 'user_id')
     expectError(await post(message, { 'Idempotency-Key': 'x' }), 400, 'invalid_request', 'Idempotency-Key')
+    const [id, key] = [crypto.randomUUID(), crypto.randomUUID()]
+    expectError(await post({ ...message, id }, { 'Idempotency-Key': key }), 400, 'invalid_request', 'Idempotency-Key')
   })
 
   test.each([

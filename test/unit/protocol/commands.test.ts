@@ -79,6 +79,7 @@ const INVALID: readonly [Record<string, unknown>, string | undefined][] = [
   [{ type: 'history', with: 'bob', limit: 501 }, 'limit'],
   [{ type: 'conversations', limit: 1001 }, 'limit'],
   [{ type: 'conversations', cursor: 7 }, 'cursor'],
+  [{ type: 'conversations', cursor: '' }, 'cursor'],
   [{ type: 'sync', heads: [['bob']] }, undefined],
   [{ type: 'sync', heads: [['bob', -1]] }, 'heads.0.1'],
   [{ type: 'sync', heads: [['bob', 1, 2]] }, undefined],

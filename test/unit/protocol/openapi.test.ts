@@ -42,7 +42,7 @@ describe('the OpenAPI document', () => {
       for (const { schema } of Object.values(answer.content ?? {})) expect(schema['type']).toBe('object')
     }
     for (const parameter of operation.parameters ?? []) {
-      expect(parameter.in).toBe('query')
+      expect(['query', 'header']).toContain(parameter.in)
       expect(['string', 'integer', 'number']).toContain(parameter.schema['type'])
     }
   })
@@ -52,6 +52,19 @@ describe('the OpenAPI document', () => {
     expect(schema).toMatchObject({ required: ['receiver_id', 'content'], additionalProperties: false })
     const { parameters } = document.paths['/api/messages']?.['get'] ?? {}
     expect(parameters?.filter(({ required }) => required).map(({ name }) => name)).toEqual(['with'])
+  })
+
+  test('names the headers that are heeded', () => {
+    const headersOf = (path: string, method: string) =>
+      document.paths[path]?.[method]?.parameters?.filter((one) => one.in === 'header').map(({ name }) => name)
+    expect(headersOf('/api/send_message', 'post')).toEqual(['X-User-Id', 'Idempotency-Key'])
+    expect(headersOf('/api/messages', 'get')).toEqual(['X-User-Id'])
+    expect(headersOf('/api/conversations', 'get')).toEqual(['X-User-Id'])
+  })
+
+  test('describes itself as something with fields', () => {
+    const schema = document.paths['/openapi.json']?.['get']?.responses['200']?.content?.['application/json']?.schema
+    expect(schema).toEqual(expect.objectContaining({ type: 'object', additionalProperties: {} }))
   })
 
   test('names every error with its status', () => {
