@@ -95,7 +95,7 @@ export function readHeaders(req: HttpRequest): { headers: Map<string, string>; r
 }
 
 /** What makes the length of the request doubtful; such a request is refused and its connection closed. */
-function framingFault({ method, headers }: HttpQuestion, repeated: string | undefined): string | undefined {
+export function framingFault({ method, headers }: HttpQuestion, repeated: string | undefined): string | undefined {
   if (headers.has('transfer-encoding')) return 'Transfer-Encoding is not accepted; send Content-Length.'
   if (repeated) return `The header ${repeated} is repeated.`
   const length = headers.get('content-length')

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import type { UpgradeHandler } from '../gateway/admission.ts'
-import { errorAnswer, type HttpAnswer } from '../gateway/http.ts'
+import { errorAnswer, type HttpAnswer, type HttpQuestion } from '../gateway/http.ts'
 import type { SocketListener } from '../gateway/socket.ts'
 import type { Logger } from '../lib/logger.ts'
 import type { AddressOf } from './address.ts'
-import { addressBehind, answerHttp, readHeaders } from './http.ts'
+import { addressBehind, answerHttp, framingFault, readHeaders } from './http.ts'
 import type { HttpRequest, HttpResponse } from './uws.ts'
 import type { SocketHolder, UwsSocket } from './websocket.ts'
 
@@ -29,13 +29,12 @@ export function serveUpgrade(
   const requestId = randomUUID()
   const refuse = (answer: HttpAnswer): void => answerHttp(res, { ...answer, close: true }, requestId, 'GET')
   try {
-    const version = req.getHeader('sec-websocket-version')
     const key = req.getHeader('sec-websocket-key')
-    if (version !== '13' || key === '') {
+    if (!isHandshake(req)) {
       return refuse(errorAnswer('upgrade_required', requestId, { headers: { 'Sec-WebSocket-Version': '13' } }))
     }
-    const { headers } = readHeaders(req)
-    const admission = handler({
+    const { headers, repeated } = readHeaders(req)
+    const question: HttpQuestion = {
       method: 'GET',
       path: req.getUrl(),
       query: req.getQuery(),
@@ -43,7 +42,10 @@ export function serveUpgrade(
       body: '',
       requestId,
       address: addressBehind(res, headers, addressOf),
-    })
+    }
+    const fault = framingFault(question, repeated)
+    if (fault) return refuse(errorAnswer('invalid_request', requestId, { message: fault }))
+    const admission = handler(question)
     if ('refused' in admission) return refuse(admission.refused)
     res.upgrade<SocketHolder>(
       { socket: makeSocket(admission.listener, admission.isBinary) },
@@ -56,4 +58,14 @@ export function serveUpgrade(
     logger.error({ err: error, request_id: requestId }, 'an upgrade failed')
     refuse(errorAnswer('internal', requestId))
   }
+}
+
+/** uWebSockets asks for no more than a key. */
+function isHandshake(req: HttpRequest): boolean {
+  return (
+    req.getHeader('sec-websocket-key') !== '' &&
+    req.getHeader('sec-websocket-version') === '13' &&
+    req.getHeader('upgrade').toLowerCase() === 'websocket' &&
+    /(^|,)\s*upgrade\s*(,|$)/i.test(req.getHeader('connection'))
+  )
 }

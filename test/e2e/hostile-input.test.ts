@@ -83,6 +83,18 @@ describe('requests whose end is in doubt', () => {
   })
 
   test.each([
+    ['a chunked upgrade', { 'Transfer-Encoding': 'chunked' }, 400],
+    ['an upgrade with a body', { 'Content-Length': '3' }, 400],
+    ['an upgrade with two hosts', { host: 'y' }, 400],
+    ['an upgrade to something else', { Upgrade: 'h2c' }, 426],
+    ['an upgrade that does not ask for one', { Connection: 'keep-alive' }, 426],
+  ])('refuses %s, and the connection ends', async (_name, headers, status) => {
+    const http = await RawHttp.connect(service)
+    http.write(upgradeRequest('/ws?user_id=doubtful', headers))
+    expect((await http.answersToTheEnd(15_000)).map((answer) => answer.status)).toEqual([status])
+  })
+
+  test.each([
     // uWebSockets takes these two for headers that have not ended yet.
     ['a space before the colon', request([...POST_HEAD, 'Transfer-Encoding : chunked'], chunked)],
     ['a folded line', request([...POST_HEAD, 'Transfer-Encoding:', ' chunked'], chunked)],
