@@ -1,6 +1,6 @@
 import type { Conversation } from './conversation.ts'
 
-/** Conversations kept; the longest untouched goes first. */
+/** Conversations kept; the one known for the longest goes first, and is back with its next message. */
 const MAX_KNOWN = 100_000
 
 /**

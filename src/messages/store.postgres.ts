@@ -4,25 +4,17 @@ import { TransactionError } from '../postgres/copy-transaction.ts'
 import type { Reader } from '../postgres/reader.ts'
 import type { Session } from '../postgres/session.ts'
 import type { TextRows } from '../postgres/statement.ts'
-import type { ConversationChange, UserId } from '../protocol/message.ts'
-import type { Conversation } from './conversation.ts'
 import { ConversationIds } from './conversation-ids.postgres.ts'
 import { type Group, groupByConversation } from './groups.ts'
 import { PostgresReads } from './reads.postgres.ts'
 import * as sql from './statements.postgres.ts'
 import {
-  type Backlog,
   CommitError,
   type CommitFailure,
   type CommitPath,
-  type ConversationPage,
   type MessageStore,
-  type Page,
-  type PageRequest,
   type PendingMessage,
   type PositionChange,
-  type Recent,
-  type RecentHead,
 } from './store.ts'
 
 export interface PostgresMessageStoreOptions {
@@ -32,17 +24,16 @@ export interface PostgresMessageStoreOptions {
   readonly logger: Logger
 }
 
-/** Messages in PostgreSQL; the transaction is described at `#fast` and `#careful`. */
-export class PostgresMessageStore implements MessageStore {
+/** Messages in PostgreSQL: the writing half, beside the reads. The transaction is described at `#number` and `#careful`. */
+export class PostgresMessageStore extends PostgresReads implements MessageStore {
   readonly #session: Session
   readonly #ids: ConversationIds
-  readonly #reads: PostgresReads
   readonly #logger: Logger
 
   constructor({ session, reader, logger }: PostgresMessageStoreOptions) {
+    super(reader)
     this.#session = session
     this.#ids = new ConversationIds(session)
-    this.#reads = new PostgresReads(reader)
     this.#logger = logger
   }
 
@@ -126,30 +117,6 @@ export class PostgresMessageStore implements MessageStore {
 
   cancelCommit(): void {
     this.#session.cancel()
-  }
-  page(conversation: Conversation, request: PageRequest): Promise<Page> {
-    return this.#reads.page(conversation, request)
-  }
-  lastSeq(conversation: Conversation): Promise<number> {
-    return this.#reads.lastSeq(conversation)
-  }
-  conversations(user: UserId, limit: number, cursor?: string): Promise<ConversationPage> {
-    return this.#reads.conversations(user, limit, cursor)
-  }
-  changes(user: UserId, since?: number): Promise<ConversationChange[]> {
-    return this.#reads.changes(user, since)
-  }
-  backlog(user: UserId): Promise<Backlog[]> {
-    return this.#reads.backlog(user)
-  }
-  recentHeads(users: readonly UserId[], ageMs: number): Promise<RecentHead[]> {
-    return this.#reads.recentHeads(users, ageMs)
-  }
-  firstSince(recent: readonly Recent[]): Promise<number[]> {
-    return this.#reads.firstSince(recent)
-  }
-  check(): Promise<void> {
-    return this.#reads.check()
   }
 
   async close(): Promise<void> {
