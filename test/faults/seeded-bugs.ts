@@ -36,8 +36,8 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
     name: 'a connection lost at COMMIT counts as a failure',
     patches: one(
       'postgres/copy-transaction.js',
-      "return this.#fail(new TransactionError(this.#commitSent ? 'unknown' : 'aborted', error));",
-      "return this.#fail(new TransactionError('aborted', error));",
+      "return this.#commitSent ? 'unknown' : 'aborted';",
+      "return 'aborted';",
     ),
     scenario: 'outage after COMMIT',
   },
@@ -173,10 +173,11 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
     name: 'a drain that closes before it flushes',
     patches: one(
       'app.js',
-      `await writer.close(config.shutdown.timeoutMs);
-            await close();`,
+      `await writer.close(drainingMs);
+            await Promise.race`,
       `await close();
-            await writer.close(config.shutdown.timeoutMs);`,
+            await writer.close(drainingMs);
+            await Promise.race`,
     ),
     scenario: 'drain under load',
   },
