@@ -89,11 +89,10 @@ async function findHolder(clusterDir: string): Promise<Holder | undefined> {
 
 /** Whose postmaster the process is: a sentence part, `dead` for a service that is gone, `nobody` if it is none. */
 async function ownerOf(pid: number, clusterDir: string): Promise<string | 'dead' | 'nobody'> {
-  const command = (await describeProcess(pid))?.command
-  // After a crash or in a new container the number may belong to anything.
-  if (command === undefined || !/^(\S*\/)?postgres /.test(command)) return 'nobody'
+  const { command = '', program } = (await describeProcess(pid)) ?? {}
   const token = / embedded\.owner=(\S+)/.exec(command)?.[1]
-  if (token === undefined) return `process ${pid}, started by hand`
+  // After a crash or in a new container the number may belong to anything.
+  if (token === undefined) return program === 'postgres' ? `process ${pid}, started by hand` : 'nobody'
   if (!`${command} `.includes(` embedded.directory=${clusterDir} `)) return 'nobody'
   return (await isRunning(token)) ? `process ${token.split('-', 1)[0]}` : 'dead'
 }

@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
+import { basename } from 'node:path'
 import { promisify } from 'node:util'
 
 const run = promisify(execFile)
@@ -8,6 +9,8 @@ const run = promisify(execFile)
 export interface ProcessState {
   /** The command line, arguments separated by blanks. */
   readonly command: string
+  /** The name of the program, without its path; where there is no /proc a path with a blank in it spoils this. */
+  readonly program: string
   /** Start time in the system's own notation, without blanks. */
   readonly startedAt: string
 }
@@ -39,7 +42,8 @@ async function fromProc(pid: number): Promise<ProcessState | undefined> {
     // proc(5): the name in brackets may hold anything; after it come state (field 3) … starttime (field 22).
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
     if (fields[0] === 'Z' || fields[0] === 'X') return undefined
-    return { command: cmdline.replaceAll('\0', ' ').trim(), startedAt: fields[19] ?? 'unknown' }
+    const program = basename(cmdline.split('\0', 1)[0] ?? '')
+    return { command: cmdline.replaceAll('\0', ' ').trim(), program, startedAt: fields[19] ?? 'unknown' }
   } catch {
     // ENOENT before or ESRCH between the two reads: the process is gone.
     return undefined
@@ -48,11 +52,13 @@ async function fromProc(pid: number): Promise<ProcessState | undefined> {
 
 async function fromPs(pid: number): Promise<ProcessState | undefined> {
   try {
-    const [command, started] = await Promise.all([
+    const [commandLine, started] = await Promise.all([
       run('ps', ['-ww', '-o', 'command=', '-p', String(pid)]),
       run('ps', ['-o', 'lstart=', '-p', String(pid)]),
     ])
-    return { command: command.stdout.trim(), startedAt: started.stdout.trim().replaceAll(/\s+/g, '_') }
+    const command = commandLine.stdout.trim()
+    const program = basename(command.split(' ', 1)[0] ?? '')
+    return { command, program, startedAt: started.stdout.trim().replaceAll(/\s+/g, '_') }
   } catch {
     // ps exits with 1 when there is no such process.
     return undefined
