@@ -4,7 +4,8 @@ export type AddressOf = (peer: string, forwardedFor: string) => string
 
 /**
  * Finds out who a request comes from: the peer, or, when the peer is a trusted proxy, the last address of X-Forwarded-For
- * that no trusted proxy wrote about another. What an untrusted peer claims is not read.
+ * that no trusted proxy wrote about another. What an untrusted peer claims is not read. A proxy that wrote no address about
+ * its client (`unix:`, `unknown`) counts as the client: what stands before that may be the client's own invention.
  * `trusted`: addresses and networks such as `10.0.0.0/8`.
  */
 export function clientAddress(trusted: readonly string[]): AddressOf {
@@ -12,10 +13,20 @@ export function clientAddress(trusted: readonly string[]): AddressOf {
   const proxies = blockListOf(trusted)
   const isTrusted = (address: string): boolean => proxies.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4')
   return (peer, forwardedFor) => {
-    const hops = [...forwardedFor.split(',').map((hop) => hop.trim()), peer].filter((hop) => isIP(hop) > 0)
-    while (hops.length > 1 && isTrusted(hops.at(-1) ?? '')) hops.pop()
-    return hops.at(-1) ?? peer
+    const hops = forwardedFor.split(',')
+    let client = peer
+    while (isTrusted(client)) {
+      const hop = withoutPort(hops.pop()?.trim() ?? '')
+      if (isIP(hop) === 0) break
+      client = hop
+    }
+    return client
   }
+}
+
+/** Some proxies write `192.0.2.1:51234`, `[2001:db8::1]` or `[2001:db8::1]:51234`. */
+function withoutPort(hop: string): string {
+  return hop.replace(/^\[(.*)\](:\d+)?$|^([\d.]+):\d+$/, '$1$3')
 }
 
 function blockListOf(entries: readonly string[]): BlockList {

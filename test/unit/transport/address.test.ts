@@ -18,9 +18,30 @@ test('a chain of trusted proxies is followed to the first that is not trusted', 
   expect(behindProxies('2001:db8::1', '198.51.100.1, 10.9.9.9')).toBe('198.51.100.1')
 })
 
-test('nonsense in the header is left out', () => {
-  expect(behindProxies('10.1.2.3', '')).toBe('10.1.2.3')
-  expect(behindProxies('10.1.2.3', 'unknown, "x", 198.51.100.1, ')).toBe('198.51.100.1')
+test.each([
+  ['203.0.113.9:51234', '203.0.113.9'],
+  ['[2001:db8::7]:51234', '2001:db8::7'],
+  ['[2001:db8::7]', '2001:db8::7'],
+])('a proxy may write %s', (hop, client) => {
+  expect(behindProxies('10.1.2.3', `198.51.100.66, ${hop}`)).toBe(client)
+  expect(behindProxies('10.1.2.3', `198.51.100.66, ${hop}, 10.9.9.9:443`)).toBe(client)
+})
+
+test.each(['', 'unix:', 'unknown', '_hidden', '"x"', '[::1', '203.0.113.9:x', '256.1.1.1:80'])(
+  'a proxy that wrote "%s" is the client, not what stands before that',
+  (hop) => {
+    expect(behindProxies('10.1.2.3', hop)).toBe('10.1.2.3')
+    expect(behindProxies('10.1.2.3', `198.51.100.66, ${hop}`)).toBe('10.1.2.3')
+    expect(behindProxies('10.1.2.3', `198.51.100.66, ${hop}, 10.9.9.9`)).toBe('10.9.9.9')
+  },
+)
+
+test('nonsense before the client is not read', () => {
+  expect(behindProxies('10.1.2.3', 'unknown, "x", , 198.51.100.1')).toBe('198.51.100.1')
+})
+
+test('a peer without an address is no proxy', () => {
+  expect(behindProxies('', '198.51.100.1')).toBe('')
 })
 
 test.each([
