@@ -136,7 +136,7 @@ const schema = z.object({
     0,
     1e6,
     50_000,
-    'requests of one address, twice as many at once; 0: no limit',
+    'requests of one address or IPv6 /64, twice as many at once; 0: no limit',
   ),
   UPGRADES_PER_SECOND: wholeNumber(0, 1e6, 5000, 'new sockets, twice as many at once; more get 503; 0: no limit'),
   MAX_CONNECTIONS: wholeNumber(
@@ -145,7 +145,7 @@ const schema = z.object({
     100_000,
     'open sockets of this process, less if `ulimit -n` is lower; more get 503',
   ),
-  MAX_CONNECTIONS_PER_ADDRESS: wholeNumber(1, 1e6, 20_000, 'open sockets of one address; more get 429'),
+  MAX_CONNECTIONS_PER_ADDRESS: wholeNumber(1, 1e6, 20_000, 'open sockets of one address or IPv6 /64; more get 429'),
   MAX_CONTENT_BYTES: wholeNumber(1, largestContentBytes, 16_384, 'largest message text, in bytes of UTF-8'),
   MAX_CONNECTIONS_PER_USER: wholeNumber(1, 1000, 10, 'open sockets of one user; one more replaces the oldest'),
   MAX_BACKPRESSURE_BYTES: wholeNumber(

@@ -1,4 +1,4 @@
-import { BlockList, isIP } from 'node:net'
+import { BlockList, isIP, SocketAddress } from 'node:net'
 
 export type AddressOf = (peer: string, forwardedFor: string) => string
 
@@ -47,4 +47,18 @@ export function addressText(bytes: Uint8Array): string {
   if (bytes.length === 4) return bytes.join('.')
   if (IPV4_MAPPED.every((byte, index) => bytes[index] === byte)) return bytes.subarray(12).join('.')
   return (Buffer.from(bytes).toString('hex').match(/.{4}/g) ?? []).join(':')
+}
+
+const IPV6_GROUPS = 8
+const NETWORK_GROUPS = 4
+
+/** What limits by address count as one: an IPv4 address, or the /64 of an IPv6 address, all of which one client owns. */
+export function countedAddress(address: string): string {
+  if (isIP(address) !== 6) return address
+  // The one way to write it: compressed, in lower case, an IPv4 address in an IPv6 one with dots.
+  const text = new SocketAddress({ address, family: 'ipv6' }).address
+  if (text.startsWith('::ffff:') && text.includes('.')) return text.slice('::ffff:'.length)
+  const [left = [], right = []] = text.split('::').map((half) => half.split(':').filter(Boolean))
+  const zeros = new Array<string>(IPV6_GROUPS - left.length - right.length).fill('0')
+  return `${[...left, ...zeros, ...right].slice(0, NETWORK_GROUPS).join(':')}::/64`
 }

@@ -5,7 +5,7 @@ import { errorAnswer } from '../gateway/http.ts'
 import type { Logger } from '../lib/logger.ts'
 import type { ErrorCode } from '../protocol/codes.ts'
 import { MAX_BODY_BYTES } from '../protocol/limits.ts'
-import { type AddressOf, addressText } from './address.ts'
+import { type AddressOf, addressText, countedAddress } from './address.ts'
 import type { HttpRequest, HttpResponse } from './uws.ts'
 
 /** uWebSockets sets no limit to how long an answer may take. */
@@ -76,10 +76,13 @@ export function serveHttp(res: HttpResponse, req: HttpRequest, serving: HttpServ
   exchange.callIsOver()
 }
 
-/** Who asks, found out when somebody wants to know. */
+/** Who asks, as limits count them; found out when somebody wants to know. */
 export function addressBehind(res: HttpResponse, headers: ReadonlyMap<string, string>, addressOf: AddressOf) {
   // As bytes: the text that uWebSockets makes of them costs half as much again.
-  return () => addressOf(addressText(new Uint8Array(res.getRemoteAddress())), headers.get('x-forwarded-for') ?? '')
+  return () => {
+    const peer = addressText(new Uint8Array(res.getRemoteAddress()))
+    return countedAddress(addressOf(peer, headers.get('x-forwarded-for') ?? ''))
+  }
 }
 
 /** All headers; what is repeated counts as one list (RFC 9110, 5.2), so no reader may pick the line that it likes. */

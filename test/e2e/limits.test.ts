@@ -186,6 +186,17 @@ describe('requests of one address', () => {
     }
   })
 
+  test('can not become another address within the IPv6 network of a client', async () => {
+    const startMs = performance.now()
+    let hosts = 0
+    const answers = await burst(limited, () => {
+      hosts += 1
+      return { 'X-Forwarded-For': `2001:db8:1:2::${hosts}` }
+    })
+    const most = await mostSince(startMs, 5)
+    expect(answers.filter(({ status }) => status === 200).length).toBeLessThanOrEqual(most)
+  })
+
   test('can not become another address by the bytes of a PROXY header', async () => {
     const startMs = performance.now()
     const asked = Array.from({ length: 40 }, (_, turn) =>

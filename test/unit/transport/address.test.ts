@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { addressText, clientAddress } from '../../../src/transport/address.ts'
+import { addressText, clientAddress, countedAddress } from '../../../src/transport/address.ts'
 
 const behindProxies = clientAddress(['10.0.0.0/8', '2001:db8::1'])
 
@@ -53,4 +53,21 @@ test.each([
 ])('the peer %s is written as %s', (bytes, text) => {
   expect(addressText(Buffer.from(bytes, 'hex'))).toBe(text)
   expect(behindProxies(text, '')).toBe(text)
+})
+
+test.each([
+  ['192.0.2.7', '192.0.2.7'],
+  ['::ffff:192.0.2.7', '192.0.2.7'],
+  ['::FFFF:c000:207', '192.0.2.7'],
+  ['2001:0db8:0001:0002:0000:0000:00c0:ffee', '2001:db8:1:2::/64'],
+  ['2001:DB8:1:2:ffff::1', '2001:db8:1:2::/64'],
+  ['2001:db8:1:3::1', '2001:db8:1:3::/64'],
+  ['2001:db8::2:1:2:3:4', '2001:db8:0:2::/64'],
+  ['2001:db8::', '2001:db8:0:0::/64'],
+  ['0000:0000:0000:0000:0000:0000:0000:0001', '0:0:0:0::/64'],
+  ['::192.0.2.7', '0:0:0:0::/64'],
+  ['fe80::1%eth0', 'fe80:0:0:0::/64'],
+  ['', ''],
+])('%s counts as %s', (address, counted) => {
+  expect(countedAddress(address)).toBe(counted)
 })
