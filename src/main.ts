@@ -17,7 +17,13 @@ process.on('uncaughtException', (error) => {
 })
 
 let stopping = false
-for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stop(signal))
+for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+  process.on(signal, () => {
+    // A service manager may signal all processes of a service, and the supervisor its workers again. Only its own end,
+    // after a second signal to it, tells a worker that drains to leave at once.
+    if (!isWorker || !stopping) stop(signal)
+  })
+}
 if (isWorker) process.on('disconnect', () => stop('supervisor gone'))
 
 const running = start()

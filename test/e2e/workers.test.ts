@@ -7,6 +7,7 @@ import { sharedRedis } from '../support/redis.ts'
 import { get, post } from '../support/rest-client.ts'
 import { type ServiceProcess, useServices } from '../support/service.ts'
 import { SocketClient } from '../support/socket-client.ts'
+import { openTransaction } from '../support/transactions.ts'
 
 const services = useServices()
 let database: TestDatabase
@@ -73,6 +74,41 @@ test('SIGTERM drains every process: all sockets close with 1012, and none outliv
   expect((await closes).map(({ code }) => code)).toEqual(people.map(() => 1012))
   const pids = linesOf(service, 'worker started').map(({ pid }) => Number(pid))
   for (const pid of pids) expect(() => process.kill(pid, 0)).toThrow('ESRCH')
+})
+
+/** A service that drains, with a send that it can not store yet. */
+async function draining(service: ServiceProcess) {
+  await allListen(service, 2)
+  const person = await SocketClient.connect(service, 'waiting')
+  await person.ask({ type: 'send', receiver_id: 'x', content: 'makes the conversation' })
+  const transaction = await openTransaction(database.dsn, 'lock table messages in access exclusive mode')
+  const queued = person.ask({ type: 'send', receiver_id: 'x', content: 'queued' })
+  queued.catch(() => undefined) // whoever asked for it looks at it later
+  await person.settled()
+  const workers = linesOf(service, 'worker started').map(({ pid }) => Number(pid))
+  for (const pid of [service.pid, ...workers]) process.kill(pid, 'SIGTERM')
+  await service.logged(() => linesOf(service, 'draining').length === 3)
+  return { person, queued, workers, transaction }
+}
+
+test('a SIGTERM to all processes at once, and to the workers again, drops nothing', async () => {
+  const service = await services.start(await environment(2))
+  const { person, queued, workers, transaction } = await draining(service)
+  for (const pid of workers) process.kill(pid, 'SIGTERM')
+  // What answers has met its signals.
+  for (let turn = 0; turn < 3; turn += 1) await person.settled()
+  await transaction.end()
+  expect(await queued).toMatchObject({ type: 'sent' })
+  expect(await service.exited).toEqual({ code: 0, signal: null })
+  expect(await person.closed).toMatchObject({ code: 1012 })
+})
+
+test('a second SIGTERM to the supervisor ends all processes at once', async () => {
+  const service = await services.start(await environment(2))
+  const { person, transaction } = await draining(service)
+  expect(await service.stop()).toEqual({ code: 1, signal: null })
+  expect(await within(person.closed, () => 'the end of a worker')).toMatchObject({ code: 1006 })
+  await transaction.end()
 })
 
 test('when the supervisor is killed the processes drain by themselves', async () => {
