@@ -3,6 +3,8 @@ import { accessSync, constants, statSync } from 'node:fs'
 import { isIP, isIPv4 } from 'node:net'
 import { resolve } from 'node:path'
 import { z } from 'zod'
+import { reasonOf } from './lib/errors.ts'
+import { parseDsn } from './postgres/dsn.ts'
 
 type Environment = Readonly<Record<string, string | undefined>>
 type TextSchema = z.ZodType<unknown, string>
@@ -52,8 +54,6 @@ function isReadableFile(path: string): boolean {
   }
 }
 
-const postgresUrl = z.string().refine((text) => /^postgres(ql)?:\/\//.test(text) && URL.canParse(text))
-
 /** `host:port` is short for `redis://host:port`. */
 const redisUrl = z
   .string()
@@ -94,11 +94,11 @@ const schema = z.object({
   PORT: wholeNumber(0, 65_535, 8080, 'port to listen on; 0 takes any free one'),
   TLS_CERT_FILE: file('certificate chain (PEM); needs `TLS_KEY_FILE`'),
   TLS_KEY_FILE: file('private key (PEM); needs `TLS_CERT_FILE`'),
-  POSTGRES_DSN: optional(postgresUrl, 'none: own PostgreSQL under `DATA_DIR`', {
+  POSTGRES_DSN: optional(z.string(), 'none: own PostgreSQL under `DATA_DIR`', {
     expects: 'a postgres:// or postgresql:// URL',
     meaning: 'database to use; `sslmode` is honoured',
   }),
-  MIGRATION_DSN: optional(postgresUrl, 'none: `POSTGRES_DSN`', {
+  MIGRATION_DSN: optional(z.string(), 'none: `POSTGRES_DSN`', {
     expects: 'a postgres:// or postgresql:// URL',
     meaning: 'the same database by a role that may create tables; the one of `POSTGRES_DSN` then needs no DDL',
   }),
@@ -205,7 +205,11 @@ export function loadConfig(env: Environment = process.env): Config {
   const given = withoutEmpty(env)
   const parsed = schema.safeParse(given)
   const wrongNames = new Set(parsed.error?.issues.map((issue) => String(issue.path[0])))
-  const mistakes = [...[...wrongNames].map((name) => describeMistake(name, given[name])), ...contradictions(given)]
+  const mistakes = [
+    ...[...wrongNames].map((name) => describeMistake(name, given[name])),
+    ...dsnMistakes(given),
+    ...contradictions(given),
+  ]
   if (!parsed.success || mistakes.length > 0) throw new ConfigError(mistakes)
   return toConfig(parsed.data, given.AUTH !== undefined)
 }
@@ -226,6 +230,20 @@ const mayHoldPassword = new Set(['POSTGRES_DSN', 'MIGRATION_DSN', 'REDIS_ADDR'])
 function describeMistake(name: string, value: string | undefined): string {
   const expects = CONFIG_VARIABLES.find((one) => one.name === name)?.expects
   return `${name}: ${mayHoldPassword.has(name) ? 'the value' : JSON.stringify(value)} is not ${expects}`
+}
+
+/** Files that a DSN names are read too; whether there is a server is not asked. */
+function dsnMistakes(given: Environment): string[] {
+  return ['POSTGRES_DSN', 'MIGRATION_DSN'].flatMap((name) => {
+    const dsn = given[name]
+    if (dsn === undefined) return []
+    try {
+      parseDsn(dsn)
+      return []
+    } catch (error) {
+      return `${name}: ${reasonOf(error)}`
+    }
+  })
 }
 
 /** Mistakes that lie between variables. They are looked for in the given text, so that they show beside all others. */

@@ -112,7 +112,6 @@ describe('loadConfig', () => {
   test.each([
     ['PORT', ['65536', '-1', '1.5', '1e3', '0x10', '９', '9'.repeat(400)]],
     ['HOST', ['a b', 'http://host', 'host/path']],
-    ['POSTGRES_DSN', ['localhost', 'mysql://host/db', 'postgres://host:port/db']],
     ['REDIS_ADDR', ['localhost', ':6379', 'localhost:99999', 'http://localhost:6379', 'redis://', 'redis:6379/x']],
     ['AUTH', ['None', 'basic']],
     ['LOG_LEVEL', ['INFO', '30']],
@@ -134,6 +133,26 @@ describe('loadConfig', () => {
   ])('accepts %s as REDIS_ADDR', (given, url) => {
     expect(loadConfig({ REDIS_ADDR: given }).redis.url).toBe(url)
   })
+
+  test.each([
+    ['localhost', 'must start with postgres://'],
+    ['mysql://host/db', 'must start with postgres://'],
+    ['postgres://host:port/db', 'is not a valid URL'],
+    ['postgres://host/db?sslmode=nonsense', 'has sslmode=nonsense; it may be disable, allow'],
+    ['postgres://host/db?sslmode=verify-full&sslrootcert=/nowhere/root.crt', 'sslrootcert=/nowhere/root.crt'],
+  ])('says by the name of the variable what is wrong with the DSN %s', (dsn, reason) => {
+    expect(mistakesOf({ POSTGRES_DSN: dsn })).toEqual([expect.stringMatching(/^POSTGRES_DSN: The PostgreSQL DSN /)])
+    const mistakes = mistakesOf({ POSTGRES_DSN: 'postgres://u@host/db', MIGRATION_DSN: dsn })
+    expect(mistakes).toEqual([expect.stringMatching(/^MIGRATION_DSN: The PostgreSQL DSN /)])
+    expect(mistakes[0]).toContain(reason)
+  })
+
+  test.each(['postgres://user@/db?host=/var/run/postgresql', 'postgres:///db', 'postgresql://%2Frun%2Fpg/db'])(
+    'accepts %s, which is no URL for a browser, as a DSN',
+    (dsn) => {
+      expect(loadConfig({ POSTGRES_DSN: dsn, MIGRATION_DSN: dsn }).postgres).toMatchObject({ dsn, migrationDsn: dsn })
+    },
+  )
 
   test('never repeats what may hold a password', () => {
     const mistakes = mistakesOf({ POSTGRES_DSN: 'mysql://u:hunter2@host/db', REDIS_ADDR: 'x://:hunter2@host' })
