@@ -251,6 +251,7 @@ function contradictions(given: Environment): string[] {
   const mistakes: string[] = []
   if (given.TLS_CERT_FILE && !given.TLS_KEY_FILE) mistakes.push('TLS_KEY_FILE: is missing beside TLS_CERT_FILE')
   if (given.TLS_KEY_FILE && !given.TLS_CERT_FILE) mistakes.push('TLS_CERT_FILE: is missing beside TLS_KEY_FILE')
+  if (given.MIGRATION_DSN && !given.POSTGRES_DSN) mistakes.push('POSTGRES_DSN: is missing beside MIGRATION_DSN')
   if (given.HOST && !isLoopback(given.HOST) && !given.AUTH) {
     mistakes.push(
       `AUTH: is not set and HOST is ${given.HOST}, so whoever reaches it could write as anybody; set AUTH=none to allow ` +

@@ -172,6 +172,11 @@ describe('loadConfig', () => {
     expect(mistakesOf({ AUTH: 'jwt' })).toEqual(['AUTH: jwt is not available in this version; it may be none'])
   })
 
+  test('needs the DSN to serve by beside the one to migrate by', () => {
+    expect(mistakesOf({ MIGRATION_DSN: 'postgres://u@h/d' })).toEqual(['POSTGRES_DSN: is missing beside MIGRATION_DSN'])
+    expect(mistakesOf({ MIGRATION_DSN: 'postgres://u@h/d', POSTGRES_DSN: 'postgres://v@h/d' })).toEqual([])
+  })
+
   test('needs the two TLS files together and readable', () => {
     expect(mistakesOf({ TLS_CERT_FILE: certificates.cert })).toHaveLength(1)
     expect(mistakesOf({ TLS_KEY_FILE: certificates.key })).toHaveLength(1)
