@@ -119,6 +119,7 @@ describe('loadConfig', () => {
     ['MAX_CONNECTIONS_PER_USER', ['0', '1001']],
     ['IDLE_TIMEOUT_SECONDS', ['0', '7', '961']],
     ['WRITER_MAX_QUEUE_AGE_MS', ['0', '2001']],
+    ['TRUSTED_PROXIES', ['proxy', '10.0.0.0/33', '10.0.0.0/', '10.0.0.0/8/3', '::/129', '10.0.0.1,,10.0.0.2']],
     ['TLS_CERT_FILE', ['gone.pem', '.', 'package.json/x']],
   ])('refuses a wrong %s', (name, values) => {
     for (const value of values) {
