@@ -21,8 +21,13 @@ export interface Workers {
 /** Runs several processes on one port, the kernel spreading connections over them, and replaces those that die. */
 export async function startWorkers(config: Config, logger: Logger): Promise<Workers> {
   await requireFreePort(config.http)
-  const own = config.postgres.dsn === undefined ? await keepEmbeddedPostgres({ ...config.postgres, logger }) : undefined
-  return new Supervisor(config.workers, logger, own)
+  return new Supervisor(config.workers, logger, await startOwnPostgres(config, logger))
+}
+
+function startOwnPostgres({ postgres, workers }: Config, logger: Logger): Promise<KeptPostgres> | undefined {
+  if (postgres.dsn !== undefined) return undefined
+  // Of each worker a pool for reading and the writer.
+  return keepEmbeddedPostgres({ dataDir: postgres.dataDir, connections: workers * (postgres.poolMax + 1), logger })
 }
 
 /** Workers share the port with anybody who also shares it, so a foreign server has to be noticed beforehand. */

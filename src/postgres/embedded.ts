@@ -35,6 +35,8 @@ export interface EmbeddedPostgresOptions {
   /** Made if missing. Holds the cluster in `postgres/`. */
   readonly dataDir: string
   readonly logger: Logger
+  /** How many connections the service opens at most; a hundred can always be opened. */
+  readonly connections?: number
   /** PostgreSQL settings that replace the defaults below. */
   readonly settings?: Readonly<Record<string, string>>
   /** Where the programs are; by default the installed package of this platform. */
@@ -46,7 +48,6 @@ const DEFAULT_SETTINGS = {
   synchronous_commit: 'on',
   full_page_writes: 'on',
   shared_buffers: '256MB',
-  max_connections: '100',
   max_wal_size: '4GB',
   checkpoint_timeout: '15min',
   jit: 'off',
@@ -58,6 +59,9 @@ const DEFAULT_SETTINGS = {
   log_error_verbosity: 'terse',
 }
 
+const MIN_CONNECTIONS = 100
+/** For sessions that PostgreSQL still has to end after their process has died, and for a look by hand. */
+const SPARE_CONNECTIONS = 20
 const READY_POLL_MS = 10
 const FAST_STOP_MS = 10_000
 const START_RETRY_LIMIT_MS = 20_000
@@ -84,7 +88,8 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   try {
     const binaries = await prepareBinaries(nativeDir, { runtimeDir, account, logger })
     const clusterDir = await ensureCluster(dataDir, { binaries, account, logger })
-    const settings = { ...DEFAULT_SETTINGS, ...options.settings }
+    const connections = Math.max(MIN_CONNECTIONS, (options.connections ?? 0) + SPARE_CONNECTIONS)
+    const settings = { ...DEFAULT_SETTINGS, max_connections: String(connections), ...options.settings }
     return await launch({ binaries, account, clusterDir, runtimeDir, settings, logger })
   } catch (error) {
     await rm(runtimeDir, { recursive: true, force: true })

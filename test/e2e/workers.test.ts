@@ -7,7 +7,7 @@ import { sharedRedis } from '../support/redis.ts'
 import { get, post } from '../support/rest-client.ts'
 import { type ServiceProcess, useServices } from '../support/service.ts'
 import { SocketClient } from '../support/socket-client.ts'
-import { openTransaction } from '../support/transactions.ts'
+import { openTransaction, rowsOf } from '../support/transactions.ts'
 
 const services = useServices()
 let database: TestDatabase
@@ -117,6 +117,16 @@ test('when the supervisor is killed the processes drain by themselves', async ()
   const person = await SocketClient.connect(service, 'orphan')
   await service.stop('SIGKILL')
   expect(await within(person.closed, () => 'the close of an orphan')).toMatchObject({ code: 1012 })
+})
+
+test('the own PostgreSQL takes all connections that the processes may open', async () => {
+  const { POSTGRES_DSN: _, ...env } = await environment(2)
+  const dataDir = await services.dataDir()
+  const service = await services.start({ ...env, DATA_DIR: dataDir, POSTGRES_POOL_MAX: '60' })
+  const dsn = `postgres:///postgres?user=postgres&host=${dataDir}/postgres.socket`
+  const [row] = await rowsOf(dsn, "select current_setting('max_connections')::int as most")
+  expect(row?.most).toBeGreaterThan(2 * (60 + 1))
+  expect(await service.stop()).toEqual({ code: 0, signal: null })
 })
 
 test('more than one process needs a Redis and a port of its own', async () => {
