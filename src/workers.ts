@@ -72,9 +72,7 @@ class Supervisor implements Workers {
       env: environmentWith(this.#own ? { POSTGRES_DSN: this.#own.dsn } : {}),
     })
     const startedMs = Date.now()
-    this.#running.set(index, child)
-    this.#logger.info({ worker: index, pid: child.pid }, 'worker started')
-    child.once('exit', (code, signal) => {
+    const ended = (how: object): void => {
       this.#running.delete(index)
       if (this.#isStopping) {
         if (this.#running.size === 0) this.#allEnded?.()
@@ -82,9 +80,14 @@ class Supervisor implements Workers {
       }
       const failures = Date.now() - startedMs > HEALTHY_MS ? 0 : attempt
       const delayMs = backoffMs(failures, RESTART)
-      this.#logger.error({ worker: index, code, signal, delay_ms: delayMs }, 'a worker ended unasked and is replaced')
+      this.#logger.error({ worker: index, ...how, delay_ms: delayMs }, 'a worker ended unasked and is replaced')
       this.#later(delayMs, () => this.#start(index, failures + 1))
-    })
+    }
+    this.#running.set(index, child)
+    child.once('spawn', () => this.#logger.info({ worker: index, pid: child.pid }, 'worker started'))
+    child.once('exit', (code, signal) => ended({ code, signal }))
+    // In place of both, when the system has no process left to give.
+    child.once('error', (error) => ended({ err: error }))
   }
 
   #later(delayMs: number, task: () => void): void {
