@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { backoffMs } from '../lib/backoff.ts'
+import { systemClock } from '../lib/clock.ts'
 import { MAX_SOCKET_PATH_BYTES, SOCKET_PORT } from './embedded/runtime-dir.ts'
 import { type EmbeddedPostgres, type EmbeddedPostgresOptions, startEmbeddedPostgres } from './embedded.ts'
 
@@ -13,6 +14,8 @@ export interface KeptPostgres {
 }
 
 const RESTART = { firstMs: 100, maxMs: 10_000 }
+/** A server that lived so long did not die of what it met at its start. */
+const HEALTHY_MS = 30_000
 
 /** Keeps our own PostgreSQL running: when it ends unasked it is started again, and recovers from its log. */
 export async function keepEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<KeptPostgres> {
@@ -27,8 +30,8 @@ class Keeper {
   readonly #options: EmbeddedPostgresOptions
   readonly #link: string
   readonly #done: Promise<void>
+  readonly #stopping = new AbortController()
   #server: EmbeddedPostgres
-  #isStopping = false
 
   constructor(options: EmbeddedPostgresOptions, server: EmbeddedPostgres, link: string) {
     this.#options = options
@@ -38,34 +41,48 @@ class Keeper {
   }
 
   async stop(): Promise<void> {
-    this.#isStopping = true
+    this.#stopping.abort()
     await this.#server.stop()
     await this.#done
     await rm(this.#link, { force: true })
   }
 
   async #keep(): Promise<void> {
+    let failures = 0
     for (;;) {
+      const startedMs = systemClock.now()
       const exit = await this.#server.exited
-      if (this.#isStopping) return
-      this.#options.logger.error({ ...exit }, 'our PostgreSQL ended unasked and is started again')
-      await this.#restart()
+      if (this.#stopping.signal.aborted) return
+      if (systemClock.now() - startedMs > HEALTHY_MS) failures = 0
+      // Who waits is served again at once, unless the last start did not help for long.
+      const delayMs = failures === 0 ? 0 : backoffMs(failures - 1, RESTART)
+      this.#options.logger.error({ ...exit, delay_ms: delayMs }, 'our PostgreSQL ended unasked and is started again')
+      await this.#pause(delayMs)
+      failures = await this.#restart(failures + 1)
     }
   }
 
-  async #restart(): Promise<void> {
-    for (let attempt = 0; !this.#isStopping; attempt += 1) {
+  /** Resolves with how many starts in a row, the last one included, have yet to show that they help. */
+  async #restart(attempt: number): Promise<number> {
+    let failures = attempt
+    for (; !this.#stopping.signal.aborted; failures += 1) {
       try {
         this.#server = await startEmbeddedPostgres(this.#options)
         await pointTo(this.#link, this.#server)
         // Whoever asked to stop meanwhile has only stopped the one before.
-        if (this.#isStopping) await this.#server.stop()
-        return
+        if (this.#stopping.signal.aborted) await this.#server.stop()
+        break
       } catch (error) {
         this.#options.logger.error({ err: error }, 'our PostgreSQL does not start')
-        await delay(backoffMs(attempt, RESTART))
+        await this.#pause(backoffMs(failures - 1, RESTART))
       }
     }
+    return failures
+  }
+
+  #pause(delayMs: number): Promise<void> {
+    // Cut short, by an exception, when somebody asks to stop.
+    return delay(delayMs, undefined, { signal: this.#stopping.signal }).catch(() => undefined)
   }
 }
 
