@@ -3,6 +3,7 @@ import { connect } from 'node:net'
 import { userInfo } from 'node:os'
 import type { ConnectionOptions } from 'node:tls'
 import type pg from 'pg'
+import { reasonOf } from '../lib/errors.ts'
 
 /**
  * `sslmode` with the meaning of libpq, which pg's own parser does not keep (it takes `require` for `verify-full`):
@@ -138,7 +139,7 @@ function readParameterFile(parameter: string, path: string): string {
   try {
     return readFileSync(path, 'utf8')
   } catch (error) {
-    throw invalid(`has ${parameter}=${path}, which cannot be read (${error instanceof Error ? error.message : error})`)
+    throw invalid(`has ${parameter}=${path}, which cannot be read (${reasonOf(error)})`)
   }
 }
 

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import pg from 'pg'
+import { reasonOf } from '../lib/errors.ts'
 import type { Logger } from '../lib/logger.ts'
 import { resultTypes } from './types.ts'
 
@@ -117,7 +118,7 @@ async function apply(client: pg.Client, migration: Migration, logger: Logger): P
     await client.query('commit')
   } catch (error) {
     // The session ends with it, which rolls back.
-    throw new Error(`Migration ${name} failed: ${error instanceof Error ? error.message : error}`, { cause: error })
+    throw new Error(`Migration ${name} failed: ${reasonOf(error)}`, { cause: error })
   }
   logger.info({ version, name }, 'migration applied')
 }

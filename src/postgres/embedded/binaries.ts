@@ -3,6 +3,7 @@ import { chmod, cp, readdir, readFile, symlink } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join, relative } from 'node:path'
 import { promisify } from 'node:util'
+import { errorCode, reasonOf } from '../../lib/errors.ts'
 import type { Logger } from '../../lib/logger.ts'
 import { type Account, giveTo } from './account.ts'
 
@@ -111,7 +112,7 @@ async function probe(nativeDir: string, account: Account | undefined): Promise<P
     const majorVersion = Number(/ (\d+)/.exec(stdout)?.[1])
     return { ok: true, binaries: { postgres, initdb: join(nativeDir, 'bin', 'initdb'), majorVersion } }
   } catch (error) {
-    return { ok: false, reason: error instanceof Error ? error.message : String(error) }
+    return { ok: false, reason: reasonOf(error) }
   }
 }
 
@@ -120,9 +121,4 @@ function cannotRun(reason: string): Error {
     `The PostgreSQL that comes with this service cannot run here: ${reason.trim()}. It needs glibc (not musl) and a ` +
       'temporary directory that is not mounted noexec. Set POSTGRES_DSN to use a server of your own.',
   )
-}
-
-/** The `code` of a system error, or undefined. */
-export function errorCode(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
 }

@@ -2,9 +2,10 @@ import { execFile } from 'node:child_process'
 import { chown, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { errorCode, reasonOf } from '../../lib/errors.ts'
 import type { Logger } from '../../lib/logger.ts'
 import { type Account, giveTo } from './account.ts'
-import { type Binaries, CHILD_ENVIRONMENT, errorCode } from './binaries.ts'
+import { type Binaries, CHILD_ENVIRONMENT } from './binaries.ts'
 import { isRunning, processToken } from './process-state.ts'
 
 const run = promisify(execFile)
@@ -76,7 +77,7 @@ async function initialise(
     await run(binaries.initdb, options, { ...account, cwd: directory, env: CHILD_ENVIRONMENT })
   } catch (error) {
     await rm(directory, { recursive: true, force: true })
-    throw new Error(`PostgreSQL could not make its cluster: ${error instanceof Error ? error.message : error}`)
+    throw new Error(`PostgreSQL could not make its cluster: ${reasonOf(error)}`)
   }
 }
 

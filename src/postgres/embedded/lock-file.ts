@@ -1,8 +1,8 @@
 import { type FileHandle, open, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { errorCode } from '../../lib/errors.ts'
 import type { Logger } from '../../lib/logger.ts'
-import { errorCode } from './binaries.ts'
 import { describeProcess, isRunning } from './process-state.ts'
 import { isRuntimeDir } from './runtime-dir.ts'
 
