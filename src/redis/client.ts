@@ -14,6 +14,11 @@ export interface RedisClientOptions {
 const CONNECT_TIMEOUT_MS = 2_000
 /** A command that takes longer has failed for us, whether or not Redis still runs it. */
 const COMMAND_TIMEOUT_MS = 1_000
+/**
+ * A connection that answers nothing for so long has failed, although it may look open for many minutes more; what is
+ * written to it until then is kept in memory. Counts only while an answer is due, and not before it is ready either.
+ */
+const SOCKET_TIMEOUT_MS = 4_000
 /** A connection given up is not waited for: its other end may never answer. */
 const DISCONNECT_TIMEOUT_MS = 500
 const RECONNECT = { firstMs: 50, maxMs: 1_000 }
@@ -47,6 +52,7 @@ function connect(
   const redis = new Redis(url, {
     connectionName: name,
     connectTimeout: CONNECT_TIMEOUT_MS,
+    socketTimeout: SOCKET_TIMEOUT_MS,
     disconnectTimeout: DISCONNECT_TIMEOUT_MS,
     enableOfflineQueue: false,
     maxRetriesPerRequest: 0,

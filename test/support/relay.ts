@@ -36,6 +36,12 @@ export class Relay {
     for (const socket of this.#sockets) socket.resume()
   }
 
+  /** The connections so far are half open for good: what comes on them is lost. New ones work. */
+  lose(): void {
+    this.#isPaused = false
+    for (const socket of this.#sockets) socket.removeAllListeners('data').resume()
+  }
+
   async close(): Promise<void> {
     for (const socket of this.#sockets) socket.destroy()
     this.#server.close()

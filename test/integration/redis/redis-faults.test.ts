@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { PresenceUnknown } from '../../../src/presence/presence.ts'
 import { connectInstance, eventually, openInstance, type RedisInstance } from '../../support/cluster-instance.ts'
 import { RedisServer } from '../../support/redis.ts'
+import { Relay } from '../../support/relay.ts'
 
 const PREFIX = 'msg:'
 let server: RedisServer
@@ -319,6 +320,27 @@ describe('the connection', () => {
       expect(wrong.broker.isConnected).toBe(false)
     } finally {
       await guarded.stop()
+    }
+  })
+
+  test('is given up while half open, and so is a new one that gets no further', async () => {
+    const relay = await Relay.before(server.port)
+    try {
+      const [one, two] = [await connect(`redis://127.0.0.1:${relay.port}`), await connect()]
+      const heard = listen(one)
+      await one.broker.subscribe('ann')
+      const clients = [one.commands, one.subscriber]
+      relay.pause()
+      const pausedMs = Date.now()
+      await eventually(() => clients.every(({ status }) => status === 'connect'), 'new connections, not ready')
+      console.log(`both connections were given up within ${Date.now() - pausedMs} ms of the pause`)
+      relay.lose()
+      const isBack = () => one.subscriptions.isConnected && one.commands.status === 'ready'
+      await eventually(isBack, 'both to be ready')
+      publish(two, 'ann', '1')
+      await eventually(() => heard.got.length === 1, 'the frame')
+    } finally {
+      await relay.close()
     }
   })
 
