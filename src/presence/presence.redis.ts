@@ -117,6 +117,8 @@ export class RedisPresence implements Presence {
       await this.#requireWhole()
       return userIds.map((userId, index) => stateOf(userId, online[index] ?? null, seen[index] ?? null))
     } catch (error) {
+      // Whoever is told so must hear of it when it is known again.
+      this.#isKnown = false
       logger.debug({ err: error }, 'presence is not known')
       return userIds.map((userId) => ({ userId, status: 'unknown' }))
     }

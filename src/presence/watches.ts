@@ -17,6 +17,8 @@ interface Watched {
   watchers: number
   /** What the watchers were told last. */
   announced: PresenceState | undefined
+  /** Somebody was told `unknown` alone: what is, is news to them even when it is none to the others. */
+  isUnsure: boolean
   cancelOffline: (() => void) | undefined
 }
 
@@ -60,15 +62,21 @@ export class PresenceWatches {
   #add(userId: UserId): void {
     const watched = this.#watched.get(userId)
     if (watched) watched.watchers += 1
-    else this.#watched.set(userId, { watchers: 1, announced: undefined, cancelOffline: undefined })
+    else this.#watched.set(userId, { watchers: 1, announced: undefined, isUnsure: false, cancelOffline: undefined })
   }
 
-  /** Who watches within a grace is told what the others still believe, or the return would be no news to tell. */
+  /**
+   * Who watches within a grace is told what the others still believe, or the return would be no news to tell. That one look
+   * has failed is no news to the others.
+   */
   #first(state: PresenceState): PresenceState {
     const watched = this.#watched.get(state.userId)
     if (!watched) return state
     if (watched.cancelOffline && watched.announced) return watched.announced
-    if (watched.announced && watched.announced.status !== state.status) this.#changed(state)
+    if (watched.announced && watched.announced.status !== state.status) {
+      if (state.status === 'unknown') watched.isUnsure = true
+      else this.#changed(state)
+    }
     watched.announced ??= state
     return watched.cancelOffline ? watched.announced : state
   }
@@ -87,11 +95,12 @@ export class PresenceWatches {
       watched.cancelOffline?.()
       watched.cancelOffline = undefined
     }
-    if (watched.announced?.status !== state.status) this.#announce(watched, state)
+    if (watched.isUnsure || watched.announced?.status !== state.status) this.#announce(watched, state)
   }
 
   #announce(watched: Watched, state: PresenceState): void {
     watched.announced = state
+    watched.isUnsure = false
     this.#options.announce(state)
   }
 

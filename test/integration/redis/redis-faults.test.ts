@@ -287,6 +287,23 @@ describe('presence', () => {
     await allSay(['bob'], 10_000)
   })
 
+  test('is looked at again by those who watch after a single look that failed', async () => {
+    const one = await connect()
+    one.presence.connected('ann')
+    await allSay(['ann'])
+    let refreshed = 0
+    const refresh = (): void => {
+      refreshed += 1
+    }
+    one.presence.listen({ changed: () => undefined, refresh })
+    await server.run('RENAME', `${PREFIX}online`, `${PREFIX}kept`)
+    await server.run('SET', `${PREFIX}online`, 'no sorted set')
+    expect(await one.presence.states(['ann'])).toEqual([{ userId: 'ann', status: 'unknown' }])
+    await server.run('RENAME', `${PREFIX}kept`, `${PREFIX}online`)
+    await eventually(() => refreshed > 0, 'the watchers to be asked to look again')
+    expect(await one.presence.states(['ann'])).toEqual([{ userId: 'ann', status: 'online' }])
+  })
+
   test('forgets after an outage who left during it, when Redis kept everything', async () => {
     const [one, two] = [await connect(), await connect()]
     two.presence.connected('ann')

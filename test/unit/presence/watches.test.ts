@@ -166,6 +166,18 @@ describe('while presence is unknown', () => {
     expect(announced).toEqual(['ann unknown', 'ann offline'])
   })
 
+  test('a look that fails for one who comes is told to them alone, and they learn what is with the next look', async () => {
+    truth.set('ann', 'online')
+    await watch('ann')
+    truth.set('ann', 'unknown')
+    expect(await watch('ann')).toBe('unknown')
+    expect(announced).toEqual([])
+    truth.set('ann', 'online')
+    await refresh()
+    await refresh()
+    expect(announced).toEqual(['ann online'])
+  })
+
   test('every watched user is asked after, however many', async () => {
     const users = Array.from({ length: 1201 }, (_, index) => `user${index}`)
     await watches.watch(users)
