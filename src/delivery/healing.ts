@@ -1,3 +1,4 @@
+import { chunks } from '../lib/chunks.ts'
 import { type Clock, sleep } from '../lib/clock.ts'
 import type { Logger } from '../lib/logger.ts'
 import { conversationBetween } from '../messages/conversation.ts'
@@ -116,11 +117,8 @@ export class Healing {
   async #compareAll(sinceMs: number): Promise<void> {
     const { users, clock, observer } = this.#options
     const startedMs = clock.now()
-    const ids = users.ids()
     let healed = 0
-    for (let from = 0; from < ids.length; from += USERS_PER_QUERY) {
-      healed += await this.#compare(ids.slice(from, from + USERS_PER_QUERY), sinceMs)
-    }
+    for (const ids of chunks(users.ids(), USERS_PER_QUERY)) healed += await this.#compare(ids, sinceMs)
     observer.healed(healed, clock.now() - startedMs)
   }
 

@@ -1,3 +1,4 @@
+import { chunks } from '../lib/chunks.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Logger } from '../lib/logger.ts'
 import type { UserId } from '../protocol/message.ts'
@@ -243,8 +244,8 @@ export class RedisPresence implements Presence {
     // Sent in the turn in which the difference was found: whoever connects later joins later.
     const gone = listed.filter((userId) => !this.#connections.has(userId))
     const calls = [
-      ...chunks(gone).map((users) => this.#call('leave', users)),
-      ...chunks([...this.#connections.keys()]).map((users) => this.#call('join', users)),
+      ...chunks(gone, USERS_PER_CALL).map((users) => this.#call('leave', users)),
+      ...chunks([...this.#connections.keys()], USERS_PER_CALL).map((users) => this.#call('join', users)),
     ]
     await Promise.all(calls)
   }
@@ -287,11 +288,4 @@ function parseRenewal(answer: unknown): Renewal {
 
 function texts(value: unknown): string[] {
   return Array.isArray(value) ? value.map(String) : []
-}
-
-function chunks(userIds: readonly UserId[]): UserId[][] {
-  const parts: UserId[][] = []
-  for (let from = 0; from < userIds.length; from += USERS_PER_CALL)
-    parts.push(userIds.slice(from, from + USERS_PER_CALL))
-  return parts
 }

@@ -1,3 +1,4 @@
+import { chunks } from '../lib/chunks.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { UserId } from '../protocol/message.ts'
 import type { Presence, PresenceState } from './presence.ts'
@@ -105,9 +106,8 @@ export class PresenceWatches {
   }
 
   async #refresh(): Promise<void> {
-    const userIds = [...this.#watched.keys()]
-    for (let from = 0; from < userIds.length; from += USERS_PER_LOOK) {
-      const states = await this.#options.presence.states(userIds.slice(from, from + USERS_PER_LOOK))
+    for (const userIds of chunks([...this.#watched.keys()], USERS_PER_LOOK)) {
+      const states = await this.#options.presence.states(userIds)
       for (const state of states) this.#changed(state)
     }
   }

@@ -1,3 +1,4 @@
+import { chunks } from '../lib/chunks.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Logger } from '../lib/logger.ts'
 import type { Redis } from './client.ts'
@@ -130,8 +131,10 @@ export class Subscriptions {
     try {
       // Redis handles the commands of one connection in order, so nothing has to wait for an answer to be right.
       await Promise.all([
-        ...chunks(toAdd).map((channels) => this.#redis.subscribe(...channels).then(() => this.#confirm(channels))),
-        ...chunks(toRemove).map((channels) => this.#redis.unsubscribe(...channels)),
+        ...chunks(toAdd, CHANNELS_PER_COMMAND).map((channels) =>
+          this.#redis.subscribe(...channels).then(() => this.#confirm(channels)),
+        ),
+        ...chunks(toRemove, CHANNELS_PER_COMMAND).map((channels) => this.#redis.unsubscribe(...channels)),
       ])
     } catch (error) {
       // Whether they took effect is not known; a new connection starts from what is wanted.
@@ -180,12 +183,4 @@ export class Subscriptions {
       cancel()
     }
   }
-}
-
-function chunks(channels: readonly string[]): string[][] {
-  const parts: string[][] = []
-  for (let from = 0; from < channels.length; from += CHANNELS_PER_COMMAND) {
-    parts.push(channels.slice(from, from + CHANNELS_PER_COMMAND))
-  }
-  return parts
 }

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { backoffMs } from '../../../src/lib/backoff.ts'
+import { chunks } from '../../../src/lib/chunks.ts'
 import { reasonOf } from '../../../src/lib/errors.ts'
 import { Semaphore } from '../../../src/lib/semaphore.ts'
 import { uuidv7 } from '../../../src/lib/uuid.ts'
@@ -116,4 +117,12 @@ test('the reason of an error is its message, and of anything else its text', () 
     'undefined',
     '[object Object]',
   ])
+})
+
+describe('chunks', () => {
+  test('hold all items in order, as few chunks as there can be', () => {
+    expect(chunks([], 2)).toEqual([])
+    expect(chunks([1, 2], 2)).toEqual([[1, 2]])
+    expect(chunks([1, 2, 3, 4, 5], 2)).toEqual([[1, 2], [3, 4], [5]])
+  })
 })
