@@ -19,7 +19,8 @@ export class Subscriptions {
   readonly #clock: Clock
   readonly #logger: Logger
   readonly #wanted = new Set<string>()
-  readonly #confirmed = new Set<string>()
+  /** What Redis was asked for last, by channel: only the answer to that says what is. */
+  #asked = new Map<string, { isConfirmed: boolean }>()
   readonly #handlers: { prefix: string; handler: MessageHandler }[] = []
   readonly #gapListeners: ((sinceMs: number) => void)[] = []
   #changed = new Set<string>()
@@ -61,7 +62,7 @@ export class Subscriptions {
   /** Resolves when Redis has confirmed, or at once while it is away. */
   add(channel: string): Promise<void> {
     this.#wanted.add(channel)
-    if (this.#confirmed.has(channel) || !this.#isConnected) return Promise.resolve()
+    if (this.#asked.get(channel)?.isConfirmed || !this.#isConnected) return Promise.resolve()
     this.#changed.add(channel)
     const done = new Promise<void>((resolve) => {
       const waiting = this.#waiting.get(channel)
@@ -92,7 +93,7 @@ export class Subscriptions {
   }
 
   async #connected(): Promise<void> {
-    this.#confirmed.clear()
+    this.#asked = new Map()
     this.#changed = new Set(this.#wanted)
     this.#isConnected = true
     const sinceMs = this.#aliveMs
@@ -106,7 +107,7 @@ export class Subscriptions {
     if (this.#isConnected && !this.#isClosed)
       this.#logger.warn({}, 'lost Redis; other instances are polled through PostgreSQL')
     this.#isConnected = false
-    this.#confirmed.clear()
+    this.#asked = new Map()
     for (const resolvers of this.#waiting.values()) for (const resolve of resolvers) resolve()
     this.#waiting = new Map()
   }
@@ -124,17 +125,13 @@ export class Subscriptions {
   async #applyChanges(): Promise<void> {
     const changed = [...this.#changed]
     this.#changed = new Set()
-    const toAdd = changed.filter((channel) => this.#wanted.has(channel) && !this.#confirmed.has(channel))
-    const toRemove = changed.filter((channel) => !this.#wanted.has(channel) && this.#confirmed.has(channel))
-    // Before the answer: whoever wants the channel again by then has to ask again.
-    for (const channel of toRemove) this.#confirmed.delete(channel)
+    const toAdd = changed.filter((channel) => this.#wanted.has(channel) && !this.#asked.has(channel))
+    const toRemove = changed.filter((channel) => !this.#wanted.has(channel) && this.#asked.has(channel))
     try {
       // Redis handles the commands of one connection in order, so nothing has to wait for an answer to be right.
       await Promise.all([
-        ...chunks(toAdd, CHANNELS_PER_COMMAND).map((channels) =>
-          this.#redis.subscribe(...channels).then(() => this.#confirm(channels)),
-        ),
-        ...chunks(toRemove, CHANNELS_PER_COMMAND).map((channels) => this.#redis.unsubscribe(...channels)),
+        ...chunks(toAdd, CHANNELS_PER_COMMAND).map((channels) => this.#subscribe(channels)),
+        ...chunks(toRemove, CHANNELS_PER_COMMAND).map((channels) => this.#unsubscribe(channels)),
       ])
     } catch (error) {
       // Whether they took effect is not known; a new connection starts from what is wanted.
@@ -143,12 +140,17 @@ export class Subscriptions {
     }
   }
 
-  #confirm(channels: readonly string[]): void {
-    for (const channel of channels) {
-      this.#confirmed.add(channel)
-      if (this.#wanted.has(channel)) this.#settle(channel)
-      else this.remove(channel)
-    }
+  async #subscribe(channels: readonly string[]): Promise<void> {
+    const asked = { isConfirmed: false }
+    for (const channel of channels) this.#asked.set(channel, asked)
+    await this.#redis.subscribe(...channels)
+    asked.isConfirmed = true
+    for (const channel of channels) if (this.#asked.get(channel) === asked) this.#settle(channel)
+  }
+
+  async #unsubscribe(channels: readonly string[]): Promise<void> {
+    for (const channel of channels) this.#asked.delete(channel)
+    await this.#redis.unsubscribe(...channels)
   }
 
   /** Whoever waits for this channel waits no longer. */
