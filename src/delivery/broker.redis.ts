@@ -1,3 +1,4 @@
+import { chunks } from '../lib/chunks.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Logger } from '../lib/logger.ts'
 import type { UserId } from '../protocol/message.ts'
@@ -14,12 +15,14 @@ export interface RedisBrokerOptions {
   readonly prefix: string
   readonly clock: Clock
   readonly logger: Logger
-  /** Told of every batch that could not be published. */
+  /** Told of every call, of a batch or a part of one, that could not be published. */
   readonly observer: { publishFailed(): void }
 }
 
-/** ARGV: channel and payload by turns. One call publishes a whole batch; Redis runs it without an interleaved command. */
+/** ARGV: channel and payload by turns. Redis runs the call without an interleaved command. */
 const PUBLISH_ALL = `for i = 1, #ARGV, 2 do redis.call('PUBLISH', ARGV[i], ARGV[i + 1]) end`
+/** Users of one script call: a longer one would hold Redis up for everybody, and arguments must fit on the stack. */
+const USERS_PER_CALL = 1_000
 /** Payload bytes waiting for Redis' answer beyond which a batch counts as failed: Redis is not keeping up. */
 const MAX_IN_FLIGHT_CHARS = 32 * 1024 * 1024
 
@@ -76,14 +79,7 @@ export class RedisBroker implements Broker {
     if (this.#batch.size === 0) return
     const batch = this.#batch
     this.#batch = new Map()
-    const args: string[] = []
-    let chars = 0
-    for (const [userId, envelopes] of batch) {
-      const payload = encodeEnvelopes(this.#options.instanceId, envelopes)
-      chars += payload.length
-      args.push(this.#userChannel + userId, payload)
-    }
-    this.#publish(args, chars)
+    for (const users of chunks([...batch], USERS_PER_CALL)) this.#publish(users)
   }
 
   reportGap(sinceMs: number): void {
@@ -95,9 +91,16 @@ export class RedisBroker implements Broker {
     // The connections are shared with presence; who made them closes them.
   }
 
-  #publish(args: string[], chars: number): void {
-    const { commands, clock } = this.#options
+  #publish(batch: readonly [UserId, Envelope[]][]): void {
+    const { commands, clock, instanceId } = this.#options
     const startedMs = clock.now()
+    const args: string[] = []
+    let chars = 0
+    for (const [userId, envelopes] of batch) {
+      const payload = encodeEnvelopes(instanceId, envelopes)
+      chars += payload.length
+      args.push(this.#userChannel + userId, payload)
+    }
     if (commands.status !== 'ready' || this.#inFlightChars + chars > MAX_IN_FLIGHT_CHARS) {
       return this.#publishFailed(startedMs)
     }
