@@ -155,7 +155,7 @@ export class RedisPresence implements Presence {
   /** Asked after what it vouches for: without our lease in it, Redis was wiped, and those it lacks are not offline. */
   async #requireLease(): Promise<void> {
     const { commands, prefix, instanceId } = this.#options
-    if ((await commands.zscore(`${prefix}instances`, instanceId)) !== null) return
+    if (Number(await commands.zscore(`${prefix}instances`, instanceId)) > 0) return
     this.#renewNow()
     throw new PresenceUnknown('Redis was wiped')
   }

@@ -2,7 +2,7 @@ import { defineScript, type Redis } from '../redis/client.ts'
 
 /**
  * Keys, all under one prefix:
- *   instances          sorted set: instance → when its lease ends (Redis' clock, milliseconds)
+ *   instances          sorted set: instance → when its lease ends (Redis' clock, milliseconds); 0: it has had none
  *   instance:ID        set: users connected to that instance
  *   where:USER         set: instances that the user is connected to
  *   online             sorted set, all scores 0: users with a non-empty where, so in order of their ids
@@ -13,9 +13,13 @@ import { defineScript, type Redis } from '../redis/client.ts'
  */
 const LAST_SEEN_SECONDS = 30 * 24 * 3600
 
-/** ARGV: prefix, instance, users … Each is connected to the instance from now on. */
+/**
+ * ARGV: prefix, instance, users … Each is connected to the instance from now on. An instance that is not listed, as after a
+ * wipe, is listed without a lease, so that its users are swept if it dies before it renews.
+ */
 const JOIN = `
 local p, instance = ARGV[1], ARGV[2]
+redis.call('ZADD', p .. 'instances', 'NX', 0, instance)
 for i = 3, #ARGV do
   local user = ARGV[i]
   redis.call('SADD', p .. 'instance:' .. instance, user)

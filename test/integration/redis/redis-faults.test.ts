@@ -1,6 +1,7 @@
 // What becomes of subscriptions, publishes and presence when Redis is cut, wiped, frozen, killed or never there.
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { PresenceUnknown } from '../../../src/presence/presence.ts'
+import { presenceScripts } from '../../../src/presence/scripts.redis.ts'
 import { connectInstance, eventually, openInstance, type RedisInstance } from '../../support/cluster-instance.ts'
 import { RedisServer } from '../../support/redis.ts'
 import { Relay } from '../../support/relay.ts'
@@ -190,6 +191,25 @@ describe('presence', () => {
     await eventually(() => one.lost.length > 0 && two.lost.length > 0, 'the loss')
     expect(await server.run('ZSCORE', `${PREFIX}instances`, dead.id)).toBe(null)
     expect(await server.run('EXISTS', `${PREFIX}instance:${dead.id}`)).toBe(0)
+  })
+
+  test('of an instance that died before it had a lease, as right after a wipe, is cleared up', async () => {
+    const one = await connect()
+    await allSay([])
+    await presenceScripts(one.commands).join(`${PREFIX}instances`, PREFIX, 'dead', 'ghost')
+    expect(await online(one)).toEqual(['ghost'])
+    await allSay([])
+    expect(await server.run('ZSCORE', `${PREFIX}instances`, 'dead')).toBe(null)
+  })
+
+  test('is unknown, not offline, to an instance that lists a new user in a Redis that was wiped', async () => {
+    const [one, two] = [await connect(), await connect()]
+    two.presence.connected('bob')
+    await allSay(['bob'])
+    await server.run('FLUSHALL')
+    one.presence.connected('ann')
+    expect(await one.presence.states(['bob'])).toEqual([{ userId: 'bob', status: 'unknown' }])
+    await allSay(['ann', 'bob'], 10_000)
   })
 
   test('of a living instance whose lease ran out, as after a freeze, is registered again', async () => {
