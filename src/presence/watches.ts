@@ -16,11 +16,21 @@ const USERS_PER_LOOK = 500
 
 interface Watched {
   watchers: number
+  /** The latest event. */
+  heard: PresenceState | undefined
   /** What the watchers were told last. */
   announced: PresenceState | undefined
   /** Somebody was told `unknown` alone: what is, is news to them even when it is none to the others. */
   isUnsure: boolean
   cancelOffline: (() => void) | undefined
+}
+
+const UNTOLD: Watched = {
+  watchers: 1,
+  heard: undefined,
+  announced: undefined,
+  isUnsure: false,
+  cancelOffline: undefined,
 }
 
 /**
@@ -33,7 +43,7 @@ export class PresenceWatches {
 
   constructor(options: WatchesOptions) {
     this.#options = options
-    options.presence.listen({ changed: (state) => this.#changed(state), refresh: () => void this.#refresh() })
+    options.presence.listen({ changed: (state) => this.#heard(state), refresh: () => void this.#refresh() })
   }
 
   /** One more watcher of each of these users; resolves when no change will be missed any more. */
@@ -44,8 +54,7 @@ export class PresenceWatches {
 
   /** What a watcher is to be told now; later changes are announced. */
   async states(userIds: readonly UserId[]): Promise<PresenceState[]> {
-    const states = await this.#options.presence.states(userIds)
-    return states.map((state) => this.#first(state))
+    return (await this.#look(userIds)).map((state) => this.#first(state))
   }
 
   unwatch(userIds: readonly UserId[]): void {
@@ -63,7 +72,23 @@ export class PresenceWatches {
   #add(userId: UserId): void {
     const watched = this.#watched.get(userId)
     if (watched) watched.watchers += 1
-    else this.#watched.set(userId, { watchers: 1, announced: undefined, isUnsure: false, cancelOffline: undefined })
+    else this.#watched.set(userId, { ...UNTOLD })
+  }
+
+  /** What is. Answers and events travel on different connections: an event that comes meanwhile is taken for the newer. */
+  async #look(userIds: readonly UserId[]): Promise<PresenceState[]> {
+    const before = userIds.map((userId) => this.#watched.get(userId)?.heard)
+    const states = await this.#options.presence.states(userIds)
+    return states.map((state, index) => {
+      const heard = this.#watched.get(state.userId)?.heard
+      return heard === before[index] ? state : (heard ?? state)
+    })
+  }
+
+  #heard(state: PresenceState): void {
+    const watched = this.#watched.get(state.userId)
+    if (watched) watched.heard = state
+    this.#changed(state)
   }
 
   /**
@@ -107,8 +132,7 @@ export class PresenceWatches {
 
   async #refresh(): Promise<void> {
     for (const userIds of chunks([...this.#watched.keys()], USERS_PER_LOOK)) {
-      const states = await this.#options.presence.states(userIds)
-      for (const state of states) this.#changed(state)
+      for (const state of await this.#look(userIds)) this.#changed(state)
     }
   }
 }

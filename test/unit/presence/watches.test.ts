@@ -8,6 +8,8 @@ const GRACE_MS = 5_000
 let clock: FakeClock
 /** What is, by user; offline when missing. */
 let truth: Map<string, PresenceState['status']>
+/** Runs between what is and the answer that says so. */
+let meanwhile: () => void
 let subscribed: string[]
 let announced: string[]
 let watches: PresenceWatches
@@ -19,12 +21,17 @@ beforeEach(() => {
   subscribed = []
   announced = []
   const stateOf = (userId: string): PresenceState => ({ userId, status: truth.get(userId) ?? 'offline' })
+  meanwhile = () => undefined
   const presence: Presence = {
     connected: () => undefined,
     disconnected: () => undefined,
     drain: () => undefined,
     online: async () => ({ users: [], count: 0, nextCursor: null }),
-    states: async (userIds) => userIds.map(stateOf),
+    states: async (userIds) => {
+      const states = userIds.map(stateOf)
+      meanwhile()
+      return states
+    },
     watch: async (userId) => void subscribed.push(userId),
     unwatch: (userId) => {
       subscribed = subscribed.filter((other) => other !== userId)
@@ -101,6 +108,18 @@ describe('watchers', () => {
     truth.set('ann', 'online')
     expect(await watch('ann')).toBe('online')
     expect(announced).toEqual(['ann online'])
+  })
+
+  test('are told what changed while they asked, not what was before', async () => {
+    truth.set('ann', 'online')
+    meanwhile = () => becomes('ann', 'offline', 1234)
+    expect(await watch('ann')).toBe('offline')
+    truth.set('bob', 'online')
+    await watch('bob')
+    meanwhile = () => becomes('bob', 'offline', 1234)
+    listener.refresh()
+    await clock.advance(GRACE_MS)
+    expect(announced.at(-1)).toBe('bob offline 1234')
   })
 
   test('cost one subscription for each user, as long as there is one', async () => {
