@@ -12,8 +12,11 @@ export interface RedisClientOptions {
 }
 
 const CONNECT_TIMEOUT_MS = 2_000
-/** A command that takes longer has failed for us, whether or not Redis still runs it. */
-const COMMAND_TIMEOUT_MS = 1_000
+/**
+ * A command that takes longer has failed for us, whether or not Redis still runs it. Long enough for a busy turn of our own:
+ * timers run before the answer is read that has been waiting.
+ */
+const COMMAND_TIMEOUT_MS = 3_000
 /**
  * A connection that answers nothing for so long has failed, although it may look open for many minutes more; what is
  * written to it until then is kept in memory. Counts only while an answer is due, and not before it is ready either.

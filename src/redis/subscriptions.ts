@@ -5,8 +5,8 @@ import type { Redis } from './client.ts'
 
 type MessageHandler = (rest: string, payload: string) => void
 
-/** How often the connection must show that it lives; a dead one is noticed after twice that at most. */
-const PING_INTERVAL_MS = 2_000
+/** How often the connection must show that it lives; one that owes an answer for too long is ended by the client. */
+const PING_INTERVAL_MS = 1_000
 /** Channels of one SUBSCRIBE: a longer command would hold Redis up for everybody. */
 const CHANNELS_PER_COMMAND = 500
 
@@ -170,19 +170,12 @@ export class Subscriptions {
   }
 
   async #ping(): Promise<void> {
-    const cancel = this.#clock.after(PING_INTERVAL_MS - 100, () => {
-      // The connection may take a while to close; nothing is expected of it any more.
-      this.#lost()
-      this.#redis.disconnect(true)
-    })
+    const sentMs = this.#clock.now()
     try {
-      const sentMs = this.#clock.now()
       await this.#redis.ping()
       this.#aliveMs = sentMs
     } catch (error) {
       this.#logger.debug({ err: error }, 'a ping of the subscriber failed')
-    } finally {
-      cancel()
     }
   }
 }

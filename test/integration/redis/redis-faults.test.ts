@@ -381,6 +381,32 @@ describe('the connection', () => {
     }
   })
 
+  test('is kept, and nothing has failed, when this process was busy while the answers came', async () => {
+    const one = await connect()
+    const heard = listen(one)
+    await one.broker.subscribe('ann')
+    const gaps = heard.gaps.length
+    const ping = one.subscriber.ping.bind(one.subscriber)
+    const wasBusy = new Promise<void>((resolve) => {
+      one.subscriber.ping = async () => {
+        one.subscriber.ping = ping
+        // What is due by the clock runs right after it, and only then what has arrived is read.
+        await new Promise((check) => setImmediate(check))
+        const answer = ping()
+        publish(one, 'bob', '1')
+        const endMs = performance.now() + 2_000
+        while (performance.now() < endMs);
+        void answer.then(() => resolve(), resolve)
+        return answer
+      }
+    })
+    await wasBusy
+    await one.commands.ping()
+    expect(one.failedPublishes).toBe(0)
+    expect(one.broker.isConnected).toBe(true)
+    expect(heard.gaps.length).toBe(gaps)
+  })
+
   test('keeps two prefixes on one Redis apart', async () => {
     const [one, two, stranger] = [await connect(), await connect(), await connect(server.url, 'other:')]
     const [heard, strange] = [listen(two), listen(stranger)]
