@@ -242,7 +242,7 @@ export class RedisPresence implements Presence {
     const listed = await commands.smembers(`${prefix}instance:${instanceId}`)
     this.#isStale = false
     // Sent in the turn in which the difference was found: whoever connects later joins later.
-    const gone = listed.filter((userId) => !this.#connections.has(userId))
+    const gone = this.#isDraining ? [] : listed.filter((userId) => !this.#connections.has(userId))
     const calls = [
       ...chunks(gone, USERS_PER_CALL).map((users) => this.#call('leave', users)),
       ...chunks([...this.#connections.keys()], USERS_PER_CALL).map((users) => this.#call('join', users)),

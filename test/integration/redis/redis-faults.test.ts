@@ -212,6 +212,19 @@ describe('presence', () => {
     await allSay(['ann', 'bob'], 10_000)
   })
 
+  test('of those whom a drain has closed stays, also when the link to Redis breaks meanwhile', async () => {
+    const [one, two] = [await connect(), await connect()]
+    two.presence.connected('ann')
+    await allSay(['ann'])
+    two.presence.drain()
+    two.presence.disconnected('ann')
+    await server.run('CLIENT', 'KILL', 'ID', await clientIdOf(two))
+    // Listed on the new link, after those would have been taken off who are gone.
+    two.presence.connected('bob')
+    await allSay(['ann', 'bob'])
+    expect(one.presence).toBeDefined()
+  })
+
   test('of a living instance whose lease ran out, as after a freeze, is registered again', async () => {
     const [one, two] = [await connect(), await connect()]
     two.presence.connected('bob')
