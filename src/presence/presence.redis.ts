@@ -19,7 +19,8 @@ export interface RedisPresenceOptions {
 }
 
 const RENEW_INTERVAL_MS = 3_000
-const LEASE_MS = 15_000
+/** With a renewal of whoever sweeps, and the grace of those who watch: how long a killed instance's users look online. */
+const LEASE_MS = 11_000
 /** How long after Redis was found wiped it may lack what other instances have yet to list again. */
 const REFILL_MS = RENEW_INTERVAL_MS + 1_000
 /** Users of one script call: a longer one would hold Redis up for everybody. */

@@ -8,7 +8,7 @@ import { Relay } from '../support/relay.ts'
 import { get } from '../support/rest-client.ts'
 import { type ServiceProcess, useServices } from '../support/service.ts'
 
-// Leases of 15 seconds run out in real time, and the machine may be busy.
+// Leases run out in real time, and the machine may be busy.
 vi.setConfig({ testTimeout: 60_000 })
 
 const services = useServices()
@@ -82,7 +82,7 @@ test('one frozen past its lease and thawed: others are served meanwhile, and all
   const load = traffic([ann, ...others], 100)
   await eventually(() => log.acked.size > 100, '100 messages')
   frozen.signal('SIGSTOP')
-  // Its lease ends now, not in 15 seconds.
+  // Its lease ends now, not seconds later.
   const lease = await leaseOf('f-ann')
   await redis.run('ZADD', 'msg:instances', Date.now() - 1, lease)
   await eventually(async () => (await online(three)) === 'f-bob,f-cid,f-dan', 'ann to be gone')

@@ -13,7 +13,7 @@ const RATE = 300
 const HEALED_MS = 5_000
 const POLLED_MS = 10_000
 
-// Leases of 15 seconds run out in real time, and the machine may be busy.
+// Leases run out in real time, and the machine may be busy.
 vi.setConfig({ testTimeout: 60_000 })
 
 const services = useServices()

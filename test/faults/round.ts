@@ -45,7 +45,7 @@ export interface RoundReport {
   readonly seconds: number
 }
 
-/** Longest lease (15 s), two renewals, and the comparison: a dead instance's news are healed by then. */
+/** The lease (11 s), two renewals, and the comparison: a dead instance's news are healed by then. */
 const HEAL_LIMIT_MS = 25_000
 const SETTLE_LIMIT_MS = 40_000
 const WARM_UP_MS = 1000
