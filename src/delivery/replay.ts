@@ -1,11 +1,9 @@
 import type { Message, UserId } from '../protocol/message.ts'
-import type { StoredPages } from './stored-pages.ts'
+import type { PagesReader, StoredPages } from './stored-pages.ts'
 import { WrittenRanges } from './written-ranges.ts'
 
-export interface ReplayTarget {
-  readonly userId: UserId
-  /** Whether the connection still exists; a replay for a closed one ends. */
-  readonly isOpen: boolean
+/** When it has closed, a replay to it ends. */
+export interface ReplayTarget extends PagesReader {
   /** Writes one stored message. */
   replayed(message: Message): void
   /** Resolves when the socket can take another page; never rejects. */
@@ -61,7 +59,7 @@ export class Replay {
 
   /** What the user has not acknowledged. */
   async oweBacklog(): Promise<void> {
-    for (const { with: other, deliveredSeq } of await this.#pages.backlog(this.#target.userId)) {
+    for (const { with: other, deliveredSeq } of (await this.#pages.backlog(this.#target)) ?? []) {
       this.owe(other, deliveredSeq + 1)
     }
   }
@@ -86,7 +84,9 @@ export class Replay {
   async #replayPage(other: UserId, from: number): Promise<void> {
     this.#owed.delete(other)
     await this.#target.room()
-    const { messages, hasMore } = await this.#pages.after(this.#target.userId, other, from - 1)
+    const page = await this.#pages.after(this.#target, other, from - 1)
+    if (!page) return
+    const { messages, hasMore } = page
     const noted = this.#owed.get(other)
     // Something below this page was lost meanwhile, or came late, and has to come first.
     if (noted && noted.from < from) return

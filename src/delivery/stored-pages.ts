@@ -10,10 +10,17 @@ const PAGE_ROWS = 100
 const MAX_ATTEMPTS = 5
 const RETRY = { firstMs: 100, maxMs: 1000 }
 
+/** A connection that is being replayed to. */
+export interface PagesReader {
+  readonly userId: UserId
+  /** Whether it still exists: for one that has gone nothing is read. */
+  readonly isOpen: boolean
+}
+
 /**
  * Reads for replays, at most `concurrency` at a time over all connections, so that a storm of reconnects can not starve the
  * writer of the database. A failed read is tried again; after the last attempt it throws. Never answers with less than there
- * is.
+ * is: undefined means that the reader has gone.
  */
 export class StoredPages {
   readonly #store: MessageStore
@@ -26,23 +33,25 @@ export class StoredPages {
     this.#places = new Semaphore(concurrency)
   }
 
-  after(user: UserId, other: UserId, seq: number): Promise<Page> {
-    const conversation = conversationBetween(user, other)
-    return this.#retried(() => this.#store.page(conversation, { after: seq, limit: PAGE_ROWS }))
+  after(reader: PagesReader, other: UserId, seq: number): Promise<Page | undefined> {
+    const conversation = conversationBetween(reader.userId, other)
+    return this.#retried(reader, () => this.#store.page(conversation, { after: seq, limit: PAGE_ROWS }))
   }
 
-  backlog(user: UserId): Promise<Backlog[]> {
-    return this.#retried(() => this.#store.backlog(user))
+  backlog(reader: PagesReader): Promise<Backlog[] | undefined> {
+    return this.#retried(reader, () => this.#store.backlog(reader.userId))
   }
 
-  async #retried<T>(read: () => Promise<T>): Promise<T> {
-    for (let attempt = 1; ; attempt += 1) {
+  async #retried<T>(reader: PagesReader, read: () => Promise<T>): Promise<T | undefined> {
+    for (let attempt = 1; reader.isOpen; attempt += 1) {
       try {
-        return await this.#places.run(read)
+        // Asked again with the place: in a storm most of those who wait for one are gone before they get it.
+        return await this.#places.run(async () => (reader.isOpen ? await read() : undefined))
       } catch (error) {
         if (attempt === MAX_ATTEMPTS) throw error
         await sleep(this.#clock, backoffMs(attempt, RETRY) + 1)
       }
     }
+    return undefined
   }
 }

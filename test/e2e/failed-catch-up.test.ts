@@ -56,6 +56,7 @@ describe('while PostgreSQL is away', () => {
 })
 
 describe('a failed read of a replay', () => {
+  const ann = { userId: 'ann', isOpen: true }
   const pagesThatFail = (times: number): StoredPages => {
     const activity = new Activity()
     const clock = impatientClock(activity)
@@ -64,12 +65,12 @@ describe('a failed read of a replay', () => {
   }
 
   test('is tried again', async () => {
-    await expect(pagesThatFail(4).backlog('ann')).resolves.toEqual([])
-    await expect(pagesThatFail(4).after('ann', 'bob', 0)).resolves.toEqual({ messages: [], hasMore: false })
+    await expect(pagesThatFail(4).backlog(ann)).resolves.toEqual([])
+    await expect(pagesThatFail(4).after(ann, 'bob', 0)).resolves.toEqual({ messages: [], hasMore: false })
   })
 
   test('is an error in the end, never an empty page', async () => {
-    await expect(pagesThatFail(5).backlog('ann')).rejects.toThrow(StoreUnavailable)
-    await expect(pagesThatFail(5).after('ann', 'bob', 0)).rejects.toThrow(StoreUnavailable)
+    await expect(pagesThatFail(5).backlog(ann)).rejects.toThrow(StoreUnavailable)
+    await expect(pagesThatFail(5).after(ann, 'bob', 0)).rejects.toThrow(StoreUnavailable)
   })
 })

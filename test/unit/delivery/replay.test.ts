@@ -262,6 +262,8 @@ test('whatever is lost on the way, and whenever that is noticed, nothing stays m
 })
 
 describe('stored pages', () => {
+  const reader = (userId: string) => ({ userId, isOpen: true })
+
   test('are read a few at a time over all connections, failed attempts included', async () => {
     const clock = new FakeClock()
     const store = new ScriptedStore(() => clock.now())
@@ -276,7 +278,7 @@ describe('stored pages', () => {
       return []
     }
     const pages = new StoredPages(store, clock, 3)
-    const reads = Promise.all(Array.from({ length: 20 }, (_, index) => pages.backlog(`user ${index}`)))
+    const reads = Promise.all(Array.from({ length: 20 }, (_, index) => pages.backlog(reader(`user ${index}`))))
     await clock.advance(10_000)
     expect(await reads).toHaveLength(20)
     expect(most).toBe(3)
@@ -287,10 +289,30 @@ describe('stored pages', () => {
     const store = new ScriptedStore(() => clock.now())
     const pages = new StoredPages(store, clock, 1)
     store.failingReads = 1
-    const slow = pages.backlog('ann')
+    const slow = pages.backlog(reader('ann'))
     await settled()
-    expect(await pages.backlog('bob')).toEqual([])
+    expect(await pages.backlog(reader('bob'))).toEqual([])
     await clock.advance(10_000)
     expect(await slow).toEqual([])
+  })
+
+  test('are not read for who has gone while waiting for a place, or for the next attempt', async () => {
+    const clock = new FakeClock()
+    const store = new ScriptedStore(() => clock.now())
+    const pages = new StoredPages(store, clock, 1)
+    const reads: string[] = []
+    store.backlog = async (user) => {
+      reads.push(user)
+      await settled()
+      throw new Error('not now')
+    }
+    const [slow, gone] = [reader('slow'), reader('gone')]
+    const answers = Promise.all([slow, gone].map((one) => pages.backlog(one)))
+    gone.isOpen = false
+    await settled()
+    slow.isOpen = false
+    await clock.advance(10_000)
+    expect(await answers).toEqual([undefined, undefined])
+    expect(reads).toEqual(['slow'])
   })
 })
