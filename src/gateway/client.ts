@@ -64,8 +64,8 @@ export interface Client extends SendOrigin {
   /** Starts to watch these users; their states now follow as pushes, and so does every change. */
   watch(userIds: readonly UserId[]): Promise<void>
   unwatch(userIds: readonly UserId[]): void
-  /** A send with this id is on its way; its outcome comes as a reply, so no push must repeat it. */
-  sending(id: string): void
+  /** A send with this id to that person is on its way; its outcome comes as a reply, so no push must repeat it. */
+  sending(other: UserId, id: string): void
   /** Refuses a send because too many are in flight; a client that goes on regardless is closed. */
   overshot(command: CommandOf<'send'>): void
   reply(event: ServerEvent): void

@@ -18,7 +18,7 @@ const COMMANDS: { readonly [Type in Command['type']]: Handler<Type> } = {
     if (client.sendsInFlight >= MAX_SENDS_IN_FLIGHT) return client.overshot(command)
     client.sendsInFlight += 1
     const id = client.services.messages.send(client.identity.userId, command, client, command.ref)
-    if (id !== undefined) client.sending(id)
+    if (id !== undefined) client.sending(command.receiver_id, id)
   },
 
   ack: move,

@@ -114,8 +114,8 @@ export class Connection implements SocketListener, Recipient, Client {
     this.services.watches.unwatch(dropped)
   }
 
-  sending(id: string): void {
-    this.#outbound?.sending(id)
+  sending(other: UserId, id: string): void {
+    this.#outbound?.sending(other, id)
   }
 
   overshot({ ref, id }: CommandOf<'send'>): void {
@@ -139,7 +139,7 @@ export class Connection implements SocketListener, Recipient, Client {
     this.sendsInFlight -= 1
     // Whatever the outcome: only now is there something that a client could have waited for.
     this.#overshot = 0
-    this.#outbound?.answered(id, refusal === undefined && fate !== 'conflict')
+    this.#outbound?.answered(receiver_id, id, refusal === undefined && fate !== 'conflict')
     if (refusal) return this.refuse({ code: refusal, id, ...(ref !== undefined && { ref }) })
     if (fate === 'conflict') return this.refuse({ code: 'id_conflict', id, ...(ref !== undefined && { ref }) })
     this.reply({ type: 'sent', ref, id, seq, with: receiver_id, created_at, duplicate: fate === 'duplicate' })

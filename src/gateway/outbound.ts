@@ -14,6 +14,9 @@ import type { Socket } from './socket.ts'
  */
 const REPEATS_EXPECTED_MS = 10_000
 
+/** An id names a message in its conversation only. */
+const sendKey = (other: UserId, id: string): string => `${id} ${other}`
+
 /**
  * What one connection is told. No durable message is lost here: what can not be written is owed, and replayed from the store.
  *
@@ -31,8 +34,8 @@ export class Outbound implements ReplayTarget {
   #written: WrittenRanges | undefined
   #cancelForgetting: (() => void) | undefined
   /**
-   * Sent on this socket while it was being replayed to, and whether the reply was given: a page may hold them before. No replay
-   * repeats them as a push.
+   * Sent or answered on this socket while it was being replayed to, by conversation and id, and whether the reply was given:
+   * a page may hold them before. No replay repeats them as a push.
    */
   #sentMeanwhile: Map<string, boolean> | undefined
   /** What a replay left out for a reply that is still to come. */
@@ -77,20 +80,25 @@ export class Outbound implements ReplayTarget {
     if (this.#isOpen) this.#socket.send(this.#identity.codec.encode(event))
   }
 
-  /** A send with this id is on its way; `answered` follows. */
-  sending(id: string): void {
-    if (!this.#replay) return
-    this.#sentMeanwhile ??= new Map()
-    this.#sentMeanwhile.set(id, false)
+  /** A send with this id to that person is on its way; `answered` follows. */
+  sending(other: UserId, id: string): void {
+    if (this.#replay) this.#noteSent(sendKey(other, id), false)
   }
 
   /** A resend may be refused though the message was stored before: a reply that does not tell of it leaves it owed. */
-  answered(id: string, isStored: boolean): void {
-    if (!isStored) this.#sentMeanwhile?.delete(id)
-    else if (this.#sentMeanwhile?.has(id)) this.#sentMeanwhile.set(id, true)
-    const leftOut = this.#leftOut?.get(id)
-    this.#leftOut?.delete(id)
+  answered(other: UserId, id: string, isStored: boolean): void {
+    if (!this.#replay && !this.#leftOut) return
+    const key = sendKey(other, id)
+    if (!isStored) this.#sentMeanwhile?.delete(key)
+    else if (this.#replay) this.#noteSent(key, true)
+    const leftOut = this.#leftOut?.get(key)
+    this.#leftOut?.delete(key)
     if (leftOut && !isStored) this.#lost(leftOut)
+  }
+
+  #noteSent(key: string, isAnswered: boolean): void {
+    this.#sentMeanwhile ??= new Map()
+    this.#sentMeanwhile.set(key, isAnswered)
   }
 
   message(message: MessagePlace, encoded: EncodedEvent): void {
@@ -107,14 +115,15 @@ export class Outbound implements ReplayTarget {
 
   replayed(message: Message): void {
     if (!this.#isOpen) return
-    const isAnswered = this.#sentMeanwhile?.get(message.id)
-    if (isAnswered === undefined) {
+    const key = this.#sentMeanwhile && sendKey(otherOf(message, this.userId), message.id)
+    const isAnswered = key && this.#sentMeanwhile?.get(key)
+    if (!key || isAnswered === undefined) {
       return this.#write(message, this.#identity.codec.encode({ type: 'message', ...message }))
     }
     if (isAnswered) return
-    const { id, seq, sender_id, receiver_id } = message
+    const { seq, sender_id, receiver_id } = message
     this.#leftOut ??= new Map()
-    this.#leftOut.set(id, { seq, sender_id, receiver_id })
+    this.#leftOut.set(key, { seq, sender_id, receiver_id })
   }
 
   /** A message could not be written: it is owed from here on, and so is everything after it. */

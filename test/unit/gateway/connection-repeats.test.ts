@@ -194,7 +194,7 @@ test.each([
   const { page } = store
   store.page = (conversation, request) => {
     store.page = page
-    bob.connection.sending(resend.id)
+    bob.connection.sending('ann', resend.id)
     if (isBefore) bob.connection.settled(resend)
     return page.call(store, conversation, request)
   }
@@ -221,6 +221,37 @@ test('a resend that can not even be queued says nothing of what is stored: that 
   expect(bob.events('error', 'message')).toMatchObject([
     { type: 'error', code: 'unavailable', id },
     { type: 'message', id, seq: 41 },
+  ])
+})
+
+test('a send that was in flight when a replay began is told by its reply alone', async () => {
+  const { bob, store } = await caughtUp()
+  store.outcomes.push('hang')
+  bob.say({ type: 'send', receiver_id: 'ann', content: 'x' })
+  await settled()
+  const { page } = store
+  store.page = async (conversation, request) => {
+    store.page = page
+    store.release()
+    await settled()
+    return page.call(store, conversation, request)
+  }
+  bob.connection.owe('ann', 41)
+  await settled()
+  await settled()
+  expect(bob.events('sent', 'message')).toMatchObject([{ type: 'sent', seq: 41 }])
+})
+
+test('a message of the same id in another conversation is replayed', async () => {
+  const { bob, store } = await caughtUp()
+  const { id } = queuedSend()
+  await store.commit([pendingMessage('cid', 'bob', 'hi', id)], [], 'fast')
+  bob.connection.owe('cid', 1)
+  bob.say({ type: 'send', receiver_id: 'ann', content: 'x', id })
+  await settled()
+  expect(bob.events('sent', 'message')).toMatchObject([
+    { type: 'message', id, sender_id: 'cid' },
+    { type: 'sent', id, with: 'ann' },
   ])
 })
 
