@@ -2,7 +2,8 @@ import type { Clock } from '../lib/clock.ts'
 import type { UserId } from '../protocol/message.ts'
 import type { KnownOfHole } from './recipient.ts'
 
-type Push = () => void
+/** `isUnsure`: what is below this message may be missing. */
+type Push = (isUnsure: boolean) => void
 
 /** What was pushed of a conversation: everything between the two, and what came late from below. */
 interface Pushed {
@@ -83,16 +84,16 @@ export class Continuity {
 
   /** Pushes the message when it is its turn: now, a little later, or never when it was pushed before. */
   offer(user: UserId, other: UserId, seq: number, push: Push): void {
-    const known = this.#here.get(user)?.pushed
-    if (!known) return
-    const pushed = known.get(other)
+    const here = this.#here.get(user)
+    if (!here) return
+    const pushed = here.pushed.get(other)
     if (!pushed) {
       // What is below the first since the user came may be on its way over another connection, or lost: `late`, `compare`.
-      known.set(other, { from: seq, to: seq, late: undefined, isComplete: false })
-      push()
+      here.pushed.set(other, { from: seq, to: seq, late: undefined, isComplete: false })
+      push(seq > (here.acknowledged.get(other) ?? 0) + 1)
     } else if (seq === pushed.to + 1) {
       pushed.to = seq
-      push()
+      push(false)
       if (this.#gaps.size > 0) this.#release(user, other, pushed)
     } else if (seq > pushed.to) {
       this.#hold(user, other, seq, push)
@@ -134,7 +135,7 @@ export class Continuity {
     pushed.late ??= new Set()
     if (pushed.late.has(seq)) return
     pushed.late.add(seq)
-    push()
+    push(false)
     while (pushed.late.delete(pushed.from - 1)) pushed.from -= 1
   }
 
@@ -156,7 +157,7 @@ export class Continuity {
     for (let push = gap.held.get(pushed.to + 1); push; push = gap.held.get(pushed.to + 1)) {
       pushed.to += 1
       gap.held.delete(pushed.to)
-      push()
+      push(false)
     }
     if (gap.held.size === 0) this.#closeGap(user, other)
   }

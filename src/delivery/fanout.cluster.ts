@@ -88,8 +88,13 @@ export class ClusterFanout implements Fanout {
 
   #offer(userId: UserId, message: MessagePlace, encoded: EncodedEvent, origin?: object): void {
     const { users, continuity } = this.#options
-    continuity.offer(userId, otherOf(message, userId), message.seq, () => {
-      for (const recipient of users.of(userId)) if (recipient !== origin) recipient.message(message, encoded)
+    const other = otherOf(message, userId)
+    continuity.offer(userId, other, message.seq, (isUnsure) => {
+      for (const recipient of users.of(userId)) {
+        // Also the one that sent it: no later push will be unsure.
+        if (isUnsure) recipient.unsure(other)
+        if (recipient !== origin) recipient.message(message, encoded)
+      }
     })
   }
 

@@ -20,6 +20,8 @@ export interface Recipient {
   message(message: MessagePlace, encoded: EncodedEvent): void
   /** Pushes what may be lost: a newer event of its kind says the same and more. */
   event(encoded: EncodedEvent): void
+  /** Of this conversation something may be missing below the message that is about to be pushed: it may come yet, or be lost. */
+  unsure(other: UserId): void
   /** Replays this conversation from the store, from this seq on, but for what is known to have been written to it. */
   owe(other: UserId, fromSeq: number, known?: KnownOfHole): void
 }

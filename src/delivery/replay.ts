@@ -32,6 +32,8 @@ export class Replay {
   readonly #pages: StoredPages
   readonly #target: ReplayTarget
   readonly #owed = new Map<UserId, Owed>()
+  /** Conversations of which it is to be looked up what the user has not acknowledged. */
+  readonly #unsure = new Set<UserId>()
   readonly #written: WrittenRanges
 
   /** `written`: what is known to have been written to the same target before. */
@@ -57,21 +59,31 @@ export class Replay {
     this.owe(other, seq)
   }
 
-  /** What the user has not acknowledged. */
-  async oweBacklog(): Promise<void> {
+  /** What the user has not acknowledged of this conversation, to be looked up before anything more is written. */
+  oweUnacknowledged(other: UserId): void {
+    this.#unsure.add(other)
+  }
+
+  /** What the user has not acknowledged, of all conversations or of these. */
+  async oweBacklog(only?: ReadonlySet<UserId>): Promise<void> {
     for (const { with: other, deliveredSeq } of (await this.#pages.backlog(this.#target)) ?? []) {
-      this.owe(other, deliveredSeq + 1)
+      if (only?.has(other) ?? true) this.owe(other, deliveredSeq + 1)
     }
   }
 
   async run(): Promise<void> {
-    for (;;) {
+    while (this.#target.isOpen) {
       const next = this.#owed.entries().next()
-      if (!this.#target.isOpen) return
-      if (next.done) return this.#target.upToDate(this.#written)
-      const [other, { from }] = next.value
-      await this.#replayPage(other, from)
+      if (this.#unsure.size > 0) await this.#lookUpUnsure()
+      else if (next.done) return this.#target.upToDate(this.#written)
+      else await this.#replayPage(next.value[0], next.value[1].from)
     }
+  }
+
+  async #lookUpUnsure(): Promise<void> {
+    const unsure = new Set(this.#unsure)
+    this.#unsure.clear()
+    await this.oweBacklog(unsure)
   }
 
   #note(other: UserId, from: number, to: number): void {

@@ -153,6 +153,10 @@ export class Connection implements SocketListener, Recipient, Client {
     this.#outbound?.event(encoded)
   }
 
+  unsure(other: UserId): void {
+    this.#outbound?.unsure(other)
+  }
+
   owe(other: UserId, fromSeq: number, known?: KnownOfHole): void {
     this.#outbound?.owe(other, fromSeq, known)
   }

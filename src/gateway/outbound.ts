@@ -146,6 +146,11 @@ export class Outbound implements ReplayTarget {
     this.owe(other, message.seq)
   }
 
+  unsure(other: UserId): void {
+    // A message that is written here counts as acknowledged, and with it all below: that has to be written before.
+    if (this.#isOpen && this.#identity.implicit) this.#replayWith((replay) => replay.oweUnacknowledged(other))
+  }
+
   owe(other: UserId, fromSeq: number, known?: KnownOfHole): void {
     if (!this.#isOpen) return
     // What was pushed meanwhile is not written yet, but owed.
@@ -155,10 +160,18 @@ export class Outbound implements ReplayTarget {
     const from = written.firstMissing(other, fromSeq)
     if (known?.pushed) written.add(other, known.pushed.from, known.pushed.to)
     if (known && written.firstMissing(other, from) > known.head) return
+    this.#written = written
+    this.#replayWith((replay) => replay.oweFrom(other, from))
+  }
+
+  /** In the replay under way, or in one that begins with it. */
+  #replayWith(note: (replay: Replay) => void): void {
+    if (this.#replay) return note(this.#replay)
+    const replay = new Replay(this.#services.pages, this, this.#written)
     this.#forgetWritten()
-    this.#replay = new Replay(this.#services.pages, this, written)
-    this.#replay.oweFrom(other, from)
-    this.#replay.run().catch((error: unknown) => this.#failed(error))
+    this.#replay = replay
+    note(replay)
+    replay.run().catch((error: unknown) => this.#failed(error))
   }
 
   upToDate(written: WrittenRanges): void {

@@ -83,6 +83,20 @@ describe('the first message since the user came', () => {
     expect(replays).toEqual([])
   })
 
+  test.each([
+    [undefined, 1, false],
+    [undefined, 2, true],
+    [4, 5, false],
+    [4, 6, true],
+  ])('is unsure where something may be below it: %s acknowledged, %s comes', (acknowledged, seq, isUnsure) => {
+    const { continuity, clock } = setUp()
+    const told: boolean[] = []
+    if (acknowledged !== undefined) continuity.hadAcknowledged('ann', 'bob', acknowledged)
+    for (const each of [seq, seq + 2, seq + 1]) continuity.offer('ann', 'bob', each, (unsure) => told.push(unsure))
+    expect(told).toEqual([isUnsure, false, false])
+    expect(clock.pending).toBe(0)
+  })
+
   test('hides no loss below it from a comparison', () => {
     const { offer, replays, continuity } = setUp()
     offer(12)

@@ -58,6 +58,7 @@ async function device({ fanout }: Instance, userId: string, name: string): Promi
       if (type === 'typing') return got.push(`${name} sees ${sender_id} type`)
       got.push(`${name} receipt of ${user_id ?? 'them'} with ${other} ${delivered_seq}`)
     },
+    unsure: (other: string) => got.push(`${name} unsure of ${other}`),
     owe: (other: string, from: number) => got.push(`${name} owes ${other} ${from}`),
     settled: () => undefined,
   }
@@ -108,6 +109,14 @@ describe('a committed message', () => {
     expect(got).toEqual(['bob message 1', 'bob message 2', 'bob message 3'])
   })
 
+  test('is unsure for every device, the sending one too, when it is the first since the user came', async () => {
+    const one = instance()
+    const origin = await device(one, 'ann', 'ann')
+    await device(one, 'bob', 'bob')
+    committed(one, [6, 7], origin)
+    expect(got).toEqual(['bob unsure of ann', 'bob message 6', 'ann unsure of bob', 'bob message 7'])
+  })
+
   test('that never came is owed to every device of the instance', async () => {
     const [one, two] = [instance(), instance()]
     await device(two, 'bob', 'bob 1')
@@ -155,7 +164,7 @@ describe('who has left', () => {
     committed(one, [4])
     await settled()
     await clock.advance(1000)
-    expect(got).toEqual(['bob message 1', 'bob again message 4'])
+    expect(got).toEqual(['bob message 1', 'bob again unsure of ann', 'bob again message 4'])
   })
 
   test('on one device still gets everything on the other', async () => {

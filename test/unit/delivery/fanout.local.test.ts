@@ -25,6 +25,7 @@ function setUp() {
         if (event.type === 'typing') return got.push(`${name} sees ${event.sender_id} type`)
         got.push(`${name} ${event.user_id ?? '-'} with ${event.with} ${event.delivered_seq}/${event.read_seq}`)
       },
+      unsure: () => undefined,
       owe: () => undefined,
       settled: () => undefined,
     }
@@ -132,6 +133,7 @@ describe('local users', () => {
     userId,
     message: () => undefined,
     event: () => undefined,
+    unsure: () => undefined,
     owe: () => undefined,
   })
 

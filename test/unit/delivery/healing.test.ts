@@ -67,7 +67,7 @@ beforeEach(() => {
 })
 
 function join(userId: string): void {
-  users.add({ userId, message: () => undefined, event: () => undefined, owe: () => undefined })
+  users.add({ userId, message: () => undefined, event: () => undefined, unsure: () => undefined, owe: () => undefined })
   continuity.joined(userId)
 }
 

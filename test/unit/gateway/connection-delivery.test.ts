@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { EncodedEvent } from '../../../src/delivery/encoded.ts'
 import { pendingMessage } from '../../support/builders.ts'
 import { settled } from '../../support/fake-clock.ts'
 import { type ConnectOptions, gatewayBench } from '../../support/gateway.ts'
@@ -112,6 +113,42 @@ describe('a client without a subprotocol', () => {
     await send(1)
     bob.socket.drain()
     expect(await acknowledged()).toBe(3)
+  })
+
+  test.each([
+    ['is live', true],
+    ['is being replayed to', false],
+  ])('that %s is brought what a push has passed over, before both count as acknowledged', async (_state, isLive) => {
+    const { bob, store, clock, acknowledged } = await annAndBob({ implicit: true })
+    if (!isLive) bob.connection.owe('dan', 1)
+    // Of another instance, of which pushes did not come. Cid's may have been pushed, and not be acknowledged yet.
+    const lost = [pendingMessage('ann', 'bob'), pendingMessage('cid', 'bob'), pendingMessage('ann', 'bob')]
+    await store.commit(lost, [], 'fast')
+    const message = { seq: 2, sender_id: 'ann', receiver_id: 'bob', id: 'x', content: 'x', created_at: '' }
+    bob.connection.unsure('ann')
+    bob.connection.message(message, new EncodedEvent({ type: 'message', ...message }))
+    expect(bob.events('message')).toEqual([])
+    await clock.advance(50)
+    expect(seqs(bob.events('message'))).toEqual([1, 2])
+    expect(await acknowledged()).toBe(2)
+  })
+
+  test('is brought what was lost before a message that it sends itself', async () => {
+    const { bob, store, writer, acknowledged, clock } = await annAndBob({ implicit: true })
+    await store.commit([pendingMessage('ann', 'bob')], [], 'fast')
+    store.outcomes.push('hang')
+    bob.say({ receiver_id: 'ann', content: 'hi' })
+    await settled()
+    // As the fan-out of a cluster announces it.
+    bob.connection.unsure('ann')
+    store.release()
+    await writer.flushed()
+    await clock.advance(50)
+    expect(bob.events('message', 'sent')).toMatchObject([
+      { type: 'sent', seq: 2 },
+      { type: 'message', seq: 1, sender_id: 'ann' },
+    ])
+    expect(await acknowledged()).toBe(1)
   })
 
   test('with a subprotocol acknowledges itself', async () => {
