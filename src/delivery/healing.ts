@@ -118,7 +118,10 @@ export class Healing {
     const { users, clock, observer } = this.#options
     const startedMs = clock.now()
     let healed = 0
-    for (const ids of chunks(users.ids(), USERS_PER_QUERY)) healed += await this.#compare(ids, sinceMs)
+    for (const ids of chunks(users.ids(), USERS_PER_QUERY)) {
+      if (this.#isStopped) break
+      healed += await this.#compare(ids, sinceMs)
+    }
     observer.healed(healed, clock.now() - startedMs)
   }
 

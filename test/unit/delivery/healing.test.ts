@@ -264,6 +264,13 @@ describe('healing', () => {
     expect(queries.length).toBe(5)
   })
 
+  test('ends with stop, also in the midst of a look', async () => {
+    for (let index = 0; index < 1201; index += 1) join(`user${index}`)
+    healing.heal(clock.now())
+    await healing.stop()
+    expect(queries).toEqual([500])
+  })
+
   test('ends with stop, also while the database is away', async () => {
     healing.start()
     join('ann')
