@@ -10,7 +10,7 @@ import type { Presence } from '../presence/presence.ts'
 import type { PresenceWatches } from '../presence/watches.ts'
 import type { Codec } from '../protocol/codec.ts'
 import type { CloseName } from '../protocol/codes.ts'
-import type { CommandOf, Refusal } from '../protocol/commands.ts'
+import type { CommandOf, Ref, Refusal } from '../protocol/commands.ts'
 import type { ServerEvent } from '../protocol/events.ts'
 import type { UserId } from '../protocol/message.ts'
 import type { Guard } from './guard.ts'
@@ -61,8 +61,8 @@ export interface Client extends SendOrigin {
   /** Whose turn it is to read the store: one client must not keep the others waiting. */
   readonly reads: Semaphore
   readonly isOpen: boolean
-  /** Starts to watch these users; their states now follow as pushes, and so does every change. */
-  watch(userIds: readonly UserId[]): Promise<void>
+  /** Starts to watch these users; their states now follow as pushes, and so does every change. `ref`: of the command. */
+  watch(userIds: readonly UserId[], ref?: Ref): Promise<void>
   unwatch(userIds: readonly UserId[]): void
   /** A send with this id to that person is on its way; its outcome comes as a reply, so no push must repeat it. */
   sending(other: UserId, id: string): void

@@ -52,7 +52,7 @@ const COMMANDS: { readonly [Type in Command['type']]: Handler<Type> } = {
     client.reply({ type: 'sync', ref, changed, server_time })
   }),
 
-  watch: (client, { user_ids }) => client.watch(user_ids),
+  watch: (client, { user_ids, ref }) => client.watch(user_ids, ref),
   unwatch: (client, { user_ids }) => client.unwatch(user_ids),
   auth: notYet,
 

@@ -89,13 +89,13 @@ export class Connection implements SocketListener, Recipient, Client {
     else this.refuse(parsed.refusal)
   }
 
-  async watch(userIds: readonly UserId[]): Promise<void> {
+  async watch(userIds: readonly UserId[], ref?: Ref): Promise<void> {
     this.#watched ??= new Set()
     const watched = this.#watched
     const added = [...new Set(userIds)].filter((userId) => !watched.has(userId))
     if (watched.size + added.length > MAX_WATCHED) {
       const message = `One connection can watch ${MAX_WATCHED} users.`
-      return this.refuse({ code: 'invalid_request', message, field: 'user_ids' })
+      return this.refuse({ code: 'invalid_request', message, field: 'user_ids', ...(ref !== undefined && { ref }) })
     }
     for (const userId of added) {
       watched.add(userId)

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { MAX_FRAME_BYTES } from '../../../src/protocol/limits.ts'
+import { MAX_FRAME_BYTES, MAX_WATCHED, MAX_WATCHED_PER_COMMAND } from '../../../src/protocol/limits.ts'
 import { pendingMessage, positionChange } from '../../support/builders.ts'
 import { settled } from '../../support/fake-clock.ts'
 import { gatewayBench } from '../../support/gateway.ts'
@@ -308,6 +308,18 @@ describe('commands that read', () => {
     await settled()
     expect(events()).toMatchObject([{ type: 'error', code: 'unavailable', ref: 'r', retry_after_ms: 1000 }])
     expect(socket.closedBy).toBeUndefined()
+  })
+
+  test('answer with their ref when one connection watches too many', async () => {
+    const { connectLive } = gatewayBench()
+    const { say, events } = await connectLive('ann')
+    for (let from = 0; from < MAX_WATCHED; from += MAX_WATCHED_PER_COMMAND) {
+      const user_ids = Array.from({ length: MAX_WATCHED_PER_COMMAND }, (_, index) => `user${from + index}`)
+      say({ type: 'watch', user_ids })
+    }
+    say({ type: 'watch', user_ids: ['one-more'], ref: 'r' })
+    await settled()
+    expect(events('error')).toMatchObject([{ code: 'invalid_request', field: 'user_ids', ref: 'r' }])
   })
 
   test('answer internal with their ref when there is a bug', async () => {
