@@ -10,6 +10,8 @@ interface Pushed {
   from: number
   to: number
   late: Set<number> | undefined
+  /** What came too early waits here for `to + 1`. */
+  gap: Gap | undefined
   /** Nothing is missing from before `from`: a look has found what was committed there since the user came. */
   isComplete: boolean
 }
@@ -51,7 +53,6 @@ export interface ContinuityOptions {
 export class Continuity {
   readonly #options: ContinuityOptions
   readonly #here = new Map<UserId, Here>()
-  readonly #gaps = new Map<string, Gap>()
 
   constructor(options: ContinuityOptions) {
     this.#options = options
@@ -71,7 +72,7 @@ export class Continuity {
 
   /** Nobody of this user is here any more: whatever comes is none of our business, and what was known grows stale. */
   left(user: UserId): void {
-    for (const other of this.#here.get(user)?.pushed.keys() ?? []) this.#closeGap(user, other)
+    for (const pushed of this.#here.get(user)?.pushed.values() ?? []) closeGap(pushed)
     this.#here.delete(user)
   }
 
@@ -89,14 +90,15 @@ export class Continuity {
     const pushed = here.pushed.get(other)
     if (!pushed) {
       // What is below the first since the user came may be on its way over another connection, or lost: `late`, `compare`.
-      here.pushed.set(other, { from: seq, to: seq, late: undefined, isComplete: false })
+      here.pushed.set(other, { from: seq, to: seq, late: undefined, gap: undefined, isComplete: false })
       push(seq > (here.acknowledged.get(other) ?? 0) + 1)
     } else if (seq === pushed.to + 1) {
       pushed.to = seq
       push(false)
-      if (this.#gaps.size > 0) this.#release(user, other, pushed)
+      if (pushed.gap) release(pushed, pushed.gap)
     } else if (seq > pushed.to) {
-      this.#hold(user, other, seq, push)
+      pushed.gap ??= this.#openGap(user, other, pushed)
+      pushed.gap.held.set(seq, push)
     } else if (seq < pushed.from) {
       this.#late(pushed, seq, push)
     }
@@ -114,11 +116,10 @@ export class Continuity {
     const firstMissing = hasHoleBelow ? fromSeq : pushed.to + 1
     if (firstMissing > head) return false
     // What waits is committed too, so the replay brings it.
-    const waits = this.#gaps.get(`${user} ${other}`)?.held.keys() ?? []
-    this.#closeGap(user, other)
-    const to = Math.max(head, pushed?.to ?? 0, ...waits)
+    const to = Math.max(head, pushed?.to ?? 0, ...(pushed?.gap?.held.keys() ?? []))
     const from = Math.min(fromSeq, pushed?.from ?? fromSeq)
-    known.set(other, { from, to, late: pushed?.late, isComplete: pushed?.isComplete ?? false })
+    if (pushed) closeGap(pushed)
+    known.set(other, { from, to, late: pushed?.late, gap: undefined, isComplete: pushed?.isComplete ?? false })
     this.#options.replay(user, other, firstMissing, { head: to, pushed })
     return true
   }
@@ -139,38 +140,26 @@ export class Continuity {
     while (pushed.late.delete(pushed.from - 1)) pushed.from -= 1
   }
 
-  #hold(user: UserId, other: UserId, seq: number, push: Push): void {
-    const key = `${user} ${other}`
-    const gap = this.#gaps.get(key)
-    if (gap) {
-      gap.held.set(seq, push)
-      return
-    }
-    const cancel = this.#options.clock.after(REORDER_WAIT_MS, () => this.#giveUp(user, other))
-    this.#gaps.set(key, { held: new Map([[seq, push]]), cancel })
+  #openGap(user: UserId, other: UserId, pushed: Pushed): Gap {
+    const held = new Map<number, Push>()
+    const cancel = this.#options.clock.after(REORDER_WAIT_MS, () => {
+      this.compare(user, other, Math.max(...held.keys()), pushed.from)
+    })
+    return { held, cancel }
   }
+}
 
-  /** Pushes what was waiting for the last push. */
-  #release(user: UserId, other: UserId, pushed: Pushed): void {
-    const gap = this.#gaps.get(`${user} ${other}`)
-    if (!gap) return
-    for (let push = gap.held.get(pushed.to + 1); push; push = gap.held.get(pushed.to + 1)) {
-      pushed.to += 1
-      gap.held.delete(pushed.to)
-      push(false)
-    }
-    if (gap.held.size === 0) this.#closeGap(user, other)
+/** Pushes what was waiting for the last push. */
+function release(pushed: Pushed, { held }: Gap): void {
+  for (let push = held.get(pushed.to + 1); push; push = held.get(pushed.to + 1)) {
+    pushed.to += 1
+    held.delete(pushed.to)
+    push(false)
   }
+  if (held.size === 0) closeGap(pushed)
+}
 
-  #giveUp(user: UserId, other: UserId): void {
-    const gap = this.#gaps.get(`${user} ${other}`)
-    const pushed = this.#here.get(user)?.pushed.get(other)
-    if (gap && pushed) this.compare(user, other, Math.max(...gap.held.keys()), pushed.from)
-  }
-
-  #closeGap(user: UserId, other: UserId): void {
-    const key = `${user} ${other}`
-    this.#gaps.get(key)?.cancel()
-    this.#gaps.delete(key)
-  }
+function closeGap(pushed: Pushed): void {
+  pushed.gap?.cancel()
+  pushed.gap = undefined
 }
