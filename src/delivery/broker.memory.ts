@@ -16,7 +16,7 @@ export class MemoryBrokerHub {
   }
 }
 
-/** See `Broker`. Frames arrive in the next turn. */
+/** See `Broker`. Frames arrive in the next turn, and nothing is lost. */
 export class MemoryBroker implements Broker {
   readonly isConnected = true
   readonly #hub: MemoryBrokerHub
@@ -49,12 +49,6 @@ export class MemoryBroker implements Broker {
     this.#batch = []
     setImmediate(() => {
       for (const other of this.#hub.othersOf(this)) other.#deliver(batch)
-    })
-  }
-
-  reportGap(sinceMs: number): void {
-    setImmediate(() => {
-      for (const other of this.#hub.othersOf(this)) other.#listener?.gap(sinceMs)
     })
   }
 

@@ -82,11 +82,6 @@ export class RedisBroker implements Broker {
     for (const users of chunks([...batch], USERS_PER_CALL)) this.#publish(users)
   }
 
-  reportGap(sinceMs: number): void {
-    this.#failedSinceMs = Math.min(sinceMs, this.#failedSinceMs ?? sinceMs)
-    if (this.#options.commands.status === 'ready') this.#reportFailedPublishes()
-  }
-
   async close(): Promise<void> {
     // The connections are shared with presence; who made them closes them.
   }

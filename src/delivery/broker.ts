@@ -30,7 +30,5 @@ export interface Broker {
   add(userId: UserId, envelope: Envelope): void
   /** Publishes the batch, in one call. */
   flush(): void
-  /** Tells every other instance that something may have been lost since this time. */
-  reportGap(sinceMs: number): void
   close(): Promise<void>
 }

@@ -14,7 +14,6 @@ interface Heard {
   /** What arrived, as `user text`. */
   readonly got: string[]
   readonly marks: string[]
-  readonly gaps: number[]
 }
 
 const envelope = (text: string): Envelope => ({ json: JSON.stringify({ text }) })
@@ -28,13 +27,13 @@ export function describeBroker(name: string, create: () => BrokersUnderTest): vo
       cluster = create()
       const heard: Heard[] = []
       for (let index = 0; index < count; index += 1) {
-        const one: Heard = { broker: await cluster.connect(), got: [], marks: [], gaps: [] }
+        const one: Heard = { broker: await cluster.connect(), got: [], marks: [] }
         one.broker.listen({
           received: (userId, envelopes) => {
             const list = userId === 'mark' ? one.marks : one.got
             list.push(...envelopes.map((each) => `${userId} ${textOf(each)}`))
           },
-          gap: (sinceMs) => one.gaps.push(sinceMs),
+          gap: () => undefined,
         })
         heard.push(one)
       }
@@ -163,19 +162,6 @@ export function describeBroker(name: string, create: () => BrokersUnderTest): vo
       publish(one, ['ann', '2'])
       await marked(one, two)
       expect(two.got).toEqual(['ann 1'])
-    })
-
-    test('tells all others of a gap, with the time since when, and not the one that reports it', async () => {
-      const [one, two, three] = await instances(3)
-      await Promise.all([marked(one, two), marked(one, three), marked(two, one)])
-      await eventually(() => [one, two, three].every(({ broker }) => broker.isConnected), 'connections')
-      const before = one.gaps.length
-      const sinceMs = Date.now() - 60_000
-      one.broker.reportGap(sinceMs)
-      const near = (gaps: readonly number[]): boolean => gaps.some((gap) => Math.abs(gap - sinceMs) < 5000)
-      await eventually(() => near(two.gaps) && near(three.gaps), 'the gap at the others')
-      await marked(two, one)
-      expect(one.gaps.length).toBe(before)
     })
 
     test('passes on what a message is, and other events as they are', async () => {
