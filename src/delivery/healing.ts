@@ -1,6 +1,7 @@
 import { chunks } from '../lib/chunks.ts'
 import { type Clock, sleep } from '../lib/clock.ts'
 import type { Logger } from '../lib/logger.ts'
+import { Semaphore } from '../lib/semaphore.ts'
 import { conversationBetween } from '../messages/conversation.ts'
 import type { MessageStore, Recent, RecentHead } from '../messages/store.ts'
 import type { UserId } from '../protocol/message.ts'
@@ -47,6 +48,9 @@ export class Healing {
   #running: Promise<void> | undefined
   #cancelPoll: (() => void) | undefined
   #isStopped = false
+  readonly #arrived = new Set<UserId>()
+  /** One look at a time: a storm of arrivals is to fill neither the queue of reads nor the time of the database. */
+  readonly #lookAtArrived = new Semaphore(1)
 
   constructor(options: HealingOptions) {
     this.#options = options
@@ -57,12 +61,23 @@ export class Healing {
    * begins behind it. To be called before its backlog is read. Never rejects; without an answer the time decides.
    */
   async arrived(user: UserId): Promise<void> {
+    this.#arrived.add(user)
+    await this.#lookAtArrived.run(async () => {
+      // Otherwise a look of somebody who waited before has covered this user.
+      if (this.#arrived.has(user)) await this.#noteAcknowledged()
+    })
+  }
+
+  /** Of everybody who came since the last look, or of as many as one query takes. */
+  async #noteAcknowledged(): Promise<void> {
     const { store, continuity, logger } = this.#options
+    const users = [...this.#arrived].slice(0, USERS_PER_QUERY)
+    for (const user of users) this.#arrived.delete(user)
     try {
-      for (const { other, deliveredSeq } of await store.recentHeads([user], COMMIT_SLACK_MS))
+      for (const { user, other, deliveredSeq } of await store.recentHeads(users, COMMIT_SLACK_MS))
         continuity.hadAcknowledged(user, other, deliveredSeq)
     } catch (error) {
-      logger.warn({ err: error }, 'what somebody who came has acknowledged could not be read')
+      logger.warn({ err: error }, 'what those who came have acknowledged could not be read')
     }
   }
 

@@ -150,6 +150,33 @@ describe('healing', () => {
     expect(firstQueries).toBe(0)
   })
 
+  test('asks once for all who come while it asks, and before any of them is told to go on', async () => {
+    const names = ['ann', 'cid', 'dan']
+    await commit('bob', 'dan')
+    await acknowledge('dan', 'bob', 1)
+    for (const name of names) join(name)
+    let release = (): void => undefined
+    hold = new Promise((resolve) => {
+      release = resolve
+    })
+    const arrived: string[] = []
+    const all = Promise.all(names.map((name) => healing.arrived(name).then(() => arrived.push(name))))
+    await settled()
+    expect(arrived).toEqual([])
+    release()
+    await all
+    expect(queries).toEqual([1, 2])
+    expect(continuity.unsure('dan', 'bob')).toMatchObject({ acknowledgedSeq: 1 })
+  })
+
+  test('asks for many who come in parts, and again for who comes again', async () => {
+    const names = Array.from({ length: 1201 }, (_, index) => `user${index}`)
+    await Promise.all(names.map((name) => healing.arrived(name)))
+    expect(queries).toEqual([1, 500, 500, 200])
+    await healing.arrived('user7')
+    expect(queries.at(-1)).toBe(1)
+  })
+
   test('goes by the time when it could not be read what was acknowledged', async () => {
     await commit('bob', 'ann')
     join('ann')
