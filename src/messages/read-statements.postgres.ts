@@ -3,9 +3,10 @@ import { MAX_UNREAD_COUNT } from '../protocol/limits.ts'
 import { MAX_PAGE_BYTES } from './store.ts'
 
 /**
- * Statements of the read path. Every one costs what it returns, not what is stored, also while PostgreSQL's statistics are
- * older than the data (but for those of a table that held no row or one): where they make both indexes of `messages` look
- * alike, `order by seq` tells which one to take.
+ * Statements of the read path. Those of one conversation cost what they return, those of users one row for each conversation
+ * that they have; none costs what is stored, also while PostgreSQL's statistics are older than the data (but for those of a
+ * table that held no row or one): where they make both indexes of `messages` look alike, `order by seq` tells which one to
+ * take.
  */
 
 /**
@@ -88,15 +89,21 @@ export const BACKLOG: Statement = {
   text: `select c.peer, c.delivered_seq, c.last_seq from ${OF_USER} c where c.last_seq > c.delivered_seq`,
 }
 
-/** $1 users, $2 age in milliseconds. Returns user, other person, head and what the user has acknowledged. */
+/** From $2, a subselect because it would be computed again for every row otherwise. */
+const SINCE = "(select now() - $2::float8 * interval '1 millisecond')"
+
+/**
+ * $1 users, $2 age in milliseconds. Returns user, other person, head and what the user has acknowledged. Looks at every
+ * conversation of these users: an index by time would take from each batch its heap-only updates.
+ */
 export const RECENT_HEADS: Statement = {
   name: 'recent_heads',
   text: `select c.user_lo, c.user_hi, c.last_seq, c.lo_delivered_seq from conversations c
-      where c.user_lo = any($1::text[]) and c.updated_at >= now() - $2::float8 * interval '1 millisecond' and c.last_seq > 0
+      where c.user_lo = any($1::text[]) and c.updated_at >= ${SINCE} and c.last_seq > 0
     union all
     select c.user_hi, c.user_lo, c.last_seq, c.hi_delivered_seq from conversations c
       where c.user_hi = any($1::text[]) and c.user_lo <> c.user_hi and c.last_seq > 0
-        and c.updated_at >= now() - $2::float8 * interval '1 millisecond'`,
+        and c.updated_at >= ${SINCE}`,
 }
 
 /** How far back from the head recent messages are looked for, so that a busy conversation costs no more than a quiet one. */
