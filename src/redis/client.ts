@@ -19,7 +19,7 @@ const CONNECT_TIMEOUT_MS = 2_000
 const COMMAND_TIMEOUT_MS = 3_000
 /**
  * A connection that answers nothing for so long has failed, although it may look open for many minutes more; what is
- * written to it until then is kept in memory. Counts only while an answer is due, and not before it is ready either.
+ * written to it until then is kept in memory. Counts only while an answer is due, that to the first command included.
  */
 const SOCKET_TIMEOUT_MS = 4_000
 /** A connection given up is not waited for: its other end may never answer. */

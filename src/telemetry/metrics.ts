@@ -30,7 +30,10 @@ export class Metrics {
     labelNames: ['failure'],
     registers: [this.#registry],
   })
-  readonly #publishFailures = this.#counter('messaging_publish_failures_total', 'Batches that Redis did not take')
+  readonly #publishFailures = this.#counter(
+    'messaging_publish_failures_total',
+    'Publishing calls, each of up to 1,000 users, that Redis did not take',
+  )
   readonly #heals = this.#counter('messaging_heals_total', 'Comparisons of what was pushed with what is stored')
   readonly #healedConversations = this.#counter('messaging_healed_conversations_total', 'Conversations found behind')
   readonly #healSeconds = this.#histogram('messaging_heal_seconds', 'Time of one comparison', LATENCY_BOUNDS)
