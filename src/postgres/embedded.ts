@@ -9,6 +9,7 @@ import type { Logger } from '../lib/logger.ts'
 import { type Account, accountFor } from './embedded/account.ts'
 import { type Binaries, CHILD_ENVIRONMENT, locateNativeDir, prepareBinaries } from './embedded/binaries.ts'
 import { CLUSTER, directoryArgument, ensureCluster } from './embedded/cluster.ts'
+import { LOCKED_EXIT_CODE, lockingCommand, lockState } from './embedded/directory-lock.ts'
 import { ownershipArguments, readLockFile, takeOver } from './embedded/lock-file.ts'
 import { processToken } from './embedded/process-state.ts'
 import { makeRuntimeDir, SOCKET_PORT } from './embedded/runtime-dir.ts'
@@ -72,6 +73,7 @@ interface Plan {
   readonly binaries: Binaries
   readonly account: Account | undefined
   readonly clusterDir: string
+  readonly canLock: boolean
   readonly runtimeDir: string
   readonly settings: Readonly<Record<string, string>>
   readonly logger: Logger
@@ -90,7 +92,8 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     const clusterDir = await ensureCluster(dataDir, { binaries, account, logger })
     const connections = Math.max(MIN_CONNECTIONS, (options.connections ?? 0) + SPARE_CONNECTIONS)
     const settings = { ...DEFAULT_SETTINGS, max_connections: String(connections), ...options.settings }
-    return await launch({ binaries, account, clusterDir, runtimeDir, settings, logger })
+    const canLock = (await lockState(clusterDir)) !== 'unknown'
+    return await launch({ binaries, account, clusterDir, canLock, runtimeDir, settings, logger })
   } catch (error) {
     await rm(runtimeDir, { recursive: true, force: true })
     throw error
@@ -105,7 +108,7 @@ async function launch(plan: Plan): Promise<EmbeddedPostgres> {
     const server = new Postmaster(plan, await processToken(process.pid))
     const failure = await server.ready()
     if (!failure) return server
-    const isHeld = /lock file|pre-existing shared memory/.test(failure)
+    const isHeld = /lock file|pre-existing shared memory|is locked/.test(failure)
     if (!isHeld || Date.now() - startedMs > START_RETRY_LIMIT_MS) {
       throw new Error(`PostgreSQL did not start on ${plan.clusterDir}: ${failure}`)
     }
@@ -125,7 +128,9 @@ class Postmaster implements EmbeddedPostgres {
   constructor(plan: Plan, ownerToken: string) {
     this.#plan = plan
     this.dsn = `postgres:///postgres?user=postgres&host=${encodeURIComponent(plan.runtimeDir)}&port=${SOCKET_PORT}`
-    this.#child = spawn(plan.binaries.postgres, serverArguments(plan, ownerToken), {
+    const { postgres } = plan.binaries
+    const [program, ...before] = plan.canLock ? lockingCommand(postgres) : [postgres]
+    this.#child = spawn(program, [...before, ...serverArguments(plan, ownerToken)], {
       ...plan.account,
       cwd: plan.clusterDir,
       env: CHILD_ENVIRONMENT,
@@ -146,7 +151,8 @@ class Postmaster implements EmbeddedPostgres {
       if (lines?.[0] === String(this.pid) && lines[7] === 'ready') return undefined
       await delay(READY_POLL_MS)
     }
-    await this.exited
+    const { code } = await this.exited
+    if (code === LOCKED_EXIT_CODE) return 'the directory is locked by another server, maybe in another container'
     return this.#log.join('\n') || 'it ended without a word'
   }
 

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { errorCode } from '../../lib/errors.ts'
 import type { Logger } from '../../lib/logger.ts'
+import { lockState } from './directory-lock.ts'
 import { describeProcess, isRunning } from './process-state.ts'
 import { isRuntimeDir } from './runtime-dir.ts'
 
@@ -31,7 +32,8 @@ export function ownershipArguments(clusterDir: string, ownerToken: string): stri
 
 /**
  * Returns when no postmaster uses the directory. One whose service has died is stopped (its watchdog is about to do
- * so, unless that was killed too); one whose service lives is refused at once.
+ * so, unless that was killed too); one whose service lives is refused at once. One that can not be seen, as it runs in
+ * another container, is waited for, because its service may be about to end, and in the end refused.
  */
 export async function takeOver(clusterDir: string, logger: Logger): Promise<void> {
   const startedMs = Date.now()
@@ -46,11 +48,15 @@ export async function takeOver(clusterDir: string, logger: Logger): Promise<void
     }
     stopping = holder
     const waitedMs = Date.now() - startedMs
-    if (waitedMs > RETIRE_LIMIT_MS) throw inUse(clusterDir, `process ${holder.pid}, which does not stop`)
+    if (waitedMs > RETIRE_LIMIT_MS) {
+      throw inUse(
+        clusterDir,
+        holder.pid ? `process ${holder.pid}, which does not stop` : 'one out of sight, as in another container',
+      )
+    }
     const signal = waitedMs < RETIRE_FAST_MS ? 'SIGINT' : 'SIGQUIT'
     if (signal !== sent) {
-      logger.warn({ pid: holder.pid, signal }, 'stopping the PostgreSQL of a service that has died')
-      signalIfAlive(holder.pid, signal)
+      retire(holder, signal, logger)
       sent = signal
     }
     await delay(RETIRE_POLL_MS)
@@ -58,11 +64,21 @@ export async function takeOver(clusterDir: string, logger: Logger): Promise<void
 }
 
 interface Holder {
-  readonly pid: number
+  /** None when it can not be seen from here. */
+  readonly pid: number | undefined
   readonly socketDir: string
 }
 
-/** The postmaster to be stopped first, undefined when the way is free; throws when its service is alive. */
+function retire({ pid }: Holder, signal: NodeJS.Signals, logger: Logger): void {
+  if (pid === undefined) {
+    logger.warn({}, 'waiting for a PostgreSQL out of sight: in another container, or what is left of a killed one')
+    return
+  }
+  logger.warn({ pid, signal }, 'stopping the PostgreSQL of a service that has died')
+  signalIfAlive(pid, signal)
+}
+
+/** The postmaster that has to end first, undefined when the way is free; throws when its service is alive. */
 async function findHolder(clusterDir: string): Promise<Holder | undefined> {
   let file: FileHandle
   try {
@@ -79,6 +95,7 @@ async function findHolder(clusterDir: string): Promise<Holder | undefined> {
     const owner = pid > 0 ? await ownerOf(pid, clusterDir) : 'nobody'
     if (owner === 'dead') return { pid, socketDir }
     if (owner !== 'nobody') throw inUse(clusterDir, owner)
+    if ((await lockState(clusterDir)) === 'held') return { pid: undefined, socketDir }
     await disarm(file, lines, clusterDir)
     if (!(await describeProcess(pid))?.command.includes(socketDir)) await removeRuntimeDir(socketDir)
     return undefined

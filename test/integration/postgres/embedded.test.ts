@@ -7,9 +7,10 @@ import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, onTestFinished, test, vi } from 'vitest'
 import { parseDsn } from '../../../src/postgres/dsn.ts'
 import { locateNativeDir } from '../../../src/postgres/embedded/binaries.ts'
+import { lockState } from '../../../src/postgres/embedded/directory-lock.ts'
 import { describeProcess } from '../../../src/postgres/embedded/process-state.ts'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../../src/postgres/embedded.ts'
 import { type CompiledSources, compileSources } from '../../support/compiled.ts'
@@ -180,6 +181,22 @@ test('refuses a directory that a running service uses', async () => {
   expect(await query(server.dsn, 'select 1')).toEqual([1])
   await server.stop()
 })
+
+// macOS has no flock, and no containers either.
+test.runIf((await lockState(tmpdir())) !== 'unknown')(
+  'never runs beside a server that it can not see, as in another container',
+  async () => {
+    vi.useFakeTimers({ toFake: ['Date'] })
+    onTestFinished(() => void vi.useRealTimers())
+    const server = await start()
+    await rm(join(dataDir, 'postgres', 'postmaster.pid'))
+    const clock = setInterval(() => vi.advanceTimersByTime(1_000), 10)
+    await expect(start()).rejects.toThrow('the directory is locked by another server')
+    clearInterval(clock)
+    expect(await query(server.dsn, 'select 1')).toEqual([1])
+    await server.stop()
+  },
+)
 
 test('of two services started together on a new directory exactly one gets it', async () => {
   dataDir = join(directory, 'data')

@@ -4,7 +4,8 @@ import { once } from 'node:events'
 import { access, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
+import { lockingCommand, lockState } from '../../../src/postgres/embedded/directory-lock.ts'
 import { ownershipArguments, takeOver } from '../../../src/postgres/embedded/lock-file.ts'
 import { processToken } from '../../../src/postgres/embedded/process-state.ts'
 import { makeRuntimeDir } from '../../../src/postgres/embedded/runtime-dir.ts'
@@ -54,3 +55,47 @@ test.each([
     expect(await readFile(lock, 'utf8')).toBe(lines)
   },
 )
+
+/** A directory that a server holds whose number means nothing here; `warned` resolves when somebody waits for it. */
+async function hidden() {
+  const clusterDir = await mkdtemp(join(tmpdir(), 'messaging-test-'))
+  onTestFinished(() => rm(clusterDir, { recursive: true, force: true }))
+  const lines = ['999999999', clusterDir, 0, 5432, '/nowhere', ''].join('\n')
+  await writeFile(join(clusterDir, 'postmaster.pid'), lines)
+  const [flock, ...arguments_] = lockingCommand('sh')
+  const server = spawn(flock, [...arguments_, '-c', 'echo ready; read -r _'], {
+    cwd: clusterDir,
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
+  onTestFinished(() => void server.kill('SIGKILL'))
+  await once(server.stdout, 'data')
+  let warn: () => void = () => undefined
+  const warned = new Promise<void>((resolve) => {
+    warn = resolve
+  })
+  const lock = () => readFile(join(clusterDir, 'postmaster.pid'), 'utf8')
+  return { clusterDir, lines, lock, server, logger: { ...silentLogger, warn: () => warn() }, warned }
+}
+
+// macOS has no flock, and no containers either.
+const canLock = (await lockState(tmpdir())) !== 'unknown'
+
+test.runIf(canLock)('waits for a server of another container, and leaves its lock file alone', async () => {
+  const { clusterDir, lines, lock, server, logger, warned } = await hidden()
+  const free = takeOver(clusterDir, logger)
+  await warned
+  expect(await lock()).toBe(lines)
+  server.stdin.end()
+  await free
+})
+
+test.runIf(canLock)('refuses a directory whose server of another container does not end', async () => {
+  vi.useFakeTimers({ toFake: ['Date'] })
+  onTestFinished(() => void vi.useRealTimers())
+  const { clusterDir, lines, lock, logger, warned } = await hidden()
+  const refused = expect(takeOver(clusterDir, logger)).rejects.toThrow('as in another container')
+  await warned
+  vi.advanceTimersByTime(60_000)
+  await refused
+  expect(await lock()).toBe(lines)
+})

@@ -1,0 +1,29 @@
+// Process numbers and shared memory mean nothing in another container; a lock of the kernel on a directory that both see
+// does. Node.js can not take one, flock(1) of util-linux can.
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
+import { CHILD_ENVIRONMENT } from './binaries.ts'
+
+const run = promisify(execFile)
+
+/** How a locking command ends when somebody else holds the lock; PostgreSQL itself never ends so. */
+export const LOCKED_EXIT_CODE = 75
+
+/**
+ * A command that locks its working directory and turns into the program, in the same process. All that it starts holds
+ * the lock too, so that it lasts until the last backend has ended, in whatever way.
+ */
+export function lockingCommand(program: string): readonly [string, ...string[]] {
+  return ['flock', '--nonblock', '--conflict-exit-code', String(LOCKED_EXIT_CODE), '--no-fork', '.', program]
+}
+
+/** Whether the directory is locked; `unknown` where it can not be: without flock, or on a file system without locks. */
+export async function lockState(directory: string): Promise<'free' | 'held' | 'unknown'> {
+  const [flock, ...arguments_] = lockingCommand('true')
+  try {
+    await run(flock, arguments_, { cwd: directory, env: CHILD_ENVIRONMENT })
+    return 'free'
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code === LOCKED_EXIT_CODE ? 'held' : 'unknown'
+  }
+}
