@@ -61,7 +61,7 @@ const WRITER_SETTINGS: Settings = [
 /** A migrated database that keeps what it acknowledges, ours or one given; refuses to start on any other. */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
   const { dsn, migrationDsn, dataDir, poolMax, logger } = options
-  const own = dsn === undefined ? await keepEmbeddedPostgres({ dataDir, logger }) : undefined
+  const own = dsn === undefined ? await keepEmbeddedPostgres({ dataDir, connections: poolMax + 1, logger }) : undefined
   try {
     const config = await resolveDsn(dsn ?? own?.dsn ?? '')
     const migrationConfig = migrationDsn === undefined ? config : await resolveDsn(migrationDsn)
