@@ -7,6 +7,7 @@ import type { MessageStore, Recent, RecentHead } from '../messages/store.ts'
 import type { UserId } from '../protocol/message.ts'
 import type { Continuity } from './continuity.ts'
 import type { LocalUsers } from './local-users.ts'
+import { missedReceipts } from './pushes.ts'
 
 export interface HealingObserver {
   /** One look at the database ended, having found so many conversations with messages that were not pushed. */
@@ -33,6 +34,8 @@ const POLL_INTERVAL_MS = 1_000
  * one that dies so was never known to them.
  */
 const SWEEP_INTERVAL_MS = 7_000
+/** A regular look costs by the conversations of all who are here, so with many it is taken the less often. */
+const LOOK_TO_SWEEP = 20
 const RETRY_MS = 500
 /** Longer than a transaction may live: a row's time is from before its commit. */
 const COMMIT_SLACK_MS = 10_000
@@ -45,9 +48,15 @@ const COMMIT_SLACK_MS = 10_000
 export class Healing {
   readonly #options: HealingOptions
   #wantedSinceMs: number | undefined
+  /** Whether what is wanted may have lost receipts, too; a regular look would only repeat those that came. */
+  #wantsReceipts = false
+  /** How far the receipts went that were told since the last regular look. */
+  readonly #toldReceipts = new Map<string, number>()
   #running: Promise<void> | undefined
   #cancelPoll: (() => void) | undefined
   #isStopped = false
+  /** How long the last look took. */
+  #lookMs = 0
   readonly #arrived = new Set<UserId>()
   /** One look at a time: a storm of arrivals is to fill neither the queue of reads nor the time of the database. */
   readonly #lookAtArrived = new Semaphore(1)
@@ -92,13 +101,21 @@ export class Healing {
     await this.#running
   }
 
-  /** Looks at everything committed since this time (milliseconds since the epoch). Calls that come meanwhile are joined. */
+  /**
+   * Something may have been lost: looks at everything committed since this time (milliseconds since the epoch), and tells how
+   * far everybody is. Calls that come meanwhile are joined.
+   */
   heal(sinceMs: number): void {
+    this.#wantsReceipts = true
+    this.#look(sinceMs)
+  }
+
+  #look(sinceMs: number): void {
     this.#wantedSinceMs = Math.min(sinceMs, this.#wantedSinceMs ?? sinceMs)
     this.#running ??= this.#run().finally(() => {
       this.#running = undefined
       // Something may have been wanted after the run's last look.
-      if (this.#wantedSinceMs !== undefined && !this.#isStopped) this.heal(this.#wantedSinceMs)
+      if (this.#wantedSinceMs !== undefined && !this.#isStopped) this.#look(this.#wantedSinceMs)
     })
   }
 
@@ -107,8 +124,10 @@ export class Healing {
     const { clock, isConnected } = this.#options
     this.#cancelPoll = clock.after(POLL_INTERVAL_MS, () => {
       const now = clock.now()
-      const isDue = !isConnected() || now - lastMs >= SWEEP_INTERVAL_MS
-      if (isDue) this.heal(lastMs)
+      const isCutOff = !isConnected()
+      const isDue = isCutOff || now - lastMs >= Math.max(SWEEP_INTERVAL_MS, this.#lookMs * LOOK_TO_SWEEP)
+      if (isCutOff) this.heal(lastMs)
+      else if (isDue) this.#look(lastMs)
       void Promise.resolve(this.#running).then(() => {
         if (!this.#isStopped) this.#armPoll(isDue ? now : lastMs)
       })
@@ -118,29 +137,34 @@ export class Healing {
   async #run(): Promise<void> {
     while (this.#wantedSinceMs !== undefined && !this.#isStopped) {
       const sinceMs = this.#wantedSinceMs
+      const receipts = this.#wantsReceipts
       this.#wantedSinceMs = undefined
+      this.#wantsReceipts = false
+      if (!receipts) this.#toldReceipts.clear()
       try {
-        await this.#compareAll(sinceMs)
+        await this.#compareAll(sinceMs, receipts)
       } catch (error) {
         this.#options.logger.warn({ err: error }, 'healing failed and is tried again')
+        this.#wantsReceipts ||= receipts
         this.#wantedSinceMs = Math.min(sinceMs, this.#wantedSinceMs ?? sinceMs)
         await sleep(this.#options.clock, RETRY_MS)
       }
     }
   }
 
-  async #compareAll(sinceMs: number): Promise<void> {
+  async #compareAll(sinceMs: number, receipts: boolean): Promise<void> {
     const { users, clock, observer } = this.#options
     const startedMs = clock.now()
     let healed = 0
     for (const ids of chunks(users.ids(), USERS_PER_QUERY)) {
       if (this.#isStopped) break
-      healed += await this.#compare(ids, sinceMs)
+      healed += await this.#compare(ids, sinceMs, receipts)
     }
-    observer.healed(healed, clock.now() - startedMs)
+    this.#lookMs = clock.now() - startedMs
+    observer.healed(healed, this.#lookMs)
   }
 
-  async #compare(users: readonly UserId[], sinceMs: number): Promise<number> {
+  async #compare(users: readonly UserId[], sinceMs: number, receipts: boolean): Promise<number> {
     const { store, continuity, clock, announced } = this.#options
     const ageMs = clock.now() - sinceMs + COMMIT_SLACK_MS
     const heads = await store.recentHeads(users, ageMs)
@@ -155,7 +179,20 @@ export class Healing {
       if (first !== undefined) continuity.compared(user, other, lastSeq)
       return isBehind
     })
+    if (receipts) for (const head of heads) this.#tellReceipts(head)
     return holes.length
+  }
+
+  /** Positions only grow, so their sum tells whether there is something new. */
+  #tellReceipts(head: RecentHead): void {
+    const { user, other, deliveredSeq, readSeq, peerDeliveredSeq, peerReadSeq } = head
+    const key = `${user} ${other}`
+    const sum = deliveredSeq + readSeq + peerDeliveredSeq + peerReadSeq
+    if (sum <= (this.#toldReceipts.get(key) ?? 0)) return
+    this.#toldReceipts.set(key, sum)
+    for (const receipt of missedReceipts(head)) {
+      for (const recipient of this.#options.users.of(user)) recipient.event(receipt)
+    }
   }
 
   /**

@@ -1,6 +1,6 @@
 import { otherPerson } from '../messages/conversation.ts'
 import type { QueuedSend } from '../messages/send-queue.ts'
-import type { PositionChange } from '../messages/store.ts'
+import type { PositionChange, RecentHead } from '../messages/store.ts'
 import type { Message, UserId } from '../protocol/message.ts'
 import { EncodedEvent } from './encoded.ts'
 
@@ -10,7 +10,7 @@ export function toMessage({ id, seq, sender_id, receiver_id, content, created_at
 
 /**
  * How far a person is, told to the other person; and to the person's own other devices, so that reading on the phone clears
- * the laptop. Receipts carry cumulative positions, so one that is lost is made up for by the next.
+ * the laptop. Receipts carry cumulative positions, so one that is lost is made up for by the next, or by healing.
  */
 export function receiptsOf({ conversation, user, delivered, read }: PositionChange): {
   readonly userId: UserId
@@ -24,4 +24,14 @@ export function receiptsOf({ conversation, user, delivered, read }: PositionChan
   }
   if (other === user) return [own]
   return [own, { userId: other, encoded: new EncodedEvent({ type: 'receipt', with: user, ...positions }) }]
+}
+
+/** What the receipts of this conversation would have told its user, had they come. */
+export function missedReceipts({ user, other, ...head }: RecentHead): EncodedEvent[] {
+  const theirs = { delivered_seq: head.peerDeliveredSeq, read_seq: head.peerReadSeq }
+  const own = { delivered_seq: head.deliveredSeq, read_seq: head.readSeq }
+  return [
+    ...(theirs.delivered_seq > 0 ? [new EncodedEvent({ type: 'receipt', with: other, ...theirs })] : []),
+    ...(own.delivered_seq > 0 ? [new EncodedEvent({ type: 'receipt', with: other, ...own, user_id: user })] : []),
+  ]
 }

@@ -98,11 +98,11 @@ const SINCE = "(select now() - $2::float8 * interval '1 millisecond')"
  */
 export const RECENT_HEADS: Statement = {
   name: 'recent_heads',
-  text: `select c.user_lo, c.user_hi, c.last_seq, c.lo_delivered_seq from conversations c
-      where c.user_lo = any($1::text[]) and c.updated_at >= ${SINCE} and c.last_seq > 0
+  text: `select c.user_lo, c.user_hi, c.last_seq, c.lo_delivered_seq, c.lo_read_seq, c.hi_delivered_seq, c.hi_read_seq
+      from conversations c where c.user_lo = any($1::text[]) and c.updated_at >= ${SINCE} and c.last_seq > 0
     union all
-    select c.user_hi, c.user_lo, c.last_seq, c.hi_delivered_seq from conversations c
-      where c.user_hi = any($1::text[]) and c.user_lo <> c.user_hi and c.last_seq > 0
+    select c.user_hi, c.user_lo, c.last_seq, c.hi_delivered_seq, c.hi_read_seq, c.lo_delivered_seq, c.lo_read_seq
+      from conversations c where c.user_hi = any($1::text[]) and c.user_lo <> c.user_hi and c.last_seq > 0
         and c.updated_at >= ${SINCE}`,
 }
 

@@ -76,12 +76,10 @@ export class PostgresReads {
 
   async recentHeads(users: readonly UserId[], ageMs: number): Promise<RecentHead[]> {
     const rows = await this.#query(sql.RECENT_HEADS, [arrayLiteral(users), ageMs])
-    return rows.map(([user, other, lastSeq, deliveredSeq]) => ({
-      user: String(user),
-      other: String(other),
-      lastSeq: Number(lastSeq),
-      deliveredSeq: Number(deliveredSeq),
-    }))
+    return rows.map(([user, other, ...seqs]) => {
+      const [lastSeq = 0, deliveredSeq = 0, readSeq = 0, peerDeliveredSeq = 0, peerReadSeq = 0] = seqs.map(Number)
+      return { user: String(user), other: String(other), lastSeq, deliveredSeq, readSeq, peerDeliveredSeq, peerReadSeq }
+    })
   }
 
   async firstSince(recent: readonly Recent[]): Promise<number[]> {

@@ -96,12 +96,19 @@ export class MemoryMessageStore implements MessageStore {
     return users.flatMap((user) =>
       this.#of(user)
         .filter((log) => log.updatedAtMs >= since)
-        .map((log) => ({
-          user,
-          other: peer(log, user),
-          lastSeq: log.messages.length,
-          deliveredSeq: own(log, user).delivered,
-        })),
+        .map((log) => {
+          const other = peer(log, user)
+          const [mine, theirs] = [own(log, user), own(log, other)]
+          return {
+            user,
+            other,
+            lastSeq: log.messages.length,
+            deliveredSeq: mine.delivered,
+            readSeq: mine.read,
+            peerDeliveredSeq: theirs.delivered,
+            peerReadSeq: theirs.read,
+          }
+        }),
     )
   }
 

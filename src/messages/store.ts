@@ -89,13 +89,16 @@ export interface ConversationPage {
   readonly nextCursor: string | null
 }
 
-/** The head of a conversation, for one of its people. */
+/** The head of a conversation, for one of its people, and how far the two are. */
 export interface RecentHead {
   readonly user: UserId
   readonly other: UserId
   readonly lastSeq: number
   /** What the user has acknowledged. */
   readonly deliveredSeq: number
+  readonly readSeq: number
+  readonly peerDeliveredSeq: number
+  readonly peerReadSeq: number
 }
 
 /** The last `ageMs` milliseconds of a conversation. */

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { conversationBetween } from '../../src/messages/conversation.ts'
-import type { MessageStore, PageRequest } from '../../src/messages/store.ts'
+import type { MessageStore, PageRequest, RecentHead } from '../../src/messages/store.ts'
 import type { ConversationSummary } from '../../src/protocol/message.ts'
 import { pendingMessage, positionChange, strangers } from '../support/builders.ts'
 
@@ -264,11 +264,17 @@ export function describeReads(store: () => MessageStore): void {
     const [other] = strangers()
     await write(3, peer, me)
     await write(1, me, other)
-    await store().commit([], [positionChange(me, peer, { delivered: 2 })], 'fast')
+    await store().commit([], [positionChange(me, peer, { delivered: 2, read: 1 })], 'fast')
     const heads = await store().recentHeads([me, 'NULL', peer], 60_000)
     const mine = heads.filter(({ user }) => user === me || user === peer)
-    expect(mine.map((one) => `${one.user} ${one.other} ${one.deliveredSeq}/${one.lastSeq}`).sort()).toEqual(
-      [`${me} ${peer} 2/3`, `${me} ${other} 1/1`, `${peer} ${me} 3/3`].sort(),
+    const positions = (one: RecentHead) =>
+      `${one.deliveredSeq} ${one.readSeq}, peer ${one.peerDeliveredSeq} ${one.peerReadSeq}, of ${one.lastSeq}`
+    expect(mine.map((one) => `${one.user} ${one.other}: ${positions(one)}`).sort()).toEqual(
+      [
+        `${me} ${peer}: 2 1, peer 3 3, of 3`,
+        `${me} ${other}: 1 1, peer 0 0, of 1`,
+        `${peer} ${me}: 3 3, peer 2 1, of 3`,
+      ].sort(),
     )
     const before = Date.now()
     while (Date.now() < before + 3) await new Promise((resolve) => setImmediate(resolve))

@@ -6,6 +6,7 @@ import { createDatabase, type TestDatabase } from '../support/databases.ts'
 import { RedisServer } from '../support/redis.ts'
 import { get } from '../support/rest-client.ts'
 import { type ServiceProcess, useServices } from '../support/service.ts'
+import { JSON_PROTOCOL, SocketClient } from '../support/socket-client.ts'
 
 /** Messages a second over all. */
 const RATE = 300
@@ -190,6 +191,21 @@ test('it is wiped', async () => {
   console.log(`FLUSHALL: whole ${(await whole(devices, log, HEALED_MS)).toFixed(0)} ms after the last send`)
   expect(log.okRatio).toBe(1)
   expect(devices.reduce((sum, device) => sum + device.repeats, 0)).toBe(0)
+})
+
+test('it is away while somebody reads: the other instance tells of it nevertheless', async () => {
+  const [ann, bob] = [`r${round}ann`, `r${round}bob`]
+  const [one, two] = instances as [ServiceProcess, ServiceProcess]
+  const sender = await SocketClient.connect(one, ann, { protocol: JSON_PROTOCOL })
+  const reader = await SocketClient.connect(two, bob, { protocol: JSON_PROTOCOL })
+  await sender.ask({ type: 'send', receiver_id: bob, content: 'read without Redis' })
+  await reader.next('message')
+  await redis.kill()
+  reader.send({ type: 'read', with: ann, seq: 1 })
+  expect(await sender.next('receipt', POLLED_MS)).toMatchObject({ with: bob, delivered_seq: 1, read_seq: 1 })
+  await Promise.all([sender.close(), reader.close()])
+  await redis.startAgain()
+  await eventually(async () => (await connected()) === instances.length, 'Redis again', 20_000)
 })
 
 test('it goes away for good: other instances are reached through PostgreSQL', () =>

@@ -1,8 +1,11 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { Continuity } from '../../../src/delivery/continuity.ts'
+import type { EncodedEvent } from '../../../src/delivery/encoded.ts'
 import { Healing } from '../../../src/delivery/healing.ts'
 import { LocalUsers } from '../../../src/delivery/local-users.ts'
+import { sleep } from '../../../src/lib/clock.ts'
 import { MemoryMessageStore } from '../../../src/messages/store.memory.ts'
+import { CODECS } from '../../../src/protocol/codec.ts'
 import { pendingMessage, positionChange } from '../../support/builders.ts'
 import { silentLogger } from '../../support/databases.ts'
 import { FakeClock, settled } from '../../support/fake-clock.ts'
@@ -19,6 +22,7 @@ let queries: number[]
 let firstQueries: number
 let failing: number
 let isConnected: boolean
+let receipts: string[]
 let hold: Promise<void> | undefined
 let afterLook: (() => Promise<void>) | undefined
 
@@ -34,6 +38,7 @@ beforeEach(() => {
   hold = undefined
   afterLook = undefined
   isConnected = true
+  receipts = []
   continuity = new Continuity({ clock, replay: (user, other, from) => replays.push(`${user} ${other} ${from}`) })
   healing = new Healing({
     announced: () => Promise.resolve(),
@@ -67,13 +72,72 @@ beforeEach(() => {
 })
 
 function join(userId: string): void {
-  users.add({ userId, message: () => undefined, event: () => undefined, unsure: () => undefined, owe: () => undefined })
+  const event = (encoded: EncodedEvent) => void receipts.push(`${userId} ${encoded.frame(CODECS.json)}`)
+  users.add({ userId, message: () => undefined, event, unsure: () => undefined, owe: () => undefined })
   continuity.joined(userId)
 }
 
 const acknowledge = (user: string, other: string, seq: number) =>
   store.commit([], [positionChange(user, other, { delivered: seq })], 'fast')
 const commit = (from: string, to: string) => store.commit([pendingMessage(from, to)], [], 'fast')
+
+test('regular looks that take long are taken the less often', async () => {
+  join('ann')
+  healing.start()
+  await clock.advance(6_500)
+  hold = sleep(clock, 1_500)
+  await clock.advance(1_500)
+  expect(looks).toEqual([0])
+  await clock.advance(18_000)
+  expect(looks).toEqual([0])
+  await clock.advance(4_000)
+  expect(looks).toEqual([0, 0])
+  await healing.stop()
+})
+
+describe('receipts', () => {
+  const bobIsAt2 = 'ann {"type":"receipt","with":"bob","delivered_seq":2,"read_seq":0}'
+  const annIsAt2 = 'ann {"type":"receipt","with":"bob","delivered_seq":2,"read_seq":2,"user_id":"ann"}'
+
+  beforeEach(async () => {
+    join('ann')
+    await commit('ann', 'bob')
+    await commit('ann', 'bob')
+    await acknowledge('bob', 'ann', 2)
+  })
+
+  test('that may have been lost are told once, and again when somebody is further', async () => {
+    healing.heal(clock.now())
+    await settled()
+    expect(receipts).toEqual([bobIsAt2, annIsAt2])
+    healing.heal(clock.now())
+    await settled()
+    expect(receipts).toHaveLength(2)
+    await store.commit([], [positionChange('bob', 'ann', { delivered: 2, read: 1 })], 'fast')
+    healing.heal(clock.now())
+    await settled()
+    expect(receipts[2]).toBe('ann {"type":"receipt","with":"bob","delivered_seq":2,"read_seq":1}')
+  })
+
+  test('are told also when the first look failed', async () => {
+    failing = 1
+    healing.heal(clock.now())
+    await settled()
+    await clock.advance(500)
+    expect(receipts).toEqual([bobIsAt2, annIsAt2])
+  })
+
+  test('are told while nothing can arrive, and not by a regular look', async () => {
+    healing.start()
+    await clock.advance(8_000)
+    expect(looks.length).toBeGreaterThan(0)
+    expect(receipts).toEqual([])
+    isConnected = false
+    await clock.advance(3_000)
+    expect(receipts).toEqual([bobIsAt2, annIsAt2])
+    await healing.stop()
+  })
+})
 
 describe('healing', () => {
   test('replays what was committed elsewhere and not pushed here, to those who are here', async () => {
