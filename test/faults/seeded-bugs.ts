@@ -124,7 +124,7 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
   },
   {
     name: "healing by the subscriber's reconnect alone: no polling while Redis is away",
-    patches: one('delivery/healing.js', 'const isDue = !isConnected() ||', 'const isDue ='),
+    patches: one('delivery/healing.js', 'const isCutOff = !isConnected();', 'const isCutOff = false;'),
     scenario: 'Redis away',
   },
   {
