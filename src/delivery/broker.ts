@@ -28,7 +28,7 @@ export interface Broker {
   unsubscribe(userId: UserId): void
   /** Adds an event to the batch under way. */
   add(userId: UserId, envelope: Envelope): void
-  /** Publishes the batch, in one call. */
+  /** Publishes the batch, in as few calls as are good for whoever else waits for the broker. */
   flush(): void
   close(): Promise<void>
 }
