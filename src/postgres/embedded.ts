@@ -13,6 +13,7 @@ import { LOCKED_EXIT_CODE, lockingCommand, lockState } from './embedded/director
 import { ownershipArguments, readLockFile, takeOver } from './embedded/lock-file.ts'
 import { processToken } from './embedded/process-state.ts'
 import { makeRuntimeDir, SOCKET_PORT } from './embedded/runtime-dir.ts'
+import { defaultSettings } from './embedded/settings.ts'
 import { startWatchdog } from './embedded/watchdog.ts'
 
 /** A PostgreSQL that belongs to this process and dies with it. */
@@ -38,31 +39,12 @@ export interface EmbeddedPostgresOptions {
   readonly logger: Logger
   /** How many connections the service opens at most; a hundred can always be opened. */
   readonly connections?: number
-  /** PostgreSQL settings that replace the defaults below. */
+  /** PostgreSQL settings that replace the defaults of `embedded/settings`. */
   readonly settings?: Readonly<Record<string, string>>
   /** Where the programs are; by default the installed package of this platform. */
   readonly nativeDir?: string
 }
 
-const DEFAULT_SETTINGS = {
-  fsync: 'on',
-  synchronous_commit: 'on',
-  full_page_writes: 'on',
-  shared_buffers: '256MB',
-  max_wal_size: '4GB',
-  checkpoint_timeout: '15min',
-  jit: 'off',
-  timezone: 'UTC',
-  log_timezone: 'UTC',
-  log_line_prefix: '',
-  // The texts of statements and rows hold what people write to each other: they stay out of the log.
-  log_min_error_statement: 'panic',
-  log_error_verbosity: 'terse',
-}
-
-const MIN_CONNECTIONS = 100
-/** For sessions that PostgreSQL still has to end after their process has died, and for a look by hand. */
-const SPARE_CONNECTIONS = 20
 const READY_POLL_MS = 10
 const FAST_STOP_MS = 10_000
 const START_RETRY_LIMIT_MS = 20_000
@@ -90,8 +72,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   try {
     const binaries = await prepareBinaries(nativeDir, { runtimeDir, account, logger })
     const clusterDir = await ensureCluster(dataDir, { binaries, account, logger })
-    const connections = Math.max(MIN_CONNECTIONS, (options.connections ?? 0) + SPARE_CONNECTIONS)
-    const settings = { ...DEFAULT_SETTINGS, max_connections: String(connections), ...options.settings }
+    const settings = { ...defaultSettings(options.connections ?? 0), ...options.settings }
     const canLock = (await lockState(clusterDir)) !== 'unknown'
     return await launch({ binaries, account, clusterDir, canLock, runtimeDir, settings, logger })
   } catch (error) {
