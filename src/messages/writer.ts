@@ -77,6 +77,7 @@ export class MessageWriter {
   #running: Promise<void> | undefined
   /** When it was told to take no more. */
   #closedAtMs: number | undefined
+  /** Whether the last attempt to commit failed. */
   #failing = false
   #carefulBatches = 0
   #batchesDone = 0
@@ -90,10 +91,6 @@ export class MessageWriter {
     this.#random = options.random ?? Math.random
   }
 
-  /** True while the last attempt to commit failed. */
-  get failing(): boolean {
-    return this.#failing
-  }
   get queuedRows(): number {
     return this.#queue.rows
   }
