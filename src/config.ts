@@ -148,7 +148,12 @@ const schema = z.object({
   ),
   MAX_CONNECTIONS_PER_ADDRESS: wholeNumber(1, 1e6, 20_000, 'open sockets of one address or IPv6 /64; more get 429'),
   MAX_CONTENT_BYTES: wholeNumber(1, largestContentBytes, 16_384, 'largest message text, in bytes of UTF-8'),
-  MAX_CONNECTIONS_PER_USER: wholeNumber(1, 1000, 10, 'open sockets of one user on this process; one more replaces the oldest'),
+  MAX_CONNECTIONS_PER_USER: wholeNumber(
+    1,
+    1000,
+    10,
+    'open sockets of one user on this process; one more replaces the oldest',
+  ),
   MAX_BACKPRESSURE_BYTES: wholeNumber(
     65_536,
     2 ** 30,
