@@ -82,14 +82,10 @@ export class Session {
 
   #drop(): void {
     const client = this.#client
-    this.#forget()
-    client?.connection.stream.destroy()
-  }
-
-  #forget(): void {
     this.#client = undefined
     this.#isConnected = false
     this.#whenLost()
+    client?.connection.stream.destroy()
   }
 
   async close(): Promise<void> {
@@ -134,7 +130,8 @@ export class Session {
   #lost(client: pg.Client, error?: unknown): void {
     if (this.#client !== client) return
     if (this.#isConnected) this.#options.logger.warn({ err: error }, 'lost a database connection')
-    this.#forget()
+    // An error that nothing asked for need not end it, and whoever still waits on it can end it no more when it is forgotten.
+    this.#drop()
   }
 
   async #bounded<T>(work: Promise<T>): Promise<T> {

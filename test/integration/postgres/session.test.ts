@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { parseDsn } from '../../../src/postgres/dsn.ts'
@@ -94,4 +96,52 @@ test('a COPY that is given up in its middle stores nothing, and the session goes
   await expect(copied).rejects.toMatchObject({ stage: 'aborted', message: 'no more rows' })
   await session.command('rollback')
   expect(await session.query({ name: 'count', text: 'select count(*) from kept' })).toEqual([['0']])
+})
+
+/** A message of PostgreSQL's protocol. */
+function packet(type: string, body: Buffer | string): Buffer {
+  const content = Buffer.from(body as string)
+  const head = Buffer.alloc(5)
+  head.write(type)
+  head.writeInt32BE(content.length + 4, 1)
+  return Buffer.concat([head, content])
+}
+
+const errorPacket = (severity: string, code: string): Buffer =>
+  packet('E', `S${severity}\0V${severity}\0C${code}\0Mno more\0\0`)
+const WELCOME = Buffer.concat([packet('R', Buffer.alloc(4)), packet('Z', 'I')])
+
+/** Lets a client in, answers the first that it asks with this, and is silent from then on, as when its host is gone. */
+async function serverThatSays(answer: Buffer) {
+  const sockets: Socket[] = []
+  const server = createServer((socket) => {
+    sockets.push(socket)
+    const answers = [WELCOME, answer]
+    socket.on('data', () => {
+      const next = answers.shift()
+      if (next) socket.write(next)
+    })
+    socket.on('error', () => socket.destroy())
+  })
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const close = async (): Promise<void> => {
+    for (const socket of sockets) socket.destroy()
+    await once(server.close(), 'close')
+  }
+  return { port: (server.address() as AddressInfo).port, close }
+}
+
+const refused = errorPacket('ERROR', '55P03')
+test.each([
+  ['an error', refused],
+  ['an error and a farewell', Buffer.concat([refused, errorPacket('FATAL', '57P01')])],
+])('a transaction ends in time when all that comes is %s', async (_what, answer) => {
+  const server = await serverThatSays(answer)
+  const config = { host: '127.0.0.1', port: server.port, user: 'u', database: 'd', ssl: false }
+  const silent = new Session({ config, logger: silentLogger, stepDeadlineMs: 200, commitDeadlineMs: 600 })
+  const copy = { name: 'copy', text: 'copy kept from stdin' }
+  const outcome = silent.copyTransaction({ begin: true, first: ONE, values: [], copy, rows: () => [] })
+  await expect(outcome).rejects.toMatchObject({ stage: 'aborted' })
+  await silent.close()
+  await server.close()
 })
