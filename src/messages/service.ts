@@ -129,13 +129,8 @@ export class MessageService {
    * Resolves once every send queued before has its outcome and every position moved before is stored; after two seconds in
    * any case: while the database is away, whatever is read next finds that out by itself.
    */
-  async flushed(): Promise<void> {
-    let cancel = (): void => undefined
-    const limit = new Promise<void>((resolve) => {
-      cancel = this.#options.clock.after(FLUSH_LIMIT_MS, resolve)
-    })
-    await Promise.race([this.#options.writer.flushed(), limit])
-    cancel()
+  flushed(): Promise<void> {
+    return this.#options.writer.flushed(FLUSH_LIMIT_MS)
   }
 
   /** What the writer reports: outcomes to where they came from, news to whom they concern. Order is the batch's. */

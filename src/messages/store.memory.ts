@@ -45,6 +45,8 @@ export class MemoryMessageStore implements MessageStore {
     positions: readonly PositionChange[],
     path: CommitPath,
   ): Promise<PositionChange[]> {
+    // As with a database nothing has its outcome when the call returns.
+    await undefined
     const groups = groupByConversation(messages, positions)
     if (path === 'fast' && groups.some((group) => this.#holdsAny(group))) throw new CommitError('duplicate', undefined)
     return groups.flatMap((group) => this.#apply(group))

@@ -41,7 +41,6 @@ interface Batch {
 interface Waiter {
   readonly last: QueuedSend | undefined
   readonly batchesDone: number
-  readonly done: Promise<void>
   resolve(): void
 }
 
@@ -81,7 +80,7 @@ export class MessageWriter {
   #failing = false
   #carefulBatches = 0
   #batchesDone = 0
-  #waiters: Waiter[] = []
+  readonly #waiters = new Set<Waiter>()
   #cancelWait: (() => void) | undefined
   #cancelExpiry: (() => void) | undefined
 
@@ -119,8 +118,8 @@ export class MessageWriter {
     return undefined
   }
 
-  /** Resolves once everything appended before is settled and every position moved before is stored. */
-  flushed(): Promise<void> {
+  /** Resolves once everything appended before is settled and every position moved before is stored, or the limit is over. */
+  flushed(limitMs?: number): Promise<void> {
     const last = this.#queue.newest
     const isMoving = this.#positions.size > 0
     if (!last && !this.#inFlight && !isMoving) return Promise.resolve()
@@ -128,19 +127,22 @@ export class MessageWriter {
     const moving = Math.ceil(this.#positions.size / this.#options.limits.maxBatchRows)
     const batchesDone = this.#batchesDone + (this.#inFlight ? 1 : 0) + moving
     if (isMoving) this.#start()
-    return this.#waitFor(last, batchesDone)
+    return this.#waitFor({ last, batchesDone }, limitMs)
   }
 
-  /** Those who wait for the same share a promise: during an outage many come, and all wait for what is in flight. */
-  #waitFor(last: QueuedSend | undefined, batchesDone: number): Promise<void> {
-    const newest = this.#waiters.at(-1)
-    if (newest && newest.last === last && newest.batchesDone === batchesDone) return newest.done
-    let resolve = (): void => undefined
-    const done = new Promise<void>((fulfil) => {
-      resolve = fulfil
+  /** Who gives up is forgotten: during an outage many come, each after another send, and no batch may be done for long. */
+  #waitFor(what: Omit<Waiter, 'resolve'>, limitMs: number | undefined): Promise<void> {
+    return new Promise((resolve) => {
+      let cancel = (): void => undefined
+      const end = (): void => {
+        this.#waiters.delete(waiter)
+        cancel()
+        resolve()
+      }
+      const waiter = { ...what, resolve: end }
+      this.#waiters.add(waiter)
+      if (limitMs !== undefined) cancel = this.#options.clock.after(limitMs, end)
     })
-    this.#waiters.push({ last, batchesDone, done, resolve })
-    return done
   }
 
   /**
@@ -344,13 +346,8 @@ export class MessageWriter {
   }
 
   #wake(): void {
-    if (this.#waiters.length === 0) return
-    const waiters = this.#waiters
-    this.#waiters = []
-    for (const waiter of waiters) {
-      const { last, batchesDone } = waiter
-      if ((!last || isSettled(last)) && batchesDone <= this.#batchesDone) waiter.resolve()
-      else this.#waiters.push(waiter)
+    for (const { last, batchesDone, resolve } of this.#waiters) {
+      if ((!last || isSettled(last)) && batchesDone <= this.#batchesDone) resolve()
     }
   }
 }

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { positionChange } from '../../support/builders.ts'
 import { settled } from '../../support/fake-clock.ts'
+import { collectGarbage } from '../../support/garbage.ts'
 import { writerBench } from '../../support/writer.ts'
 
 const moved = (delivered: number, read = 0, origin?: object) =>
@@ -94,15 +95,19 @@ describe('positions', () => {
     expect(storedBefore).toBe(3)
   })
 
-  test('keep those who wait for them on one promise while they can not be stored', async () => {
-    const { clock, writer, store } = await withMessages(2)
-    store.outcomes.push(...Array<'aborted'>(5).fill('aborted'))
-    writer.move(moved(2))
+  test('let those go who gave up waiting for them, with the send before which they came', async () => {
+    const { clock, writer, store, append, settledSends } = writerBench()
+    store.outcomes.push(...Array<'aborted'>(100).fill('aborted'))
+    writer.move(positionChange('bob', 'ann', { delivered: 1 }))
     await clock.advance(20)
-    const waiting = writer.flushed()
-    expect(writer.flushed()).toBe(waiting)
-    await clock.advance(5_000)
-    await expect(waiting).resolves.toBeUndefined()
+    const waiting = [writer.flushed(2_000), writer.flushed(2_000)]
+    const send = new WeakRef(append('refused in the end').send)
+    waiting.push(writer.flushed(2_000))
+    await clock.advance(2_500)
+    await Promise.all(waiting)
+    expect(settledSends.splice(0)).toHaveLength(1)
+    collectGarbage()
+    expect(send.deref()).toBeUndefined()
   })
 
   test('are refused beyond 50,000 people, but those that wait may still move', async () => {
