@@ -31,13 +31,14 @@ test.each(['reader', 'session'] as const)('the %s plans as we say, and else as t
   }
 })
 
-test('the session commits as was found safe at the start, whatever is set since', async () => {
+test('the session commits as was found safe at the start and hears of its warnings, whatever is set since', async () => {
   const admin = new pg.Client(parseDsn(empty.dsn))
   await admin.connect()
-  await admin.query(
-    `do $$ begin execute format('alter database %I set synchronous_commit = off', current_database()); end $$`,
-  )
+  for (const setting of ['synchronous_commit = off', 'client_min_messages = error']) {
+    await admin.query(`do $$ begin execute format('alter database %I set ${setting}', current_database()); end $$`)
+  }
   await admin.end()
   database.session.discard()
   expect(await database.session.query(SETTING, ['synchronous_commit'])).toEqual([['on']])
+  expect(await database.session.query(SETTING, ['client_min_messages'])).toEqual([['warning']])
 })
