@@ -212,7 +212,7 @@ export class MessageWriter {
     let unknown = isUnknown
     for (let attempt = 0; ; attempt += 1) {
       if (this.#failing && !unknown) open = this.#withoutTooOld(open)
-      if (isEmpty(open)) return
+      if (isEmpty(open) || (this.#failing && this.#givesUp(open, unknown))) return
       const path = unknown || this.#carefulBatches > 0 ? 'careful' : 'fast'
       const failure = await this.#attempt(open, path)
       if (failure === undefined) return

@@ -1,4 +1,6 @@
 import { describe, expect, test } from 'vitest'
+import { sleep } from '../../../src/lib/clock.ts'
+import { CommitError } from '../../../src/messages/store.ts'
 import { positionChange } from '../../support/builders.ts'
 import { settled } from '../../support/fake-clock.ts'
 import { collectGarbage } from '../../support/garbage.ts'
@@ -195,6 +197,22 @@ describe('close', () => {
     await clock.advance(600)
     expect(closed).toBe(true)
     expect(await store.backlog('bob')).toMatchObject([{ deliveredSeq: 0 }])
+    expect(clock.pending).toBe(0)
+  })
+
+  test('gives up all of them then, however many batches they make and however long an attempt hangs', async () => {
+    const { writer, store, clock } = writerBench({ maxBatchRows: 2 })
+    let attempts = 0
+    store.commit = async () => {
+      attempts += 1
+      await sleep(clock, 1_500)
+      throw new CommitError('aborted', undefined)
+    }
+    for (let person = 0; person < 10; person += 1) writer.move(positionChange(`p${person}`, 'ann', { delivered: 1 }))
+    const closing = writer.close(20_000)
+    await clock.advance(4_000)
+    await closing
+    expect(attempts).toBe(2)
     expect(clock.pending).toBe(0)
   })
 })
