@@ -66,8 +66,9 @@ export class Replay {
 
   /** What the user has not acknowledged, of all conversations or of these. */
   async oweBacklog(only?: ReadonlySet<UserId>): Promise<void> {
-    for (const { with: other, deliveredSeq } of (await this.#pages.backlog(this.#target)) ?? []) {
-      if (only?.has(other) ?? true) this.owe(other, deliveredSeq + 1)
+    for (const { with: other, deliveredSeq, lastSeq } of (await this.#pages.backlog(this.#target)) ?? []) {
+      // Not its first alone: that may have been written before, and what follows it not.
+      if (only?.has(other) ?? true) this.#note(other, deliveredSeq + 1, lastSeq)
     }
   }
 

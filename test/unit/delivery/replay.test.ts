@@ -137,6 +137,18 @@ describe('a replay', () => {
     expect(seen).toEqual(upTo('ann', 1, 2))
   })
 
+  test('that is unsure brings all that is not acknowledged, also behind what it wrote before', async () => {
+    const { replay, seen, write } = await setUp(['ann', 1])
+    await replay.oweBacklog()
+    await replay.run()
+    await write('ann', 2)
+    replay.oweUnacknowledged('ann')
+    // The push of the third came, that of the second was lost.
+    replay.owe('ann', 3)
+    await replay.run()
+    expect(seen).toEqual(upTo('ann', 1, 3))
+  })
+
   test('takes the lowest of what is owed', async () => {
     const { replay, seen } = await setUp(['ann', 5])
     replay.owe('ann', 4)
