@@ -36,9 +36,20 @@ const POLL_INTERVAL_MS = 1_000
 const SWEEP_INTERVAL_MS = 7_000
 /** A regular look costs by the conversations of all who are here, so with many it is taken the less often. */
 const LOOK_TO_SWEEP = 20
+/** A database that was slow once may be fast again. */
+const MAX_SWEEP_INTERVAL_MS = 60_000
 const RETRY_MS = 500
 /** Longer than a transaction may live: a row's time is from before its commit. */
 const COMMIT_SLACK_MS = 10_000
+
+interface Look {
+  readonly sinceMs: number
+  readonly receipts: boolean
+  /** How far the receipts went that it told, or that were told before and that it saw again. */
+  readonly told: Map<string, number>
+  /** How long the database took for it. */
+  databaseMs: number
+}
 
 /**
  * Finds what other instances committed and this one was not told of: compares the heads of its users' recently changed
@@ -50,13 +61,12 @@ export class Healing {
   #wantedSinceMs: number | undefined
   /** Whether what is wanted may have lost receipts, too; a regular look would only repeat those that came. */
   #wantsReceipts = false
-  /** How far the receipts went that were told since the last regular look. */
-  readonly #toldReceipts = new Map<string, number>()
+  /** How far the receipts went that the last look told. */
+  #toldReceipts: ReadonlyMap<string, number> = new Map()
   #running: Promise<void> | undefined
   #cancelPoll: (() => void) | undefined
   #isStopped = false
-  /** How long the last look took. */
-  #lookMs = 0
+  #sweepIntervalMs = SWEEP_INTERVAL_MS
   readonly #arrived = new Set<UserId>()
   /** One look at a time: a storm of arrivals is to fill neither the queue of reads nor the time of the database. */
   readonly #lookAtArrived = new Semaphore(1)
@@ -125,7 +135,7 @@ export class Healing {
     this.#cancelPoll = clock.after(POLL_INTERVAL_MS, () => {
       const now = clock.now()
       const isCutOff = !isConnected()
-      const isDue = isCutOff || now - lastMs >= Math.max(SWEEP_INTERVAL_MS, this.#lookMs * LOOK_TO_SWEEP)
+      const isDue = isCutOff || now - lastMs >= this.#sweepIntervalMs
       if (isCutOff) this.heal(lastMs)
       else if (isDue) this.#look(lastMs)
       void Promise.resolve(this.#running).then(() => {
@@ -140,9 +150,15 @@ export class Healing {
       const receipts = this.#wantsReceipts
       this.#wantedSinceMs = undefined
       this.#wantsReceipts = false
-      if (!receipts) this.#toldReceipts.clear()
+      const look = { sinceMs, receipts, told: new Map<string, number>(), databaseMs: 0 }
       try {
-        await this.#compareAll(sinceMs, receipts)
+        await this.#compareAll(look)
+        this.#sweepIntervalMs = Math.min(
+          Math.max(SWEEP_INTERVAL_MS, look.databaseMs * LOOK_TO_SWEEP),
+          MAX_SWEEP_INTERVAL_MS,
+        )
+        // What a look does not see again has not changed since, and is told again only if it does.
+        this.#toldReceipts = look.told
       } catch (error) {
         this.#options.logger.warn({ err: error }, 'healing failed and is tried again')
         this.#wantsReceipts ||= receipts
@@ -152,23 +168,24 @@ export class Healing {
     }
   }
 
-  async #compareAll(sinceMs: number, receipts: boolean): Promise<void> {
+  async #compareAll(look: Look): Promise<void> {
     const { users, clock, observer } = this.#options
     const startedMs = clock.now()
     let healed = 0
     for (const ids of chunks(users.ids(), USERS_PER_QUERY)) {
       if (this.#isStopped) break
-      healed += await this.#compare(ids, sinceMs, receipts)
+      healed += await this.#compare(ids, look)
     }
-    this.#lookMs = clock.now() - startedMs
-    observer.healed(healed, this.#lookMs)
+    observer.healed(healed, clock.now() - startedMs)
   }
 
-  async #compare(users: readonly UserId[], sinceMs: number, receipts: boolean): Promise<number> {
+  async #compare(users: readonly UserId[], look: Look): Promise<number> {
     const { store, continuity, clock, announced } = this.#options
-    const ageMs = clock.now() - sinceMs + COMMIT_SLACK_MS
+    const startedMs = clock.now()
+    const ageMs = startedMs - look.sinceMs + COMMIT_SLACK_MS
     const heads = await store.recentHeads(users, ageMs)
     const recent = await this.#firstOfUnsure(heads, ageMs)
+    look.databaseMs += clock.now() - startedMs
     // Our own commits are seen there before we have told of them; nobody needs them a second time.
     await announced()
     const holes = heads.filter((head) => {
@@ -179,17 +196,17 @@ export class Healing {
       if (first !== undefined) continuity.compared(user, other, lastSeq)
       return isBehind
     })
-    if (receipts) for (const head of heads) this.#tellReceipts(head)
+    if (look.receipts) for (const head of heads) this.#tellReceipts(head, look)
     return holes.length
   }
 
   /** Positions only grow, so their sum tells whether there is something new. */
-  #tellReceipts(head: RecentHead): void {
+  #tellReceipts(head: RecentHead, { told }: Look): void {
     const { user, other, deliveredSeq, readSeq, peerDeliveredSeq, peerReadSeq } = head
     const key = `${user} ${other}`
     const sum = deliveredSeq + readSeq + peerDeliveredSeq + peerReadSeq
+    told.set(key, sum)
     if (sum <= (this.#toldReceipts.get(key) ?? 0)) return
-    this.#toldReceipts.set(key, sum)
     for (const receipt of missedReceipts(head)) {
       for (const recipient of this.#options.users.of(user)) recipient.event(receipt)
     }

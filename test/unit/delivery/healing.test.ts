@@ -24,6 +24,7 @@ let failing: number
 let isConnected: boolean
 let receipts: string[]
 let hold: Promise<void> | undefined
+let announced: Promise<void>
 let afterLook: (() => Promise<void>) | undefined
 
 beforeEach(() => {
@@ -36,12 +37,13 @@ beforeEach(() => {
   firstQueries = 0
   failing = 0
   hold = undefined
+  announced = Promise.resolve()
   afterLook = undefined
   isConnected = true
   receipts = []
   continuity = new Continuity({ clock, replay: (user, other, from) => replays.push(`${user} ${other} ${from}`) })
   healing = new Healing({
-    announced: () => Promise.resolve(),
+    announced: () => announced,
     store: {
       async recentHeads(ids, ageMs) {
         queries.push(ids.length)
@@ -95,6 +97,28 @@ test('regular looks that take long are taken the less often', async () => {
   await healing.stop()
 })
 
+test('one that took very long puts off the next by a minute at most', async () => {
+  join('ann')
+  healing.start()
+  await clock.advance(6_500)
+  hold = sleep(clock, 30_000)
+  await clock.advance(60_000)
+  expect(looks).toEqual([0])
+  await clock.advance(1_000)
+  expect(looks).toEqual([0, 0])
+  await healing.stop()
+})
+
+test('one that had to wait for the writer puts off the next by nothing', async () => {
+  join('ann')
+  healing.start()
+  await clock.advance(6_500)
+  announced = sleep(clock, 2_000)
+  await clock.advance(8_000)
+  expect(looks).toEqual([0, 0])
+  await healing.stop()
+})
+
 describe('receipts', () => {
   const bobIsAt2 = 'ann {"type":"receipt","with":"bob","delivered_seq":2,"read_seq":0}'
   const annIsAt2 = 'ann {"type":"receipt","with":"bob","delivered_seq":2,"read_seq":2,"user_id":"ann"}'
@@ -117,6 +141,18 @@ describe('receipts', () => {
     healing.heal(clock.now())
     await settled()
     expect(receipts[2]).toBe('ann {"type":"receipt","with":"bob","delivered_seq":2,"read_seq":1}')
+  })
+
+  test('are no longer held against those that a look does not see again', async () => {
+    healing.heal(clock.now())
+    await settled()
+    await clock.advance(60_000)
+    healing.heal(clock.now())
+    await settled()
+    expect(receipts).toHaveLength(2)
+    healing.heal(0)
+    await settled()
+    expect(receipts).toHaveLength(4)
   })
 
   test('are told also when the first look failed', async () => {
