@@ -88,6 +88,7 @@ export async function startApp(config: Config, logger: RootLogger): Promise<App>
     clock,
     logger,
     connections,
+    reads: new Set(),
     guard,
     limits: {
       ...config.limits,
@@ -138,7 +139,8 @@ export async function startApp(config: Config, logger: RootLogger): Promise<App>
       const drainingMs = config.shutdown.timeoutMs * DRAINING_PART
       const endMs = clock.now() + drainingMs
       await writer.close(drainingMs)
-      await Promise.race([server.answered(), sleep(clock, Math.max(0, endMs - clock.now()))])
+      const answered = Promise.all([server.answered(), ...services.reads])
+      await Promise.race([answered, sleep(clock, Math.max(0, endMs - clock.now()))])
       await close()
       server.close()
       await release()

@@ -38,6 +38,8 @@ export interface ConnectionServices {
   readonly limits: ConnectionLimits
   /** Every open connection of this instance. */
   readonly connections: Set<Client>
+  /** What they are reading from the store; each settles, and never rejects, when its answer is written. */
+  readonly reads: Set<Promise<void>>
 }
 
 export interface ClientIdentity {

@@ -1,4 +1,5 @@
 import { EncodedEvent } from '../delivery/encoded.ts'
+import { WaitedTooLong } from '../lib/semaphore.ts'
 import { StoreUnavailable } from '../messages/store.ts'
 import type { Command, CommandOf } from '../protocol/commands.ts'
 import {
@@ -69,14 +70,22 @@ function reading<Type extends ReadingType>(
       const message = 'Too many commands wait for what they read; wait for replies.'
       return client.refuse({ code: 'too_many_in_flight', message, ...(ref !== undefined && { ref }) })
     }
-    return client.reads.run(async () => {
+    const { clock, reads } = client.services
+    const turn = async (): Promise<void> => {
       if (!client.isOpen) return
       await commandsBefore(client)
       await read(client, command)
+    }
+    const answered = client.reads.run(turn, { clock, ms: READ_WAIT_LIMIT_MS }).catch((error: unknown) => {
+      failed(client, command, error)
     })
+    reads.add(answered)
+    void answered.then(() => reads.delete(answered))
   }
 }
 
+/** How long a read may wait for those before it: while the database hangs each of them takes several seconds. */
+const READ_WAIT_LIMIT_MS = 2_000
 /** Longer than any of our transactions may live: a change may carry a time this much before it became visible. */
 const COMMIT_SLACK_MS = 10_000
 
@@ -118,7 +127,7 @@ async function commandsBefore(client: Client): Promise<void> {
 }
 
 function failed(client: Client, { ref }: Command, error: unknown): void {
-  const unavailable = error instanceof StoreUnavailable
+  const unavailable = error instanceof StoreUnavailable || error instanceof WaitedTooLong
   const { logger } = client.services
   const fields = { err: error, connection_id: client.identity.connectionId }
   if (unavailable) logger.warn(fields, 'a command could not read')

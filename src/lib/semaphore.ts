@@ -1,3 +1,14 @@
+import type { Clock } from './clock.ts'
+
+export interface WaitLimit {
+  readonly clock: Clock
+  readonly ms: number
+}
+
+export class WaitedTooLong extends Error {
+  override readonly name = 'WaitedTooLong'
+}
+
 /** Lets at most `places` tasks run at a time; the others wait in order of arrival. */
 export class Semaphore {
   #free: number
@@ -12,9 +23,10 @@ export class Semaphore {
     return this.#waiting.length
   }
 
-  async run<T>(task: () => Promise<T>): Promise<T> {
+  /** Rejects with WaitedTooLong when the task had to wait for so long. */
+  async run<T>(task: () => Promise<T>, limit?: WaitLimit): Promise<T> {
     if (this.#free > 0) this.#free -= 1
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    else await this.#turn(limit)
     try {
       return await task()
     } finally {
@@ -23,5 +35,19 @@ export class Semaphore {
       if (next) next()
       else this.#free += 1
     }
+  }
+
+  #turn(limit: WaitLimit | undefined): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const cancel = limit?.clock.after(limit.ms, () => {
+        this.#waiting.splice(this.#waiting.indexOf(begin), 1)
+        reject(new WaitedTooLong(`nothing became free within ${limit.ms} ms`))
+      })
+      const begin = (): void => {
+        cancel?.()
+        resolve()
+      }
+      this.#waiting.push(begin)
+    })
   }
 }

@@ -8,7 +8,7 @@ import { createDatabase, type TestDatabase } from '../support/databases.ts'
 import { type Host, Ledger, sendByRest, sendBySocket } from '../support/load.ts'
 import { RawHttp, upgradeRequest } from '../support/raw-http.ts'
 import { get, post } from '../support/rest-client.ts'
-import { useServices } from '../support/service.ts'
+import { type Target, useServices } from '../support/service.ts'
 import { JSON_PROTOCOL, MSGPACK_PROTOCOL, SocketClient } from '../support/socket-client.ts'
 import { openTransaction, rowsOf } from '../support/transactions.ts'
 
@@ -92,18 +92,24 @@ test('a drain says so everywhere, answers what was queued, and takes nothing new
   expect(await service.exited).toEqual({ code: 0, signal: null })
 })
 
-test('a drain answers what is being read', async () => {
+const doors = {
+  REST: async (service: Target) => (await get(service, '/api/messages?user_id=a&with=REST')).body,
+  WebSocket: (_: Target, client: SocketClient) => client.ask({ type: 'history', with: 'WebSocket' }),
+} as const
+
+test.each(['REST', 'WebSocket'] as const)('a drain answers what is being read over %s', async (door) => {
   const service = await services.start({ POSTGRES_DSN: database.dsn })
-  await post(service, { sender_id: 'a', receiver_id: 'b', content: 'read at the end' })
-  const probe = await SocketClient.connect(service, 'probe')
+  await post(service, { sender_id: 'a', receiver_id: door, content: 'read at the end' })
+  const client = await SocketClient.connect(service, 'a', { protocol: JSON_PROTOCOL })
   const transaction = await openTransaction(database.dsn, 'lock table messages in access exclusive mode')
-  const reading = get(service, '/api/messages?user_id=a&with=b')
+  const reading = doors[door](service, client)
   const waiting = "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
   await expect.poll(() => rowsOf(database.dsn, waiting)).toHaveLength(1)
   service.signal('SIGTERM')
-  await probe.next('draining')
+  await client.next('draining')
+  expect(await client.ask({ type: 'ping' })).toMatchObject({ type: 'pong' })
   await transaction.end()
-  expect(await reading).toMatchObject({ status: 200, body: { messages: [{ content: 'read at the end' }] } })
+  expect(await reading).toMatchObject({ messages: [{ content: 'read at the end' }] })
   expect(await service.exited).toEqual({ code: 0, signal: null })
 })
 

@@ -129,6 +129,7 @@ export function gatewayBench() {
     logger: silentLogger,
     limits: LIMITS,
     connections,
+    reads: new Set(),
   }
 
   const connect = (userId: string, { encoding = 'json', implicit = false, socket: settings }: ConnectOptions = {}) => {

@@ -4,7 +4,7 @@ import { gatewayBench } from '../../support/gateway.ts'
 
 /** Somebody whose reads of pages do not end before `answer` is called; `asked` are those that reached the store. */
 async function readerOfHangingPages() {
-  const { connectLive, store } = gatewayBench()
+  const { connectLive, store, clock } = gatewayBench()
   const ann = await connectLive('ann')
   const { page } = store
   const asked: (() => void)[] = []
@@ -19,7 +19,7 @@ async function readerOfHangingPages() {
     for (const resolve of asked.splice(0)) resolve()
     await settled()
   }
-  return { ...ann, asked, read, answer }
+  return { ...ann, clock, asked, read, answer }
 }
 
 describe('commands that read', () => {
@@ -38,6 +38,21 @@ describe('commands that read', () => {
     const { read, events } = await readerOfHangingPages()
     read(261)
     expect(events()).toMatchObject([{ type: 'error', code: 'too_many_in_flight', ref: 261 }])
+  })
+
+  test('are refused that waited for two seconds, and those under way still answered', async () => {
+    const { read, answer, events, clock } = await readerOfHangingPages()
+    read(6)
+    await clock.advance(1_999)
+    expect(events()).toEqual([])
+    await clock.advance(1)
+    expect(events()).toMatchObject([5, 6].map((ref) => ({ type: 'error', code: 'unavailable', ref })))
+    await answer()
+    expect(events('history').map(({ ref }) => ref)).toEqual([1, 2, 3, 4])
+    read(1)
+    await settled()
+    await answer()
+    expect(events('history')).toHaveLength(5)
   })
 
   test('and have not begun are not done for a client that has gone', async () => {
