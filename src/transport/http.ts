@@ -66,7 +66,7 @@ export function serveHttp(res: HttpResponse, req: HttpRequest, serving: HttpServ
       address: addressBehind(res, headers, addressOf),
     }
     const fault = framingFault(question, repeated)
-    if (fault) exchange.refuseLater('invalid_request', fault)
+    if (fault) exchange.refuseLater(errorAnswer('invalid_request', exchange.requestId, { message: fault }))
     else if (bodyBytes(question) > MAX_DISCARDED_BYTES) exchange.refuse('payload_too_large', undefined, true)
     else if (bodyBytes(question) > 0) exchange.readBody((body) => exchange.handle(handler, { ...question, body }))
     else exchange.handle(handler, question)
@@ -136,7 +136,7 @@ function linesOf(headers: Readonly<Record<string, string>>): string {
 }
 
 /** Writes a whole answer. The response object must still be alive, and corked, as it is while uWebSockets calls us. */
-export function answerHttp(res: HttpResponse, answer: HttpAnswer, requestId: string, method: string): void {
+function answerHttp(res: HttpResponse, answer: HttpAnswer, requestId: string, method: string): void {
   const { status, body, headers, close = false } = answer
   // 200 is what uWebSockets writes unasked.
   if (status !== 200) res.writeStatus(`${status} ${STATUS_CODES[status] ?? ''}`)
@@ -169,8 +169,8 @@ function encoded(text: string | Buffer): Buffer | string {
   return scratch.subarray(0, scratch.write(text, 'utf8'))
 }
 
-class Exchange {
-  readonly requestId = randomUUID()
+export class Exchange {
+  readonly requestId: string
   readonly #res: HttpResponse
   readonly #method: string
   readonly #logger: Logger
@@ -181,7 +181,8 @@ class Exchange {
   #isCorked = true
   #deadline: NodeJS.Timeout | undefined
 
-  constructor(res: HttpResponse, method: string, { logger, underway }: HttpServing) {
+  constructor(res: HttpResponse, method: string, { logger, underway }: HttpServing, requestId: string = randomUUID()) {
+    this.requestId = requestId
     this.#res = res
     this.#method = method
     this.#logger = logger
@@ -236,8 +237,8 @@ class Exchange {
    * Refuses in a later turn of the event loop, then closes. As long as there is no answer uWebSockets ends a connection on
    * which another request shows up; after one it would serve whatever the doubtful bytes are taken for, `close` or not.
    */
-  refuseLater(code: ErrorCode, message: string): void {
-    setImmediate(() => this.refuse(code, message, true))
+  refuseLater(answer: HttpAnswer): void {
+    setImmediate(() => this.#answer({ ...answer, close: true }))
   }
 
   failed(error: unknown): void {

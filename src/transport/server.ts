@@ -76,7 +76,9 @@ export class Server implements Topics {
   mount({ http, upgrade }: ServerHandlers): void {
     const { logger, idleTimeoutSeconds, maxBackpressureBytes, trustedProxies } = this.#options
     const addressOf = clientAddress(trustedProxies)
-    const upgrading = { handler: upgrade, makeSocket: this.#makeSocket, addressOf, logger }
+    const serving: HttpServing = { handler: http, addressOf, logger, underway: new Underway() }
+    const upgrading = { handler: upgrade, makeSocket: this.#makeSocket, http: serving }
+    this.#serving = serving
     this.#app.ws<SocketHolder>('/ws', {
       compression: this.#uws.DISABLED,
       maxPayloadLength: HARD_FRAME_BYTES,
@@ -89,8 +91,6 @@ export class Server implements Topics {
       drain: (ws) => ws.getUserData().socket.drained(),
       close: (ws, code) => ws.getUserData().socket.closed(code),
     })
-    const serving: HttpServing = { handler: http, addressOf, logger, underway: new Underway() }
-    this.#serving = serving
     this.#app.any('/*', (res, req) => serveHttp(res, req, serving))
   }
 

@@ -2,9 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { UpgradeHandler } from '../gateway/admission.ts'
 import { errorAnswer, type HttpAnswer, type HttpQuestion } from '../gateway/http.ts'
 import type { SocketListener } from '../gateway/socket.ts'
-import type { Logger } from '../lib/logger.ts'
-import type { AddressOf } from './address.ts'
-import { addressBehind, answerHttp, framingFault, readHeaders } from './http.ts'
+import { addressBehind, Exchange, framingFault, type HttpServing, readHeaders } from './http.ts'
 import type { HttpRequest, HttpResponse } from './uws.ts'
 import type { SocketHolder, UwsSocket } from './websocket.ts'
 
@@ -16,18 +14,19 @@ interface Upgrade {
 
 export interface UpgradeServing {
   readonly handler: UpgradeHandler
-  readonly addressOf: AddressOf
-  readonly logger: Logger
+  /** How a request that becomes no socket is answered. */
+  readonly http: HttpServing
   makeSocket(listener: SocketListener, isBinary: boolean): UwsSocket
 }
 
-/** Turns an upgrade request into a socket, or answers it; all within the call, and without ever throwing. */
-export function serveUpgrade(
-  { res, req, context }: Upgrade,
-  { handler, makeSocket, addressOf, logger }: UpgradeServing,
-): void {
+/** Turns an upgrade request into a socket within the call, or answers it after; without ever throwing. */
+export function serveUpgrade({ res, req, context }: Upgrade, { handler, makeSocket, http }: UpgradeServing): void {
   const requestId = randomUUID()
-  const refuse = (answer: HttpAnswer): void => answerHttp(res, { ...answer, close: true }, requestId, 'GET')
+  const refuse = (answer: HttpAnswer): void => {
+    const exchange = new Exchange(res, 'GET', http, requestId)
+    exchange.refuseLater(answer)
+    exchange.callIsOver()
+  }
   try {
     const key = req.getHeader('sec-websocket-key')
     if (!isHandshake(req)) {
@@ -41,7 +40,7 @@ export function serveUpgrade(
       headers,
       body: '',
       requestId,
-      address: addressBehind(res, headers, addressOf),
+      address: addressBehind(res, headers, http.addressOf),
     }
     const fault = framingFault(question, repeated)
     if (fault) return refuse(errorAnswer('invalid_request', requestId, { message: fault }))
@@ -55,7 +54,7 @@ export function serveUpgrade(
       context,
     )
   } catch (error) {
-    logger.error({ err: error, request_id: requestId }, 'an upgrade failed')
+    http.logger.error({ err: error, request_id: requestId }, 'an upgrade failed')
     refuse(errorAnswer('internal', requestId))
   }
 }

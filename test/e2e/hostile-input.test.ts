@@ -95,6 +95,21 @@ describe('requests whose end is in doubt', () => {
   })
 
   test.each([
+    ['two different lengths', { 'Content-Length': '0', 'content-length': '200' }],
+    ['two hosts', { host: 'y' }],
+    [
+      'a wrong version and two lengths',
+      { 'Sec-WebSocket-Version': '12', 'Content-Length': '0', 'content-length': '200' },
+    ],
+  ])('what follows a refused upgrade with %s is not served', async (_name, headers) => {
+    const rows = await storedRows()
+    const upgrade = upgradeRequest('/ws?user_id=doubtful', headers)
+    const answers = await answersTo(upgrade + request([...POST_HEAD, length], SEND))
+    expect(await storedRows()).toBe(rows)
+    expect(answers.length).toBeLessThanOrEqual(1)
+  })
+
+  test.each([
     // uWebSockets takes these two for headers that have not ended yet.
     ['a space before the colon', request([...POST_HEAD, 'Transfer-Encoding : chunked'], chunked)],
     ['a folded line', request([...POST_HEAD, 'Transfer-Encoding:', ' chunked'], chunked)],
