@@ -112,7 +112,10 @@ const schema = z.object({
     expects: 'host:port or a redis:// or rediss:// URL',
     meaning: 'Redis (6.2 or newer) or Valkey that connects several instances',
   }),
-  REDIS_PREFIX: variable(z.string(), 'msg:', { expects: 'text', meaning: 'put before every Redis key and channel' }),
+  REDIS_PREFIX: variable(z.string(), 'msg:', {
+    expects: 'text',
+    meaning: 'put before every Redis key and channel, with the number of the database if that is not 0',
+  }),
   WORKERS: wholeNumber(1, 256, 1, 'processes that share the port; more than one needs `REDIS_ADDR`'),
   AUTH: oneOf(
     ['none', 'jwt'],
@@ -292,6 +295,12 @@ function toGuardLimits(given: z.infer<typeof schema>) {
   })
 }
 
+/** Redis keeps the keys of its databases apart, but not their channels. */
+function prefixIn(url: string | undefined, prefix: string): string {
+  const database = url === undefined ? 0 : Number(new URL(url).pathname.slice(1))
+  return database === 0 ? prefix : `${prefix}db${database}:`
+}
+
 function toConfig(given: z.infer<typeof schema>, isAuthExplicit: boolean) {
   const { TLS_CERT_FILE: certFile, TLS_KEY_FILE: keyFile } = given
   return Object.freeze({
@@ -316,7 +325,7 @@ function toConfig(given: z.infer<typeof schema>, isAuthExplicit: boolean) {
       dataDir: given.DATA_DIR,
       poolMax: given.POSTGRES_POOL_MAX,
     }),
-    redis: Object.freeze({ url: given.REDIS_ADDR, prefix: given.REDIS_PREFIX }),
+    redis: Object.freeze({ url: given.REDIS_ADDR, prefix: prefixIn(given.REDIS_ADDR, given.REDIS_PREFIX) }),
     workers: given.WORKERS,
     auth: Object.freeze({ mode: given.AUTH, explicit: isAuthExplicit }),
     writer: Object.freeze({

@@ -136,6 +136,15 @@ describe('loadConfig', () => {
   })
 
   test.each([
+    ['redis://host', 'msg:'],
+    ['redis://host/', 'msg:'],
+    ['redis://host/0', 'msg:'],
+    ['redis://host/3', 'msg:db3:'],
+  ])('names in the database of %s begin with %s', (given, prefix) => {
+    expect(loadConfig({ REDIS_ADDR: given }).redis.prefix).toBe(prefix)
+  })
+
+  test.each([
     ['localhost', 'must start with postgres://'],
     ['mysql://host/db', 'must start with postgres://'],
     ['postgres://host:port/db', 'is not a valid URL'],

@@ -1,5 +1,6 @@
 // What becomes of subscriptions, publishes and presence when Redis is cut, wiped, frozen, killed or never there.
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { loadConfig } from '../../../src/config.ts'
 import { PresenceUnknown } from '../../../src/presence/presence.ts'
 import { presenceScripts } from '../../../src/presence/scripts.redis.ts'
 import { connectInstance, eventually, openInstance, type RedisInstance } from '../../support/cluster-instance.ts'
@@ -27,6 +28,12 @@ async function connect(url = server.url, prefix = PREFIX): Promise<RedisInstance
   return instance
 }
 
+/** As a deployment whose REDIS_ADDR names this database, and that sets no REDIS_PREFIX. */
+function connectTo(database: number): Promise<RedisInstance> {
+  const { url, prefix } = loadConfig({ REDIS_ADDR: `${server.url}/${database}` }).redis
+  return connect(url, prefix)
+}
+
 interface Listener {
   readonly got: string[]
   readonly gaps: number[]
@@ -39,6 +46,12 @@ function listen({ broker }: RedisInstance): Listener {
     gap: (sinceMs) => void listener.gaps.push(sinceMs),
   })
   return listener
+}
+
+function watchStates({ presence }: RedisInstance): string[] {
+  const seen: string[] = []
+  presence.listen({ changed: ({ userId, status }) => void seen.push(`${userId} ${status}`), refresh: () => undefined })
+  return seen
 }
 
 function publish({ broker }: RedisInstance, user: string, text: string): void {
@@ -442,5 +455,25 @@ describe('the connection', () => {
     await eventually(() => heard.got.length === 1 && heard.gaps.length > gaps, 'the frame and the gap')
     expect(strange.got).toEqual([])
     expect(strange.gaps.length).toBe(strangeGaps)
+  })
+
+  test('keeps two databases of one Redis apart, and the instances of each together', async () => {
+    const [one, two] = [await connectTo(1), await connectTo(1)]
+    const [three, four] = [await connectTo(2), await connectTo(2)]
+    const [heard, strange] = [listen(two), listen(four)]
+    const [seen, strangeSeen] = [watchStates(two), watchStates(four)]
+    const watching = [two, four].flatMap(({ broker, presence }) => [broker.subscribe('ann'), presence.watch('ann')])
+    await Promise.all(watching)
+    // A channel that is not kept apart would carry what the other database says before its own.
+    one.presence.connected('ann')
+    publish(one, 'ann', 'first')
+    await eventually(() => heard.got.length > 0 && seen.length > 0, 'the frame and the state in database 1')
+    publish(three, 'ann', 'other')
+    await eventually(() => strange.got.includes('ann "other"'), 'the frame in database 2')
+    publish(one, 'ann', 'last')
+    await eventually(() => heard.got.includes('ann "last"'), 'the last frame in database 1')
+    expect(heard.got).toEqual(['ann "first"', 'ann "last"'])
+    expect(strange.got).toEqual(['ann "other"'])
+    expect([seen, strangeSeen]).toEqual([['ann online'], []])
   })
 })
