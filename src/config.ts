@@ -59,7 +59,24 @@ const redisUrl = z
   .string()
   .regex(/^(rediss?:\/\/|[^/]+:\d+$)/)
   .transform((text) => (text.includes('://') ? text : `redis://${text}`))
-  .refine((text) => URL.canParse(text) && new URL(text).hostname !== '')
+  .refine(isRedisUrl)
+
+/** What the client would take, and fail on only when it connects, is refused here. */
+function isRedisUrl(text: string): boolean {
+  if (!URL.canParse(text)) return false
+  const { hostname, pathname, search, hash, username, password } = new URL(text)
+  const isPlain = hostname !== '' && search === '' && hash === ''
+  return isPlain && /^(\/\d{0,9})?$/.test(pathname) && isDecodable(username) && isDecodable(password)
+}
+
+function isDecodable(text: string): boolean {
+  try {
+    decodeURIComponent(text)
+    return true
+  } catch {
+    return false // the caller reports it, by the variable's name
+  }
+}
 
 const listed = (text: string): string[] => text.split(',').map((part) => part.trim())
 
@@ -109,7 +126,7 @@ const schema = z.object({
     meaning: 'where the own PostgreSQL keeps its data',
   }),
   REDIS_ADDR: optional(redisUrl, 'none: single instance', {
-    expects: 'host:port or a redis:// or rediss:// URL',
+    expects: 'host:port or a redis:// or rediss:// URL such as redis://user:password@host:6379/1',
     meaning: 'Redis (6.2 or newer) or Valkey that connects several instances',
   }),
   REDIS_PREFIX: variable(z.string(), 'msg:', {

@@ -113,6 +113,8 @@ describe('loadConfig', () => {
     ['PORT', ['65536', '-1', '1.5', '1e3', '0x10', '９', '9'.repeat(400)]],
     ['HOST', ['a b', 'http://host', 'host/path']],
     ['REDIS_ADDR', ['localhost', ':6379', 'localhost:99999', 'http://localhost:6379', 'redis://', 'redis:6379/x']],
+    ['REDIS_ADDR', ['redis://h/abc', 'redis://h/-1', 'redis://h/1/2', 'redis://h/%31', `redis://h/${'9'.repeat(10)}`]],
+    ['REDIS_ADDR', ['redis://h?db=x', 'redis://h/1?family=6', 'redis://h/1#x', 'redis://:p%@h', 'redis://u%ff@h']],
     ['AUTH', ['None', 'basic']],
     ['LOG_LEVEL', ['INFO', '30']],
     ['MAX_CONTENT_BYTES', ['0', '21505']],
@@ -130,6 +132,8 @@ describe('loadConfig', () => {
   test.each([
     ['redis://:secret@host:6379/1', 'redis://:secret@host:6379/1'],
     ['rediss://host', 'rediss://host'],
+    ['redis://host/', 'redis://host/'],
+    ['redis://u:p%25%40@host', 'redis://u:p%25%40@host'],
     ['[::1]:6379', 'redis://[::1]:6379'],
   ])('accepts %s as REDIS_ADDR', (given, url) => {
     expect(loadConfig({ REDIS_ADDR: given }).redis.url).toBe(url)
