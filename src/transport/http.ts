@@ -19,11 +19,11 @@ export interface HttpServing {
   readonly handler: HttpHandler
   readonly addressOf: AddressOf
   readonly logger: Logger
-  /** Where requests are counted from now on, until they are answered or gone. */
+  /** Where requests that are there as a whole are counted from now on, until they are answered or gone. */
   underway: Underway
 }
 
-/** Counts the requests that have no answer yet. */
+/** Counts the requests that have no answer yet; not those that are still coming: a client may never send the rest. */
 export class Underway {
   #count = 0
   #none: (() => void) | undefined
@@ -173,21 +173,19 @@ export class Exchange {
   readonly requestId: string
   readonly #res: HttpResponse
   readonly #method: string
-  readonly #logger: Logger
-  readonly #underway: Underway
+  readonly #serving: HttpServing
+  #underway: Underway | undefined
   /** Answered, or the client has gone: the response object must not be touched any more. */
   #isOver = false
   /** While uWebSockets calls us; in its later calls, and in turns of our own, it may not be. */
   #isCorked = true
   #deadline: NodeJS.Timeout | undefined
 
-  constructor(res: HttpResponse, method: string, { logger, underway }: HttpServing, requestId: string = randomUUID()) {
+  constructor(res: HttpResponse, method: string, serving: HttpServing, requestId: string = randomUUID()) {
     this.requestId = requestId
     this.#res = res
     this.#method = method
-    this.#logger = logger
-    this.#underway = underway
-    underway.began()
+    this.#serving = serving
     // Always: a call that returns without an answer and without this ends the process, and endWithoutBody is no answer to it.
     res.onAborted(() => {
       if (!this.#isOver) this.#end()
@@ -212,7 +210,9 @@ export class Exchange {
     })
   }
 
+  /** Takes a request that is there as a whole. */
   handle(handler: HttpHandler, question: HttpQuestion): void {
+    this.#begin()
     try {
       const answer = handler(question)
       if (!(answer instanceof Promise)) return this.#answer(answer)
@@ -238,11 +238,12 @@ export class Exchange {
    * which another request shows up; after one it would serve whatever the doubtful bytes are taken for, `close` or not.
    */
   refuseLater(answer: HttpAnswer): void {
+    this.#begin()
     setImmediate(() => this.#answer({ ...answer, close: true }))
   }
 
   failed(error: unknown): void {
-    this.#logger.error({ err: error, request_id: this.requestId }, 'a request failed')
+    this.#serving.logger.error({ err: error, request_id: this.requestId }, 'a request failed')
     this.refuse('internal')
   }
 
@@ -254,9 +255,14 @@ export class Exchange {
     else this.#res.cork(write)
   }
 
+  #begin(): void {
+    this.#underway = this.#serving.underway
+    this.#underway.began()
+  }
+
   #end(): void {
     this.#isOver = true
     clearTimeout(this.#deadline)
-    this.#underway.ended()
+    this.#underway?.ended()
   }
 }

@@ -113,6 +113,20 @@ test.each(['REST', 'WebSocket'] as const)('a drain answers what is being read ov
   expect(await service.exited).toEqual({ code: 0, signal: null })
 })
 
+test('a drain does not wait for the rest of a request that is still coming', async () => {
+  const service = await services.start({ POSTGRES_DSN: database.dsn })
+  const client = await SocketClient.connect(service, 'beside')
+  const half = await RawHttp.connect(service)
+  half.write('POST /api/send_message HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{')
+  // Whoever connects later is answered later: by then the half request has been read.
+  expect((await get(service, '/healthz')).status).toBe(200)
+  service.signal('SIGTERM')
+  const first = await Promise.race([client.closed, half.ended])
+  expect(first).toMatchObject({ code: 1012 })
+  expect(await half.answersToTheEnd()).toEqual([])
+  expect(await service.exited).toEqual({ code: 0, signal: null })
+})
+
 test('a drain ends well although PostgreSQL is away and a position waits for it', async () => {
   const { host = '', port = 5432, user = '', database: name = '' } = parseDsn(database.dsn)
   const proxy = new TcpProxy(() => (host.startsWith('/') ? { path: join(host, `.s.PGSQL.${port}`) } : { host, port }))
