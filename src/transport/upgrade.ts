@@ -29,10 +29,10 @@ export function serveUpgrade({ res, req, context }: Upgrade, { handler, makeSock
   }
   try {
     const key = req.getHeader('sec-websocket-key')
-    if (!isHandshake(req)) {
+    const { headers, repeated } = readHeaders(req)
+    if (key === '' || !isHandshake(headers)) {
       return refuse(errorAnswer('upgrade_required', requestId, { headers: { 'Sec-WebSocket-Version': '13' } }))
     }
-    const { headers, repeated } = readHeaders(req)
     const question: HttpQuestion = {
       method: 'GET',
       path: req.getUrl(),
@@ -60,11 +60,11 @@ export function serveUpgrade({ res, req, context }: Upgrade, { handler, makeSock
 }
 
 /** uWebSockets asks for no more than a key. */
-function isHandshake(req: HttpRequest): boolean {
+function isHandshake(headers: ReadonlyMap<string, string>): boolean {
+  const lists = (name: string, wanted: RegExp): boolean => wanted.test(headers.get(name) ?? '')
   return (
-    req.getHeader('sec-websocket-key') !== '' &&
-    req.getHeader('sec-websocket-version') === '13' &&
-    req.getHeader('upgrade').toLowerCase() === 'websocket' &&
-    /(^|,)\s*upgrade\s*(,|$)/i.test(req.getHeader('connection'))
+    headers.get('sec-websocket-version') === '13' &&
+    lists('upgrade', /(^|,)\s*websocket\s*(,|$)/i) &&
+    lists('connection', /(^|,)\s*upgrade\s*(,|$)/i)
   )
 }

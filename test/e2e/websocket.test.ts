@@ -83,6 +83,14 @@ describe('admission', () => {
     if (status === 426) expect(answer?.head).toMatch(/^Sec-WebSocket-Version: 13$/im)
   })
 
+  test.each([
+    ['Connection over two lines', { Connection: 'keep-alive', connection: 'Upgrade' }],
+    ['Upgrade over two lines', { Upgrade: 'h2c', upgrade: 'WebSocket' }],
+    ['both as lists', { Connection: 'keep-alive, Upgrade', Upgrade: 'websocket, h2c' }],
+  ])('upgrades a request with %s', async (_name, headers) => {
+    expect(await rawRequest(service, upgradeRequest('/ws?user_id=listed', headers))).toMatchObject({ status: 101 })
+  })
+
   test('closes the connection after a refused upgrade', async () => {
     const http = await RawHttp.connect(service)
     http.write(upgradeRequest('/ws'))
