@@ -51,6 +51,8 @@ export function addressText(bytes: Uint8Array): string {
 
 const IPV6_GROUPS = 8
 const NETWORK_GROUPS = 4
+/** An IPv4 client as servers of an IPv6-only site see it (RFC 6052, 2.1): all of them are in one /64. */
+const NAT64 = '64:ff9b:0:0:0:0'
 
 /** What limits by address count as one: an IPv4 address, or the /64 of an IPv6 address, all of which one client owns. */
 export function countedAddress(address: string): string {
@@ -60,5 +62,12 @@ export function countedAddress(address: string): string {
   if (text.startsWith('::ffff:') && text.includes('.')) return text.slice('::ffff:'.length)
   const [left = [], right = []] = text.split('::').map((half) => half.split(':').filter(Boolean))
   const zeros = new Array<string>(IPV6_GROUPS - left.length - right.length).fill('0')
-  return `${[...left, ...zeros, ...right].slice(0, NETWORK_GROUPS).join(':')}::/64`
+  const groups = [...left, ...zeros, ...right]
+  if (groups.slice(0, -2).join(':') === NAT64) return dotted(groups.slice(-2))
+  return `${groups.slice(0, NETWORK_GROUPS).join(':')}::/64`
+}
+
+/** The IPv4 address that two groups of an IPv6 address hold. */
+function dotted(groups: readonly string[]): string {
+  return Buffer.from(groups.map((group) => group.padStart(4, '0')).join(''), 'hex').join('.')
 }
