@@ -5,13 +5,11 @@ import { type Config, environmentWith } from './config.ts'
 import { backoffMs } from './lib/backoff.ts'
 import type { Logger } from './lib/logger.ts'
 import { type KeptPostgres, keepEmbeddedPostgres } from './postgres/embedded-keeper.ts'
+import { WORKER_ARGUMENT } from './worker-argument.ts'
 
 const RESTART = { firstMs: 100, maxMs: 10_000 }
 /** A worker that lived so long did not die of what it met at its start. */
 const HEALTHY_MS = 30_000
-
-/** What tells a process that it is one of several on the port. */
-export const WORKER_ARGUMENT = '--worker'
 
 export interface Workers {
   /** Drains all; resolves when the last has ended. */

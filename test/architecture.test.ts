@@ -33,7 +33,7 @@ const reservedFor: Record<string, RegExp> = {
   zod: /^(protocol\/|config\.ts$)/,
 }
 // The composition root and the entry name concrete classes; nothing else does.
-const isRoot = (file: string) => ['app.ts', 'instances.ts', 'main.ts', 'workers.ts'].includes(file)
+const isRoot = (file: string) => ['app.ts', 'instances.ts', 'main.ts', 'run.ts', 'workers.ts'].includes(file)
 const adapterOf = (file: string) => /\.(postgres|redis|memory|local)\.ts$/.exec(file)?.[1]
 const folderOf = (file: string) => (file.includes('/') ? file.slice(0, file.indexOf('/')) : '')
 

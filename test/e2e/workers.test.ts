@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { errorCode } from '../../src/lib/errors.ts'
 import { eventually } from '../support/cluster-instance.ts'
 import { createDatabase, type TestDatabase } from '../support/databases.ts'
 import { within } from '../support/deadline.ts'
@@ -91,6 +92,14 @@ async function draining(service: ServiceProcess) {
   return { person, queued, workers, transaction }
 }
 
+function killIfAlive(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch (error) {
+    if (errorCode(error) !== 'ESRCH') throw error
+  }
+}
+
 test('a SIGTERM to all processes at once, and to the workers again, drops nothing', async () => {
   const service = await services.start(await environment(2))
   const { person, queued, workers, transaction } = await draining(service)
@@ -117,6 +126,20 @@ test('when the supervisor is killed the processes drain by themselves', async ()
   const person = await SocketClient.connect(service, 'orphan')
   await service.stop('SIGKILL')
   expect(await within(person.closed, () => 'the close of an orphan')).toMatchObject({ code: 1012 })
+})
+
+test.each([
+  ['start', 'worker started'],
+  ['load', 'the load stalls'],
+])('when the supervisor is killed while its processes %s, none of them stays', async (_doing, sign) => {
+  const stalledLoad = new URL('../support/stalled-load.mjs?--worker', import.meta.url)
+  const service = services.launch({ ...(await environment(2)), NODE_OPTIONS: `--import ${stalledLoad}` })
+  onTestFinished(() => {
+    for (const { pid } of linesOf(service, 'worker started')) killIfAlive(Number(pid))
+  })
+  await service.logged(() => linesOf(service, sign).length === 2)
+  // The end of its output, which all of them share, is the end of the last of them.
+  expect(await service.stop('SIGKILL')).toEqual({ code: null, signal: 'SIGKILL' })
 })
 
 test('the own PostgreSQL takes all connections that the processes may open', async () => {
