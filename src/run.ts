@@ -9,6 +9,9 @@ interface Running {
 
 export type Stop = (reason: NodeJS.Signals | 'supervisor gone') => void
 
+/** A start may wait for another instance or a database as long as it likes, but whoever ends it does not wait with it. */
+const START_GRACE_MS = 1_000
+
 /** Starts what the configuration asks for, and returns how to stop it; ends the process after that, or when it fails. */
 export function run(isWorker: boolean): Stop {
   const config = readConfig()
@@ -18,11 +21,15 @@ export function run(isWorker: boolean): Stop {
     process.exit(1)
   })
 
+  let hasStarted = false
   let isStopping = false
-  const running = start(config, logger, isWorker)
+  const running = start(config, logger, isWorker).then((app) => {
+    hasStarted = true
+    return app
+  })
   running.catch((error: unknown) => {
     logger.fatal({ err: error }, 'could not start')
-    process.exit(1)
+    process.exit(isStopping ? 0 : 1)
   })
 
   return (reason) => {
@@ -34,7 +41,10 @@ export function run(isWorker: boolean): Stop {
     }
     isStopping = true
     logger.info({ reason }, 'draining')
-    setTimeout(() => process.exit(1), config.shutdown.timeoutMs).unref()
+    setTimeout(() => process.exit(hasStarted ? 1 : 0), config.shutdown.timeoutMs).unref()
+    setTimeout(() => {
+      if (!hasStarted) leave(logger)
+    }, START_GRACE_MS).unref()
     void running.then((app) => drain(app, logger))
   }
 }

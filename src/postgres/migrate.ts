@@ -24,8 +24,8 @@ interface Applied {
   checksum: string
 }
 
-// Any fixed number that nobody else locks in the same database.
-const ADVISORY_LOCK = 7_301_201_846
+/** Any fixed number that nobody else locks in the same database. */
+export const ADVISORY_LOCK = 7_301_201_846
 
 const SCHEMA = `
   create table schema_migrations (

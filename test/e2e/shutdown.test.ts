@@ -3,7 +3,9 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { parseDsn } from '../../src/postgres/dsn.ts'
+import { ADVISORY_LOCK } from '../../src/postgres/migrate.ts'
 import { TcpProxy } from '../faults/tcp-proxy.ts'
+import { eventually } from '../support/cluster-instance.ts'
 import { createDatabase, type TestDatabase } from '../support/databases.ts'
 import { type Host, Ledger, sendByRest, sendBySocket } from '../support/load.ts'
 import { RawHttp, upgradeRequest } from '../support/raw-http.ts'
@@ -175,12 +177,24 @@ test('its own PostgreSQL ends before the service does', async () => {
   expect(existsSync(lockFile)).toBe(false)
 })
 
-test('a signal during the start ends it cleanly', async () => {
+test('a signal while the start makes a database ends it at once, and the database soon after', async () => {
   const dataDir = await services.dataDir()
   const service = services.launch({ DATA_DIR: dataDir })
   await service.logged(({ msg }) => msg === 'making a new PostgreSQL cluster')
   expect(await service.stop()).toEqual({ code: 0, signal: null })
-  expect(existsSync(join(dataDir, 'postgres', 'postmaster.pid'))).toBe(false)
+  // If the process could not wait for it, the watchdog ends it.
+  await eventually(() => !existsSync(join(dataDir, 'postgres', 'postmaster.pid')), 'the end of PostgreSQL')
+})
+
+test('a signal while the start waits for the migration of another instance ends it at once', async () => {
+  const own = await createDatabase()
+  const migration = await openTransaction(own.dsn, `select pg_advisory_lock(${ADVISORY_LOCK})`)
+  const service = services.launch({ POSTGRES_DSN: own.dsn })
+  const waiting = "select from pg_stat_activity where datname = current_database() and wait_event = 'advisory'"
+  await expect.poll(() => rowsOf(own.dsn, waiting), { timeout: 10_000 }).toHaveLength(1)
+  expect(await service.stop()).toEqual({ code: 0, signal: null })
+  await migration.end()
+  await own.drop()
 })
 
 test('a signal while the programs are still being loaded ends it at once', async () => {
