@@ -12,7 +12,7 @@ const RESTART = { firstMs: 100, maxMs: 10_000 }
 const HEALTHY_MS = 30_000
 
 export interface Workers {
-  /** Drains all; resolves when the last has ended. */
+  /** Drains all; resolves when the last has ended, and rejects if one of them ended before it was drained. */
   stop(): Promise<void>
 }
 
@@ -37,12 +37,21 @@ function requireFreePort({ host, port }: { readonly host: string; readonly port:
   })
 }
 
+type End = { readonly err: Error } | { readonly code: number | null; readonly signal: NodeJS.Signals | null }
+
+function wasCutOff(how: End): boolean {
+  // One that never ran had nothing to drain. Nor had one that our SIGTERM ended by itself: the first thing that a worker
+  // does is to handle that.
+  return 'code' in how && how.code !== 0 && how.signal !== 'SIGTERM'
+}
+
 class Supervisor implements Workers {
   readonly #logger: Logger
   readonly #own: KeptPostgres | undefined
   readonly #running = new Map<number, ChildProcess>()
   readonly #timers = new Set<NodeJS.Timeout>()
   #isStopping = false
+  #undrained = 0
   #allEnded: (() => void) | undefined
 
   constructor(count: number, logger: Logger, own: KeptPostgres | undefined) {
@@ -60,6 +69,7 @@ class Supervisor implements Workers {
     for (const child of this.#running.values()) child.kill('SIGTERM')
     if (this.#running.size > 0) await ended
     await this.#own?.stop()
+    if (this.#undrained > 0) throw new Error(`${this.#undrained} of the workers ended before they were drained`)
   }
 
   #start(index: number, attempt: number): void {
@@ -70,12 +80,9 @@ class Supervisor implements Workers {
       env: environmentWith(this.#own ? { POSTGRES_DSN: this.#own.dsn } : {}),
     })
     const startedMs = Date.now()
-    const ended = (how: object): void => {
+    const ended = (how: End): void => {
       this.#running.delete(index)
-      if (this.#isStopping) {
-        if (this.#running.size === 0) this.#allEnded?.()
-        return
-      }
+      if (this.#isStopping) return this.#endedWhileStopping(index, how)
       const failures = Date.now() - startedMs > HEALTHY_MS ? 0 : attempt
       const delayMs = backoffMs(failures, RESTART)
       this.#logger.error({ worker: index, ...how, delay_ms: delayMs }, 'a worker ended unasked and is replaced')
@@ -86,6 +93,14 @@ class Supervisor implements Workers {
     child.once('exit', (code, signal) => ended({ code, signal }))
     // In place of both, when the system has no process left to give.
     child.once('error', (error) => ended({ err: error }))
+  }
+
+  #endedWhileStopping(index: number, how: End): void {
+    if (wasCutOff(how)) {
+      this.#undrained += 1
+      this.#logger.error({ worker: index, ...how }, 'a worker ended before it was drained')
+    }
+    if (this.#running.size === 0) this.#allEnded?.()
   }
 
   #later(delayMs: number, task: () => void): void {

@@ -120,6 +120,18 @@ test('a second SIGTERM to the supervisor ends all processes at once', async () =
   await transaction.end()
 })
 
+test('a process that is killed while it drains is told of, and makes the exit code 1', async () => {
+  const service = await services.start(await environment(2))
+  const { workers, transaction } = await draining(service)
+  // Only one of them has the send to wait for; the other may have ended.
+  for (const pid of workers) killIfAlive(pid)
+  const exit = await service.exited
+  await transaction.end()
+  expect(exit).toEqual({ code: 1, signal: null })
+  const told = linesOf(service, 'a worker ended before it was drained').map(({ signal }) => signal)
+  expect(new Set(told)).toEqual(new Set(['SIGKILL']))
+})
+
 test('when the supervisor is killed the processes drain by themselves', async () => {
   const service = await services.start(await environment(2))
   await allListen(service, 2)
