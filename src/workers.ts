@@ -37,7 +37,7 @@ function requireFreePort({ host, port }: { readonly host: string; readonly port:
   })
 }
 
-type End = { readonly err: Error } | { readonly code: number | null; readonly signal: NodeJS.Signals | null }
+type End = { readonly err: unknown } | { readonly code: number | null; readonly signal: NodeJS.Signals | null }
 
 function wasCutOff(how: End): boolean {
   // One that never ran had nothing to drain. Nor had one that our SIGTERM ended by itself: the first thing that a worker
@@ -73,12 +73,6 @@ class Supervisor implements Workers {
   }
 
   #start(index: number, attempt: number): void {
-    // A group of its own: Ctrl-C reaches the supervisor alone, which tells each worker once. When the supervisor dies the
-    // channel between them closes, and the worker drains by itself.
-    const child = fork(fileURLToPath(new URL('./main.js', import.meta.url)), [WORKER_ARGUMENT], {
-      detached: true,
-      env: environmentWith(this.#own ? { POSTGRES_DSN: this.#own.dsn } : {}),
-    })
     const startedMs = Date.now()
     const ended = (how: End): void => {
       this.#running.delete(index)
@@ -88,11 +82,28 @@ class Supervisor implements Workers {
       this.#logger.error({ worker: index, ...how, delay_ms: delayMs }, 'a worker ended unasked and is replaced')
       this.#later(delayMs, () => this.#start(index, failures + 1))
     }
+    let child: ChildProcess
+    try {
+      child = this.#fork()
+    } catch (error) {
+      // Of a system that has nothing left Node reports some answers by an event and throws the others, like ENOMEM.
+      ended({ err: error })
+      return
+    }
     this.#running.set(index, child)
     child.once('spawn', () => this.#logger.info({ worker: index, pid: child.pid }, 'worker started'))
     child.once('exit', (code, signal) => ended({ code, signal }))
     // In place of both, when the system has no process left to give.
     child.once('error', (error) => ended({ err: error }))
+  }
+
+  #fork(): ChildProcess {
+    // A group of its own: Ctrl-C reaches the supervisor alone, which tells each worker once. When the supervisor dies the
+    // channel between them closes, and the worker drains by itself.
+    return fork(fileURLToPath(new URL('./main.js', import.meta.url)), [WORKER_ARGUMENT], {
+      detached: true,
+      env: environmentWith(this.#own ? { POSTGRES_DSN: this.#own.dsn } : {}),
+    })
   }
 
   #endedWhileStopping(index: number, how: End): void {
