@@ -40,7 +40,7 @@ USER node
 EXPOSE 8080
 # Says whether the process is alive; whether it can store is /readyz, for the load balancer to ask. With TLS the probe does
 # not check the certificate, whose name is not 127.0.0.1.
-HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 CMD ["node", "--no-warnings", "-e", "const tls = process.env.TLS_CERT_FILE; if (tls) process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0'; fetch(`${tls ? 'https' : 'http'}://127.0.0.1:${process.env.PORT}/healthz`).then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
+HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 CMD ["node", "--no-warnings", "-e", "const tls = process.env.TLS_CERT_FILE; if (tls) process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0'; fetch(`${tls ? 'https' : 'http'}://127.0.0.1:${process.env.PORT || 8080}/healthz`).then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
 # SIGTERM drains for up to SHUTDOWN_TIMEOUT_MS (25 s): give `docker stop --time 30` or the orchestrator as much.
 STOPSIGNAL SIGTERM
 # No shell and no npm in between, so that the signal reaches the service.
