@@ -84,7 +84,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
 /** Tries again while what is left of a killed predecessor (postmaster or backends) still holds the directory. */
 async function launch(plan: Plan): Promise<EmbeddedPostgres> {
   const startedMs = Date.now()
-  for (;;) {
+  for (let attempt = 1; ; attempt += 1) {
     await takeOver(plan.clusterDir, plan.logger)
     const server = new Postmaster(plan, await processToken(process.pid))
     const failure = await server.ready()
@@ -93,6 +93,8 @@ async function launch(plan: Plan): Promise<EmbeddedPostgres> {
     if (!isHeld || Date.now() - startedMs > START_RETRY_LIMIT_MS) {
       throw new Error(`PostgreSQL did not start on ${plan.clusterDir}: ${failure}`)
     }
+    if (attempt === 1)
+      plan.logger.warn({ reason: failure }, 'the data directory is still held; PostgreSQL is tried again')
     await delay(START_RETRY_MS)
   }
 }
@@ -104,6 +106,7 @@ class Postmaster implements EmbeddedPostgres {
   readonly #plan: Plan
   readonly #child: ChildProcess
   readonly #log: string[] = []
+  #wasReady = false
   #hasExited = false
 
   constructor(plan: Plan, ownerToken: string) {
@@ -129,7 +132,9 @@ class Postmaster implements EmbeddedPostgres {
   async ready(): Promise<string | undefined> {
     while (!this.#hasExited) {
       const lines = await readLockFile(this.#plan.clusterDir)
-      if (lines?.[0] === String(this.pid) && lines[7] === 'ready') return undefined
+      // A server that was killed leaves its lock file, and it may have ended while that was read.
+      this.#wasReady = !this.#hasExited && lines?.[0] === String(this.pid) && lines[7] === 'ready'
+      if (this.#wasReady) return undefined
       await delay(READY_POLL_MS)
     }
     const { code } = await this.exited
@@ -159,7 +164,8 @@ class Postmaster implements EmbeddedPostgres {
       }
       child.once('exit', () => {
         this.#hasExited = true
-        watchdog?.dismiss()
+        // After an attempt that came to nothing the next one needs the directory, and the programs that may lie in it.
+        watchdog?.dismiss(this.#wasReady ? 'remove' : 'keep')
       })
       // 'close' comes after the last line of the log, 'error' when there was no process at all.
       child.once('close', (code, signal) => settle({ code, signal }))

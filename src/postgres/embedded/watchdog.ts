@@ -3,9 +3,9 @@ import type { Account } from './account.ts'
 import { CHILD_ENVIRONMENT } from './binaries.ts'
 
 /**
- * Waits on a pipe that only the service holds, so the kernel closes it however the service dies. A line means farewell;
- * the end of the pipe means death: stop PostgreSQL (fast, then immediate, then by force) and clean up.
- * $1 is the postmaster, $2 the runtime directory.
+ * Waits on a pipe that only the service holds, so the kernel closes it however the service dies. A line means farewell
+ * and says what becomes of the directory; the end of the pipe means death: stop PostgreSQL (fast, then immediate, then by
+ * force) and clean up. $1 is the postmaster, $2 the runtime directory.
  */
 const SCRIPT = `
 trap '' HUP INT TERM
@@ -19,14 +19,14 @@ stop() {
   done
   return 1
 }
-read -r farewell || stop INT "$1" 50 || stop QUIT "$1" 100 || kill -s KILL "$1"
-rm -rf "$2"
+read -r directory || stop INT "$1" 50 || stop QUIT "$1" 100 || kill -s KILL "$1"
+[ "$directory" = keep ] || rm -rf "$2"
 `
 
 /** Ends PostgreSQL when the service dies without stopping it, even by SIGKILL. */
 export interface Watchdog {
-  /** PostgreSQL has ended: nothing is left but to clean up. */
-  dismiss(): void
+  /** PostgreSQL has ended: nothing is left but the runtime directory. */
+  dismiss(directory: 'remove' | 'keep'): void
 }
 
 /** Starts the watchdog as PostgreSQL's user, out of reach of the terminal's Ctrl-C and of the service's group. */
@@ -41,5 +41,5 @@ export function startWatchdog(postmasterPid: number, runtimeDir: string, account
   // EPIPE when the watchdog was killed before us; PostgreSQL is then stopped by stop() or by the next start.
   child.stdin.on('error', () => child.stdin.destroy())
   child.on('error', () => child.stdin.destroy())
-  return { dismiss: () => child.stdin.end('farewell\n') }
+  return { dismiss: (directory) => child.stdin.end(`${directory}\n`) }
 }

@@ -10,9 +10,13 @@ import pg from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, onTestFinished, test, vi } from 'vitest'
 import { parseDsn } from '../../../src/postgres/dsn.ts'
 import { locateNativeDir } from '../../../src/postgres/embedded/binaries.ts'
-import { lockState } from '../../../src/postgres/embedded/directory-lock.ts'
+import { lockingCommand, lockState } from '../../../src/postgres/embedded/directory-lock.ts'
 import { describeProcess } from '../../../src/postgres/embedded/process-state.ts'
-import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../../src/postgres/embedded.ts'
+import {
+  type EmbeddedPostgres,
+  type EmbeddedPostgresOptions,
+  startEmbeddedPostgres,
+} from '../../../src/postgres/embedded.ts'
 import { type CompiledSources, compileSources } from '../../support/compiled.ts'
 import { execute, silentLogger } from '../../support/databases.ts'
 
@@ -46,7 +50,7 @@ beforeEach(async () => {
 
 afterEach(() => rm(directory, { recursive: true, force: true, maxRetries: 5 }))
 
-const start = (options: { nativeDir?: string; settings?: Record<string, string> } = {}): Promise<EmbeddedPostgres> =>
+const start = (options: Partial<EmbeddedPostgresOptions> = {}): Promise<EmbeddedPostgres> =>
   startEmbeddedPostgres({ dataDir, logger: silentLogger, settings: { shared_buffers: '16MB' }, ...options })
 
 /** Starts PostgreSQL in a process of its own. */
@@ -195,6 +199,27 @@ test.runIf((await lockState(tmpdir())) !== 'unknown')(
     clearInterval(clock)
     expect(await query(server.dsn, 'select 1')).toEqual([1])
     await server.stop()
+  },
+)
+
+// macOS has no flock.
+test.runIf((await lockState(tmpdir())) !== 'unknown')(
+  'starts when the last process of the server before lets go of the directory',
+  async () => {
+    await (await start()).stop()
+    const [flock, ...arguments_] = lockingCommand('sh')
+    const last = spawn(flock, [...arguments_, '-c', 'echo ready; read -r _'], {
+      cwd: join(dataDir, 'postgres'),
+      stdio: ['pipe', 'pipe', 'inherit'],
+    })
+    onTestFinished(() => void last.kill('SIGKILL'))
+    await once(last.stdout, 'data')
+    // The first attempt has met the lock.
+    const warn = vi.fn(() => void last.stdin.end())
+    const server = await start({ logger: { ...silentLogger, warn } })
+    onTestFinished(() => server.stop())
+    expect(warn).toHaveBeenCalled()
+    expect(await query(server.dsn, 'select 1')).toEqual([1])
   },
 )
 
