@@ -21,7 +21,7 @@ const HEALTHY_MS = 30_000
 export async function keepEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<KeptPostgres> {
   const server = await startEmbeddedPostgres(options)
   const link = await linkPath(options.dataDir)
-  await pointTo(link, server)
+  await publish(server, link)
   const keeper = new Keeper(options, server, link)
   return { dsn: withSocketDirectory(server.dsn, link), stop: () => keeper.stop() }
 }
@@ -67,10 +67,11 @@ class Keeper {
     let failures = attempt
     for (; !this.#stopping.signal.aborted; failures += 1) {
       try {
-        this.#server = await startEmbeddedPostgres(this.#options)
-        await pointTo(this.#link, this.#server)
+        const server = await startEmbeddedPostgres(this.#options)
+        await publish(server, this.#link)
+        this.#server = server
         // Whoever asked to stop meanwhile has only stopped the one before.
-        if (this.#stopping.signal.aborted) await this.#server.stop()
+        if (this.#stopping.signal.aborted) await server.stop()
         break
       } catch (error) {
         this.#options.logger.error({ err: error }, 'our PostgreSQL does not start')
@@ -91,6 +92,16 @@ async function linkPath(dataDir: string): Promise<string> {
   const link = join(dataDir, 'postgres.socket')
   const isShort = Buffer.byteLength(join(link, `.s.PGSQL.${SOCKET_PORT}`)) <= MAX_SOCKET_PATH_BYTES
   return isShort ? link : join(await mkdtemp(join(tmpdir(), 'messaging-db-')), 's')
+}
+
+/** Lets the link lead to the server, or stops it: out of reach it would only keep every later one from the directory. */
+async function publish(server: EmbeddedPostgres, link: string): Promise<void> {
+  try {
+    await pointTo(link, server)
+  } catch (error) {
+    await server.stop()
+    throw error
+  }
 }
 
 /** A rename replaces a link in one step, so there is no moment without one. */

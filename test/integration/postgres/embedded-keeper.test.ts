@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, rmdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test, vi } from 'vitest'
@@ -6,20 +6,33 @@ import { keepEmbeddedPostgres } from '../../../src/postgres/embedded-keeper.ts'
 import { silentLogger } from '../../support/databases.ts'
 import { rowsOf } from '../../support/transactions.ts'
 
+const settings = { shared_buffers: '16MB' }
+
+async function makeDirectory(): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), 'messaging-test-'))
+  onTestFinished(() => rm(directory, { recursive: true, force: true, maxRetries: 5 }))
+  return directory
+}
+
+async function signalServer(dataDir: string, signal: NodeJS.Signals): Promise<void> {
+  const pid = Number.parseInt(await readFile(join(dataDir, 'postgres', 'postmaster.pid'), 'utf8'), 10)
+  process.kill(pid, signal)
+}
+
+const answers = (dsn: string): Promise<boolean> => rowsOf(dsn, 'select 1').then(Boolean, () => false)
+
 test('starts again at once, then after a pause as long as starts do not help, then at once again', async () => {
   vi.useFakeTimers({ toFake: ['performance'] })
   onTestFinished(() => void vi.useRealTimers())
-  const dataDir = await mkdtemp(join(tmpdir(), 'messaging-test-'))
-  onTestFinished(() => rm(dataDir, { recursive: true, force: true, maxRetries: 5 }))
+  const dataDir = await makeDirectory()
   const ends: object[] = []
   const logger = { ...silentLogger, error: (fields: object) => void ends.push(fields) }
-  const kept = await keepEmbeddedPostgres({ dataDir, logger, settings: { shared_buffers: '16MB' } })
+  const kept = await keepEmbeddedPostgres({ dataDir, logger, settings })
   onTestFinished(() => kept.stop())
   /** Resolves when another server takes connections. */
   const kill = async (): Promise<void> => {
-    const pid = Number.parseInt(await readFile(join(dataDir, 'postgres', 'postmaster.pid'), 'utf8'), 10)
-    process.kill(pid, 'SIGKILL')
-    await vi.waitUntil(() => rowsOf(kept.dsn, 'select 1').then(Boolean, () => false), { timeout: 30_000 })
+    await signalServer(dataDir, 'SIGKILL')
+    await vi.waitUntil(() => answers(kept.dsn), { timeout: 30_000 })
   }
   await kill()
   await kill()
@@ -28,4 +41,17 @@ test('starts again at once, then after a pause as long as starts do not help, th
   const delays = ends.map((fields) => ('delay_ms' in fields ? fields.delay_ms : undefined))
   expect(delays).toEqual([0, expect.any(Number), 0])
   expect(delays[1]).toBeGreaterThan(0)
+})
+
+test('starts again when the socket of a new server could not be linked at first', async () => {
+  const dataDir = await makeDirectory()
+  const error = vi.fn()
+  const kept = await keepEmbeddedPostgres({ dataDir, logger: { ...silentLogger, error }, settings })
+  onTestFinished(() => kept.stop())
+  const inTheWay = join(dataDir, 'postgres.socket.new')
+  await mkdir(inTheWay)
+  await signalServer(dataDir, 'SIGQUIT')
+  await expect.poll(() => error.mock.lastCall?.[1], { timeout: 20_000 }).toBe('our PostgreSQL does not start')
+  await rmdir(inTheWay)
+  await expect.poll(() => answers(kept.dsn), { timeout: 20_000 }).toBe(true)
 })
