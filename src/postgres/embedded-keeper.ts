@@ -87,11 +87,12 @@ class Keeper {
   }
 }
 
-/** In the data directory, unless that would make the path of the socket too long for the system. */
+/** In the data directory, unless the path of the socket would be too long for the system or hold what no DSN may. */
 async function linkPath(dataDir: string): Promise<string> {
   const link = join(dataDir, 'postgres.socket')
   const isShort = Buffer.byteLength(join(link, `.s.PGSQL.${SOCKET_PORT}`)) <= MAX_SOCKET_PATH_BYTES
-  return isShort ? link : join(await mkdtemp(join(tmpdir(), 'messaging-db-')), 's')
+  // A comma in the host of a DSN would separate several.
+  return isShort && !link.includes(',') ? link : join(await mkdtemp(join(tmpdir(), 'messaging-db-')), 's')
 }
 
 /** Lets the link lead to the server, or stops it: out of reach it would only keep every later one from the directory. */

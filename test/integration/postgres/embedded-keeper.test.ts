@@ -55,3 +55,13 @@ test('starts again when the socket of a new server could not be linked at first'
   await rmdir(inTheWay)
   await expect.poll(() => answers(kept.dsn), { timeout: 20_000 }).toBe(true)
 })
+
+test.each([
+  ['a comma', 'one,two'],
+  ['too many letters for a socket', 'x'.repeat(110)],
+])('is reached also when the path of the data directory holds %s', async (_, name) => {
+  const dataDir = join(await makeDirectory(), name)
+  const kept = await keepEmbeddedPostgres({ dataDir, logger: silentLogger, settings })
+  onTestFinished(() => kept.stop())
+  expect(await rowsOf(kept.dsn, 'select 1')).toHaveLength(1)
+})
