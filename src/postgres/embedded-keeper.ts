@@ -13,6 +13,12 @@ export interface KeptPostgres {
   stop(): Promise<void>
 }
 
+interface Link {
+  readonly path: string
+  /** What is there because of it and goes with it: the link alone, or the directory that was made to hold it. */
+  readonly litter: string
+}
+
 const RESTART = { firstMs: 100, maxMs: 10_000 }
 /** A server that lived so long did not die of what it met at its start. */
 const HEALTHY_MS = 30_000
@@ -20,20 +26,20 @@ const HEALTHY_MS = 30_000
 /** Keeps our own PostgreSQL running: when it ends unasked it is started again, and recovers from its log. */
 export async function keepEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<KeptPostgres> {
   const server = await startEmbeddedPostgres(options)
-  const link = await linkPath(options.dataDir)
+  const link = await placeLink(options.dataDir)
   await publish(server, link)
   const keeper = new Keeper(options, server, link)
-  return { dsn: withSocketDirectory(server.dsn, link), stop: () => keeper.stop() }
+  return { dsn: withSocketDirectory(server.dsn, link.path), stop: () => keeper.stop() }
 }
 
 class Keeper {
   readonly #options: EmbeddedPostgresOptions
-  readonly #link: string
+  readonly #link: Link
   readonly #done: Promise<void>
   readonly #stopping = new AbortController()
   #server: EmbeddedPostgres
 
-  constructor(options: EmbeddedPostgresOptions, server: EmbeddedPostgres, link: string) {
+  constructor(options: EmbeddedPostgresOptions, server: EmbeddedPostgres, link: Link) {
     this.#options = options
     this.#server = server
     this.#link = link
@@ -44,7 +50,7 @@ class Keeper {
     this.#stopping.abort()
     await this.#server.stop()
     await this.#done
-    await rm(this.#link, { force: true })
+    await rm(this.#link.litter, { recursive: true, force: true })
   }
 
   async #keep(): Promise<void> {
@@ -88,17 +94,19 @@ class Keeper {
 }
 
 /** In the data directory, unless the path of the socket would be too long for the system or hold what no DSN may. */
-async function linkPath(dataDir: string): Promise<string> {
-  const link = join(dataDir, 'postgres.socket')
-  const isShort = Buffer.byteLength(join(link, `.s.PGSQL.${SOCKET_PORT}`)) <= MAX_SOCKET_PATH_BYTES
+async function placeLink(dataDir: string): Promise<Link> {
+  const path = join(dataDir, 'postgres.socket')
+  const isShort = Buffer.byteLength(join(path, `.s.PGSQL.${SOCKET_PORT}`)) <= MAX_SOCKET_PATH_BYTES
   // A comma in the host of a DSN would separate several.
-  return isShort && !link.includes(',') ? link : join(await mkdtemp(join(tmpdir(), 'messaging-db-')), 's')
+  if (isShort && !path.includes(',')) return { path, litter: path }
+  const directory = await mkdtemp(join(tmpdir(), 'messaging-db-'))
+  return { path: join(directory, 's'), litter: directory }
 }
 
 /** Lets the link lead to the server, or stops it: out of reach it would only keep every later one from the directory. */
-async function publish(server: EmbeddedPostgres, link: string): Promise<void> {
+async function publish(server: EmbeddedPostgres, link: Link): Promise<void> {
   try {
-    await pointTo(link, server)
+    await pointTo(link.path, server)
   } catch (error) {
     await server.stop()
     throw error

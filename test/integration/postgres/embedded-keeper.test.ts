@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readFile, rm, rmdir } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, rmdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test, vi } from 'vitest'
@@ -64,4 +64,16 @@ test.each([
   const kept = await keepEmbeddedPostgres({ dataDir, logger: silentLogger, settings })
   onTestFinished(() => kept.stop())
   expect(await rowsOf(kept.dsn, 'select 1')).toHaveLength(1)
+})
+
+test('leaves no directory behind that was made to hold the link', async () => {
+  const directory = await makeDirectory()
+  const temporary = join(directory, 'tmp')
+  await mkdir(temporary)
+  vi.stubEnv('TMPDIR', temporary)
+  onTestFinished(() => void vi.unstubAllEnvs())
+  const kept = await keepEmbeddedPostgres({ dataDir: join(directory, 'one,two'), logger: silentLogger, settings })
+  expect(await readdir(temporary)).toContainEqual(expect.stringMatching(/^messaging-db-/))
+  await kept.stop()
+  expect(await readdir(temporary)).toEqual([])
 })
