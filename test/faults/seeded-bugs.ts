@@ -173,11 +173,9 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
     name: 'a drain that closes before it flushes',
     patches: one(
       'app.js',
-      `await writer.close(drainingMs);
-            await Promise.race`,
+      'await writer.close(drainingMs);',
       `await close();
-            await writer.close(drainingMs);
-            await Promise.race`,
+            await writer.close(drainingMs);`,
     ),
     scenario: 'drain under load',
   },
