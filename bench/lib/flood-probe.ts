@@ -31,6 +31,7 @@ export class Probe {
         { ...who, userId: userPrefix + userId, peerId: userPrefix + peerId },
         {
           welcomed: () => undefined,
+          synced: () => undefined,
           answered: (ageMs, code) => this.#answered(ageMs, code),
           pushed: () => undefined,
           closed: () => undefined,

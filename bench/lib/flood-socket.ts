@@ -12,6 +12,8 @@ const abnormalClose = 1006
 
 export interface FloodSocketEvents {
   welcomed(): void
+  /** All that was unread has come. */
+  synced(): void
   /** The send with this ref is stored as `seq`, or was refused with this code and is to be tried again later. */
   answered(ref: number, outcome: number | string, retryAfterMs: number): void
   pushed(seq: number): void
@@ -92,6 +94,7 @@ export class FloodSocket {
       this.#lastPushed = this.#inOrder(seq, this.#lastPushed)
       this.#events.pushed(seq)
     } else if (kind === 'welcome') this.#events.welcomed()
+    else if (kind === 'synced') this.#events.synced()
   }
 
   #inOrder(seq: number, last: number): number {

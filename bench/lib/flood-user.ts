@@ -23,6 +23,7 @@ export interface FloodUserPlan {
 
 export interface FloodUserEvents {
   welcomed(): void
+  synced(): void
   /** `code`: why it was refused; undefined when it is stored. */
   answered(ageMs: number, code: string | undefined): void
   pushed(): void
@@ -39,6 +40,8 @@ export class FloodUser {
   /** Sends without an answer when their socket was closed that the service may have accepted. */
   lost = 0
   isConnected = false
+  /** Whether all that was unread when it came has come. */
+  isCaughtUp = false
   readonly plan: FloodUserPlan
   readonly #events: FloodUserEvents
   readonly #template: SendTemplate
@@ -87,6 +90,10 @@ export class FloodUser {
       welcomed: () => {
         this.isConnected = true
         this.#events.welcomed()
+      },
+      synced: () => {
+        this.isCaughtUp = true
+        this.#events.synced()
       },
       answered: (ref, outcome, retryAfterMs) => this.#answered(ref, outcome, retryAfterMs),
       pushed: (seq) => this.#pushed(seq),
@@ -137,6 +144,7 @@ export class FloodUser {
   #closed(code: number, reason: string): void {
     const wasConnected = this.isConnected
     this.isConnected = false
+    this.isCaughtUp = false
     if (this.plan.keepsLimit || (wasConnected && code !== rateLimited)) return this.#failed(`closed: ${code} ${reason}`)
     this.lost += Math.min(inFlightLimit, this.unanswered)
     this.#firstOfSocket = this.#sent

@@ -50,6 +50,7 @@ export class Flood {
   #user(plan: ConstructorParameters<typeof FloodUser>[0]): FloodUser {
     return new FloodUser(plan, {
       welcomed: () => this.#onProgress?.(),
+      synced: () => this.#onProgress?.(),
       answered: (ageMs, code) => this.#answered(ageMs, code),
       pushed: () => this.#onProgress?.(),
       closed: () => {
@@ -146,10 +147,13 @@ export class Flood {
   }
 }
 
-/** Everybody lacks no more than they lost sight of: who sends is not told again what they sent. */
+/**
+ * Everybody has caught up, and lacks no more than they lost sight of: who sends is not told again what they sent. Both: the
+ * second alone is true of who came back and still has much to be brought.
+ */
 function isSettled(pair: readonly [FloodUser, FloodUser]): boolean {
   const stored = storedBy(pair)
-  return pair.every((user) => user.isConnected && user.unanswered === 0 && stored - user.held.size <= user.lost)
+  return pair.every((user) => user.isCaughtUp && user.unanswered === 0 && stored - user.held.size <= user.lost)
 }
 
 function storedBy([a, b]: readonly [FloodUser, FloodUser]): number {
@@ -166,7 +170,10 @@ function faultsOf([a, b]: readonly [FloodUser, FloodUser]): string[] {
     [stored >= acked && stored <= acked + lost, `acked ${acked}, perhaps ${lost} more, but delivered ${stored}`],
     [a.held.size + lacks(a, b.held) === stored, `of 1 … ${stored} some were delivered to nobody`],
     ...[[a, b] as const, [b, a] as const].flatMap(([one, other]): [boolean, string][] => [
-      [lacks(one, other.acked) === 0, `${one.plan.userId} lacks what ${other.plan.userId} was acked`],
+      [
+        lacks(one, other.acked) === 0,
+        `${one.plan.userId} lacks ${lacks(one, other.acked)} that ${other.plan.userId} was acked, caught up: ${one.isCaughtUp}`,
+      ],
       [stored - one.held.size <= one.lost, `${one.plan.userId} lacks ${stored - one.held.size}, and lost ${one.lost}`],
     ]),
   ]
