@@ -211,8 +211,8 @@ export class MessageWriter {
     let open = batch
     let unknown = isUnknown
     for (let attempt = 0; ; attempt += 1) {
-      if (this.#failing && !unknown) open = this.#withoutTooOld(open)
-      if (isEmpty(open) || (this.#failing && this.#givesUp(open, unknown))) return
+      if (this.#failing && !unknown) open = this.#worthTrying(open)
+      if (isEmpty(open)) return
       const path = unknown || this.#carefulBatches > 0 ? 'careful' : 'fast'
       const failure = await this.#attempt(open, path)
       if (failure === undefined) return
@@ -226,18 +226,10 @@ export class MessageWriter {
         for (const send of open.sends) send.wasUnknown = true
       }
       this.#failing = true
-      if (!unknown) open = this.#withoutTooOld(open)
+      if (!unknown) open = this.#worthTrying(open)
       if (isEmpty(open)) return
-      if (this.#givesUp(open, unknown)) return
       await this.#pause(attempt, unknown ? undefined : open.sends[0])
     }
-  }
-
-  /** Positions that were told to nobody are not worth a longer shutdown: their people get again what they stand for. */
-  #givesUp({ sends }: Batch, unknown: boolean): boolean {
-    if (unknown || sends.length > 0 || this.#closedAtMs === undefined) return false
-    const { clock, limits } = this.#options
-    return clock.now() - this.#closedAtMs >= limits.maxQueueAgeMs
   }
 
   async #attempt(batch: Batch, path: CommitPath): Promise<string | undefined> {
@@ -278,13 +270,20 @@ export class MessageWriter {
 
   /**
    * What can wait for another attempt. One with a send whose time is nearly over would be given up before it gets anywhere,
-   * and with sends of every age in the batch so would the next one.
+   * and with sends of every age in the batch so would the next one. Positions alone, told to nobody, are not worth a longer
+   * shutdown: their people get again what they stand for.
    */
-  #withoutTooOld(batch: Batch): Batch {
-    const oldestAllowedMs = this.#options.clock.now() - this.#options.limits.maxQueueAgeMs * RETRIED_SHARE
-    const tooOld = batch.sends.filter((send) => send.queuedAtMs <= oldestAllowedMs)
-    this.#refuse(tooOld, 'unavailable')
-    return { sends: batch.sends.filter((send) => send.queuedAtMs > oldestAllowedMs), positions: batch.positions }
+  #worthTrying({ sends, positions }: Batch): Batch {
+    const { clock, limits } = this.#options
+    const now = clock.now()
+    const oldestAllowedMs = now - limits.maxQueueAgeMs * RETRIED_SHARE
+    this.#refuse(
+      sends.filter((send) => send.queuedAtMs <= oldestAllowedMs),
+      'unavailable',
+    )
+    const young = sends.filter((send) => send.queuedAtMs > oldestAllowedMs)
+    const isClosedForLong = this.#closedAtMs !== undefined && now - this.#closedAtMs >= limits.maxQueueAgeMs
+    return { sends: young, positions: young.length === 0 && isClosedForLong ? [] : positions }
   }
 
   /** Ends early when the oldest of those that may be refused has to be. */
