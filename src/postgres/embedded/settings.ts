@@ -1,11 +1,11 @@
-import { totalmem } from 'node:os'
+import os from 'node:os'
 
 const MIN_CONNECTIONS = 100
 /** For sessions that PostgreSQL still has to end after their process has died, and for a look by hand. */
 const SPARE_CONNECTIONS = 20
 const MIB = 2 ** 20
 const MIN_SHARED_BUFFERS_MIB = 128
-/** What is dirty in them is written when the service stops, which waits for it. */
+/** What is dirty in them is written when the service stops, which waits ten seconds for it before it leaves that to recovery. */
 const MAX_SHARED_BUFFERS_MIB = 4096
 
 /** What a server of the service's own runs with, for so many connections of the service. */
@@ -39,5 +39,5 @@ export function sharedBuffers(memory: number): string {
 
 /** What this process may use: of a container its limit, which Node tells as 0 or a number beyond all memory when there is none. */
 function memoryBytes(): number {
-  return Math.min(process.constrainedMemory() || Number.POSITIVE_INFINITY, totalmem())
+  return Math.min(process.constrainedMemory() || Number.POSITIVE_INFINITY, os.totalmem())
 }

@@ -1,4 +1,5 @@
-import { expect, test } from 'vitest'
+import os from 'node:os'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { defaultSettings, sharedBuffers } from '../../../src/postgres/embedded/settings.ts'
 
 const GIB = 2 ** 30
@@ -13,8 +14,17 @@ test('there are connections to spare, a hundred at least', () => {
   expect(connections).toEqual(['100', '100', '420'])
 })
 
-test('what makes a commit durable is on, and the buffers are a number', () => {
-  const { shared_buffers, ...settings } = defaultSettings(9)
-  expect(shared_buffers).toMatch(/^\d+MB$/)
-  expect(settings).toMatchObject({ fsync: 'on', synchronous_commit: 'on', full_page_writes: 'on' })
+test.each([
+  ['a container', 2 * GIB, 64 * GIB, '512MB'],
+  ['a machine whose process has no limit', 0, 8 * GIB, '2048MB'],
+  ['a machine whose process has one beyond all memory', 2 ** 64, 8 * GIB, '2048MB'],
+])('the memory is that of %s', (_what, limit, machine, buffers) => {
+  vi.spyOn(process, 'constrainedMemory').mockReturnValue(limit)
+  vi.spyOn(os, 'totalmem').mockReturnValue(machine)
+  onTestFinished(() => void vi.restoreAllMocks())
+  expect(defaultSettings(9)['shared_buffers']).toBe(buffers)
+})
+
+test('what makes a commit durable is on', () => {
+  expect(defaultSettings(9)).toMatchObject({ fsync: 'on', synchronous_commit: 'on', full_page_writes: 'on' })
 })
