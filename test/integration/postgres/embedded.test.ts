@@ -10,7 +10,6 @@ import pg from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, onTestFinished, test, vi } from 'vitest'
 import { parseDsn } from '../../../src/postgres/dsn.ts'
 import { locateNativeDir } from '../../../src/postgres/embedded/binaries.ts'
-import { lockingCommand, lockState } from '../../../src/postgres/embedded/directory-lock.ts'
 import { describeProcess } from '../../../src/postgres/embedded/process-state.ts'
 import {
   type EmbeddedPostgres,
@@ -19,6 +18,7 @@ import {
 } from '../../../src/postgres/embedded.ts'
 import { type CompiledSources, compileSources } from '../../support/compiled.ts'
 import { execute, silentLogger } from '../../support/databases.ts'
+import { canLock, holdLock } from '../../support/held-lock.ts'
 
 interface Service {
   readonly child: ChildProcess
@@ -186,42 +186,28 @@ test('refuses a directory that a running service uses', async () => {
   await server.stop()
 })
 
-// macOS has no flock, and no containers either.
-test.runIf((await lockState(tmpdir())) !== 'unknown')(
-  'never runs beside a server that it can not see, as in another container',
-  async () => {
-    vi.useFakeTimers({ toFake: ['Date'] })
-    onTestFinished(() => void vi.useRealTimers())
-    const server = await start()
-    await rm(join(dataDir, 'postgres', 'postmaster.pid'))
-    const clock = setInterval(() => vi.advanceTimersByTime(1_000), 10)
-    await expect(start()).rejects.toThrow('the directory is locked by another server')
-    clearInterval(clock)
-    expect(await query(server.dsn, 'select 1')).toEqual([1])
-    await server.stop()
-  },
-)
+test.runIf(canLock)('never runs beside a server that it can not see, as in another container', async () => {
+  vi.useFakeTimers({ toFake: ['Date'] })
+  onTestFinished(() => void vi.useRealTimers())
+  const server = await start()
+  await rm(join(dataDir, 'postgres', 'postmaster.pid'))
+  const clock = setInterval(() => vi.advanceTimersByTime(1_000), 10)
+  await expect(start()).rejects.toThrow('the directory is locked by another server')
+  clearInterval(clock)
+  expect(await query(server.dsn, 'select 1')).toEqual([1])
+  await server.stop()
+})
 
-// macOS has no flock.
-test.runIf((await lockState(tmpdir())) !== 'unknown')(
-  'starts when the last process of the server before lets go of the directory',
-  async () => {
-    await (await start()).stop()
-    const [flock, ...arguments_] = lockingCommand('sh')
-    const last = spawn(flock, [...arguments_, '-c', 'echo ready; read -r _'], {
-      cwd: join(dataDir, 'postgres'),
-      stdio: ['pipe', 'pipe', 'inherit'],
-    })
-    onTestFinished(() => void last.kill('SIGKILL'))
-    await once(last.stdout, 'data')
-    // The first attempt has met the lock.
-    const warn = vi.fn(() => void last.stdin.end())
-    const server = await start({ logger: { ...silentLogger, warn } })
-    onTestFinished(() => server.stop())
-    expect(warn).toHaveBeenCalled()
-    expect(await query(server.dsn, 'select 1')).toEqual([1])
-  },
-)
+test.runIf(canLock)('starts when the last process of the server before lets go of the directory', async () => {
+  await (await start()).stop()
+  const letGo = await holdLock(join(dataDir, 'postgres'))
+  // The first attempt has met the lock.
+  const warn = vi.fn(letGo)
+  const server = await start({ logger: { ...silentLogger, warn } })
+  onTestFinished(() => server.stop())
+  expect(warn).toHaveBeenCalled()
+  expect(await query(server.dsn, 'select 1')).toEqual([1])
+})
 
 test('of two services started together on a new directory exactly one gets it', async () => {
   dataDir = join(directory, 'data')

@@ -5,11 +5,11 @@ import { access, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { lockingCommand, lockState } from '../../../src/postgres/embedded/directory-lock.ts'
 import { ownershipArguments, takeOver } from '../../../src/postgres/embedded/lock-file.ts'
 import { processToken } from '../../../src/postgres/embedded/process-state.ts'
 import { makeRuntimeDir } from '../../../src/postgres/embedded/runtime-dir.ts'
 import { silentLogger } from '../../support/databases.ts'
+import { canLock, holdLock } from '../../support/held-lock.ts'
 
 test('clears away the directory of a server that gave up its lock file and has not ended yet', async () => {
   const clusterDir = await mkdtemp(join(tmpdir(), 'messaging-test-'))
@@ -62,30 +62,21 @@ async function hidden() {
   onTestFinished(() => rm(clusterDir, { recursive: true, force: true }))
   const lines = ['999999999', clusterDir, 0, 5432, '/nowhere', ''].join('\n')
   await writeFile(join(clusterDir, 'postmaster.pid'), lines)
-  const [flock, ...arguments_] = lockingCommand('sh')
-  const server = spawn(flock, [...arguments_, '-c', 'echo ready; read -r _'], {
-    cwd: clusterDir,
-    stdio: ['pipe', 'pipe', 'inherit'],
-  })
-  onTestFinished(() => void server.kill('SIGKILL'))
-  await once(server.stdout, 'data')
+  const letGo = await holdLock(clusterDir)
   let warn: () => void = () => undefined
   const warned = new Promise<void>((resolve) => {
     warn = resolve
   })
   const lock = () => readFile(join(clusterDir, 'postmaster.pid'), 'utf8')
-  return { clusterDir, lines, lock, server, logger: { ...silentLogger, warn: () => warn() }, warned }
+  return { clusterDir, lines, lock, letGo, logger: { ...silentLogger, warn: () => warn() }, warned }
 }
 
-// macOS has no flock, and no containers either.
-const canLock = (await lockState(tmpdir())) !== 'unknown'
-
 test.runIf(canLock)('waits for a server of another container, and leaves its lock file alone', async () => {
-  const { clusterDir, lines, lock, server, logger, warned } = await hidden()
+  const { clusterDir, lines, lock, letGo, logger, warned } = await hidden()
   const free = takeOver(clusterDir, logger)
   await warned
   expect(await lock()).toBe(lines)
-  server.stdin.end()
+  letGo()
   await free
 })
 
