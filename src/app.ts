@@ -88,7 +88,7 @@ export async function startApp(config: Config, logger: RootLogger): Promise<App>
     clock,
     logger,
     connections,
-    reads: new Set(),
+    readsUnderWay: new Set(),
     guard,
     limits: {
       ...config.limits,
@@ -139,7 +139,7 @@ export async function startApp(config: Config, logger: RootLogger): Promise<App>
       const drainingMs = config.shutdown.timeoutMs * DRAINING_PART
       const endMs = clock.now() + drainingMs
       await writer.close(drainingMs)
-      const answered = Promise.all([server.answered(), ...services.reads])
+      const answered = Promise.all([server.answered(), ...services.readsUnderWay])
       await Promise.race([answered, sleep(clock, Math.max(0, endMs - clock.now()))])
       await close()
       server.close()

@@ -61,7 +61,7 @@ export class Healing {
   #wantedSinceMs: number | undefined
   /** Whether what is wanted may have lost receipts, too; a regular look would only repeat those that came. */
   #wantsReceipts = false
-  /** How far the receipts went that the last look told. */
+  /** `told` of the last look. */
   #toldReceipts: ReadonlyMap<string, number> = new Map()
   #running: Promise<void> | undefined
   #cancelPoll: (() => void) | undefined

@@ -39,7 +39,7 @@ export interface ConnectionServices {
   /** Every open connection of this instance. */
   readonly connections: Set<Client>
   /** What they are reading from the store; each settles, and never rejects, when its answer is written. */
-  readonly reads: Set<Promise<void>>
+  readonly readsUnderWay: Set<Promise<void>>
 }
 
 export interface ClientIdentity {

@@ -70,7 +70,7 @@ function reading<Type extends ReadingType>(
       const message = 'Too many commands wait for what they read; wait for replies.'
       return client.refuse({ code: 'too_many_in_flight', message, ...(ref !== undefined && { ref }) })
     }
-    const { clock, reads } = client.services
+    const { clock, readsUnderWay } = client.services
     const turn = async (): Promise<void> => {
       if (!client.isOpen) return
       await commandsBefore(client)
@@ -79,8 +79,8 @@ function reading<Type extends ReadingType>(
     const answered = client.reads.run(turn, { clock, ms: READ_WAIT_LIMIT_MS }).catch((error: unknown) => {
       failed(client, command, error)
     })
-    reads.add(answered)
-    void answered.then(() => reads.delete(answered))
+    readsUnderWay.add(answered)
+    void answered.then(() => readsUnderWay.delete(answered))
   }
 }
 

@@ -129,7 +129,7 @@ export function gatewayBench() {
     logger: silentLogger,
     limits: LIMITS,
     connections,
-    reads: new Set(),
+    readsUnderWay: new Set(),
   }
 
   const connect = (userId: string, { encoding = 'json', implicit = false, socket: settings }: ConnectOptions = {}) => {

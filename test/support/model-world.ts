@@ -187,7 +187,7 @@ export class World {
       clock,
       logger: silentLogger,
       connections: new Set<Client>(),
-      reads: new Set(),
+      readsUnderWay: new Set(),
       limits: {
         maxContentBytes: 1000,
         maxConnectionsPerUser: 10,

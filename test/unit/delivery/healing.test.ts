@@ -83,10 +83,15 @@ const acknowledge = (user: string, other: string, seq: number) =>
   store.commit([], [positionChange(user, other, { delivered: seq })], 'fast')
 const commit = (from: string, to: string) => store.commit([pendingMessage(from, to)], [], 'fast')
 
-test('regular looks that take long are taken the less often', async () => {
+/** Half a second before the first regular look. */
+async function nearFirstLook(): Promise<void> {
   join('ann')
   healing.start()
   await clock.advance(6_500)
+}
+
+test('regular looks that take long are taken the less often', async () => {
+  await nearFirstLook()
   hold = sleep(clock, 1_500)
   await clock.advance(1_500)
   expect(looks).toEqual([0])
@@ -98,9 +103,7 @@ test('regular looks that take long are taken the less often', async () => {
 })
 
 test('one that took very long puts off the next by a minute at most', async () => {
-  join('ann')
-  healing.start()
-  await clock.advance(6_500)
+  await nearFirstLook()
   hold = sleep(clock, 30_000)
   await clock.advance(60_000)
   expect(looks).toEqual([0])
@@ -110,9 +113,7 @@ test('one that took very long puts off the next by a minute at most', async () =
 })
 
 test('one that had to wait for the writer puts off the next by nothing', async () => {
-  join('ann')
-  healing.start()
-  await clock.advance(6_500)
+  await nearFirstLook()
   announced = sleep(clock, 2_000)
   await clock.advance(8_000)
   expect(looks).toEqual([0, 0])
