@@ -9,3 +9,11 @@ export function openFileLimit(): number | undefined {
     return undefined // not Linux
   }
 }
+
+/** Kept for the database, Redis, the log and requests. */
+const RESERVED_FILES = 128
+
+/** Beyond the limit of open files a server cannot even refuse: it spins on connections that it cannot accept. */
+export function maxSockets(): number {
+  return Math.max(1, (openFileLimit() ?? Number.POSITIVE_INFINITY) - RESERVED_FILES)
+}

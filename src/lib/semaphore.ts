@@ -1,4 +1,5 @@
 import type { Clock } from './clock.ts'
+import { LinkedQueue } from './linked-queue.ts'
 
 export interface WaitLimit {
   readonly clock: Clock
@@ -12,7 +13,7 @@ export class WaitedTooLong extends Error {
 /** Lets at most `places` tasks run at a time; the others wait in order of arrival. */
 export class Semaphore {
   #free: number
-  readonly #waiting: (() => void)[] = []
+  readonly #waiting = new LinkedQueue<() => void>()
 
   constructor(places: number) {
     this.#free = places
@@ -20,7 +21,7 @@ export class Semaphore {
 
   /** Tasks that wait for a place. */
   get waiting(): number {
-    return this.#waiting.length
+    return this.#waiting.size
   }
 
   /** Rejects with WaitedTooLong when the task had to wait for so long. */
@@ -30,7 +31,7 @@ export class Semaphore {
     try {
       return await task()
     } finally {
-      // A place is handed over, not given back: nobody who comes later can slip in between.
+      // A place is handed over, not given back: a later caller cannot slip in between.
       const next = this.#waiting.shift()
       if (next) next()
       else this.#free += 1
@@ -40,14 +41,13 @@ export class Semaphore {
   #turn(limit: WaitLimit | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
       const cancel = limit?.clock.after(limit.ms, () => {
-        this.#waiting.splice(this.#waiting.indexOf(begin), 1)
+        this.#waiting.remove(place)
         reject(new WaitedTooLong(`nothing became free within ${limit.ms} ms`))
       })
-      const begin = (): void => {
+      const place = this.#waiting.push(() => {
         cancel?.()
         resolve()
-      }
-      this.#waiting.push(begin)
+      })
     })
   }
 }

@@ -9,15 +9,18 @@ export class TokenBuckets<Key> {
     this.#burst = burst
   }
 
-  /** Takes one token; returns 0, or after how many milliseconds there will be one. */
-  take(key: Key, nowMs: number): number {
+  /**
+   * Takes as many tokens as it costs; returns 0, or after how many milliseconds there will be one. One is enough to begin with:
+   * what is not there is owed, so that what costs more than the burst is possible, too.
+   */
+  take(key: Key, nowMs: number, cost = 1): number {
     if (this.#perSecond === 0) return 0
     const bucket = this.#bucketOf(key, nowMs)
     const refill = Math.max(0, nowMs - bucket.updatedMs) * (this.#perSecond / 1000)
     bucket.tokens = Math.min(this.#burst, bucket.tokens + refill)
     bucket.updatedMs = nowMs
     if (bucket.tokens < 1) return Math.ceil(((1 - bucket.tokens) * 1000) / this.#perSecond)
-    bucket.tokens -= 1
+    bucket.tokens -= cost
     return 0
   }
 
@@ -36,7 +39,7 @@ export class TokenBuckets<Key> {
     for (const [key, { updatedMs }] of this.#buckets) {
       if (nowMs - updatedMs >= fullAfterMs) this.#buckets.delete(key)
     }
-    // All in use at once: the oldest go, which forgives those who had used theirs up.
+    // All in use at once: the oldest go, which forgives the keys that had used theirs up.
     for (const key of this.#buckets.keys()) {
       if (this.#buckets.size <= 0.9 * MAX_BUCKETS) break
       this.#buckets.delete(key)

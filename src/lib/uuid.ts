@@ -5,7 +5,7 @@ const RANDOM_BYTES = 10
 /** Random bytes of some 400 ids, fetched at once: to ask the system for each id costs more than all the rest. */
 const pool = Buffer.allocUnsafe(4096 - (4096 % RANDOM_BYTES))
 let used = pool.length
-let time = { ms: 0, text: '' }
+let time = { ms: 0, text: timeText(0) }
 
 /** A UUID of version 7: sorts by time, so new rows land at the end of an index. Source: RFC 9562, section 5.7. */
 export function uuidv7(nowMs: number): string {

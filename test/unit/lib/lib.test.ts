@@ -1,11 +1,30 @@
 import fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { backoffMs } from '../../../src/lib/backoff.ts'
 import { chunks } from '../../../src/lib/chunks.ts'
+import { systemClock } from '../../../src/lib/clock.ts'
 import { reasonOf } from '../../../src/lib/errors.ts'
 import { Semaphore } from '../../../src/lib/semaphore.ts'
 import { uuidv7 } from '../../../src/lib/uuid.ts'
 import { settled } from '../../support/fake-clock.ts'
+
+describe('the clock of the system', () => {
+  test('runs nothing before its time, also where that is no whole millisecond', async () => {
+    const askedMs = systemClock.now()
+    const wait = (delayMs: number): Promise<number> =>
+      new Promise((resolve) => systemClock.after(delayMs, () => resolve(systemClock.now() - askedMs - delayMs)))
+    const lateMs = await Promise.all(Array.from({ length: 40 }, (_, index) => wait(index + 0.9)))
+    expect(lateMs.filter((ms) => ms < 0)).toEqual([])
+  })
+
+  test('runs nothing that was taken back', async () => {
+    const done: string[] = []
+    const takeBack = systemClock.after(0, () => done.push('taken back'))
+    takeBack()
+    await new Promise<void>((resolve) => systemClock.after(2, resolve))
+    expect(done).toEqual([])
+  })
+})
 
 describe('a semaphore', () => {
   test('runs no more tasks at a time than it has places, in order of arrival', async () => {
@@ -92,6 +111,12 @@ describe('back-off', () => {
 
 describe('a UUID of version 7', () => {
   const PATTERN = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
+
+  test('has its time also when it is the first of the process and the time is zero', async () => {
+    vi.resetModules()
+    const fresh = await import('../../../src/lib/uuid.ts')
+    expect(fresh.uuidv7(0)).toMatch(/^00000000-0000-7/)
+  })
 
   test('has its form and its time, and sorts by it', () => {
     const times = fc.integer({ min: 0, max: 2 ** 48 - 1 })

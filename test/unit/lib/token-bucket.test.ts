@@ -33,6 +33,14 @@ describe('token buckets', () => {
     expect(successes(buckets, 'ann', 100, 9_000_000)).toBe(20)
   })
 
+  test('give what costs more than the burst, and then wait until that is paid', () => {
+    const buckets = new TokenBuckets<string>(10)
+    expect(buckets.take('ann', 0, 50)).toBe(0)
+    expect(buckets.take('ann', 0)).toBe(3100)
+    expect(successes(buckets, 'ann', 100, 3099)).toBe(0)
+    expect(successes(buckets, 'ann', 100, 3100)).toBe(1)
+  })
+
   test('without a limit let everything pass', () => {
     expect(successes(new TokenBuckets<string>(0), 'ann', 1000, 0)).toBe(1000)
   })
