@@ -11,7 +11,7 @@ export const ERRORS = {
   invalid_request: { status: 400, message: 'A field is missing, unknown or wrong.', temporary: false },
   invalid_text: {
     status: 400,
-    message: 'The text holds U+0000 or a lone surrogate, which can not be stored.',
+    message: 'The text holds U+0000 or a lone surrogate, which cannot be stored.',
     temporary: false,
   },
   invalid_ack: {
@@ -19,13 +19,33 @@ export const ERRORS = {
     message: 'The position is above the last message of the conversation.',
     temporary: false,
   },
+  invite_invalid: {
+    status: 400,
+    message: 'The invite or link is unknown, used up, revoked or expired.',
+    temporary: false,
+  },
+  weak_password: { status: 400, message: 'The password is too easy to guess.', temporary: false },
   unauthorized: { status: 401, message: 'Credentials are missing, expired or wrong.', temporary: false },
+  invalid_credentials: { status: 401, message: 'The name or the password is wrong.', temporary: false },
   forbidden: { status: 403, message: 'You may not do this as that user.', temporary: false },
+  reauthentication_required: {
+    status: 403,
+    message: 'Sign in again first: this needs a login of the last five minutes.',
+    temporary: false,
+  },
+  account_suspended: { status: 403, message: 'The account is suspended.', temporary: false },
+  not_accepted: { status: 403, message: 'This person cannot be written to.', temporary: false },
   not_found: { status: 404, message: 'There is nothing here.', temporary: false },
   method_not_allowed: { status: 405, message: 'This address does not answer that method.', temporary: false },
   id_conflict: {
     status: 409,
     message: 'Another message of this conversation has this id and other content.',
+    temporary: false,
+  },
+  username_taken: { status: 409, message: 'Somebody has this username.', temporary: false },
+  refresh_in_progress: {
+    status: 409,
+    message: 'Another process has just used this refresh token; use the one that it was given.',
     temporary: false,
   },
   payload_too_large: { status: 413, message: 'The body or the text is too large.', temporary: false },
@@ -39,7 +59,7 @@ export const ERRORS = {
   },
   internal: { status: 500, message: 'Something went wrong on our side.', temporary: true },
   overloaded: { status: 503, message: 'The service is at its limit; nothing was stored.', temporary: true },
-  unavailable: { status: 503, message: 'The service can not store or read right now.', temporary: true },
+  unavailable: { status: 503, message: 'The service cannot store or read right now.', temporary: true },
   presence_unknown: { status: 503, message: 'Who is online is not known right now.', temporary: true },
 } as const satisfies Record<string, ErrorDefinition>
 

@@ -1,131 +1,113 @@
-import * as z from 'zod'
-import type { ErrorCode } from './codes.ts'
-import {
-  MAX_HISTORY_LIMIT,
-  MAX_LIST_LIMIT,
-  MAX_SYNC_HEADS,
-  MAX_WATCHED_PER_COMMAND,
-  USER_ID_PATTERN,
-} from './limits.ts'
-import { contentFault } from './text.ts'
+import type { UserId } from './message.ts'
 
 /** Echoed in the reply, so that a client can tell which command it answers. */
 export type Ref = string | number
 
-/** Opaque: `next_cursor` of the page before. */
-export const cursor = z.string().min(1).max(512)
-const ref = z.union([z.string(), z.number()]).optional()
-export const userId = z.string().regex(USER_ID_PATTERN, 'must match ^[A-Za-z0-9][A-Za-z0-9._@+-]{0,127}$')
-/** Any UUID: its version is the client's affair. */
-export const messageId = z.guid()
-export const seq = z.int().min(1)
-/** Exclusive bound of a page: 0 means "from the very beginning". */
-export const bound = z.int().min(0)
+interface Referring {
+  readonly ref?: Ref | undefined
+}
 
-const send = z.strictObject({
-  type: z.literal('send'),
-  receiver_id: userId,
-  content: z.string(),
-  id: messageId.optional(),
-  ref,
-})
-const position = { with: userId, seq, ref }
-const ack = z.strictObject({ type: z.literal('ack'), ...position })
-const read = z.strictObject({ type: z.literal('read'), ...position })
-const typing = z.strictObject({ type: z.literal('typing'), receiver_id: userId, active: z.boolean().optional(), ref })
-const history = z.strictObject({
-  type: z.literal('history'),
-  with: userId,
-  before: bound.optional(),
-  after: bound.optional(),
-  limit: z.int().min(1).max(MAX_HISTORY_LIMIT).optional(),
-  ref,
-})
-const conversations = z.strictObject({
-  type: z.literal('conversations'),
-  limit: z.int().min(1).max(MAX_LIST_LIMIT).optional(),
-  cursor: cursor.optional(),
-  ref,
-})
-const sync = z.strictObject({
-  type: z.literal('sync'),
-  heads: z
-    .array(z.tuple([userId, bound]))
-    .max(MAX_SYNC_HEADS)
-    .optional(),
-  since: z.iso.datetime({ offset: true }).optional(),
-  ref,
-})
-const userIds = { user_ids: z.array(userId).max(MAX_WATCHED_PER_COMMAND), ref }
-const watch = z.strictObject({ type: z.literal('watch'), ...userIds })
-const unwatch = z.strictObject({ type: z.literal('unwatch'), ...userIds })
-const auth = z.strictObject({ type: z.literal('auth'), token: z.string(), ref })
-const ping = z.strictObject({ type: z.literal('ping'), ref })
+/** Store a message and deliver it. The reply `sent` is given only after the commit. */
+export interface SendCommand extends Referring {
+  readonly type: 'send'
+  readonly receiver_id: UserId
+  /** At least one character, at most the server's `max_content_bytes` of UTF-8. */
+  readonly content: string
+  /** A UUID that the client made: a resend with the same one is stored once. Without it the server makes one. */
+  readonly id?: string | undefined
+}
 
-const schemas = [send, ack, read, typing, history, conversations, sync, watch, unwatch, auth, ping] as const
-const command = z.compile(z.discriminatedUnion('type', schemas))
+interface PositionFields extends Referring {
+  readonly with: UserId
+  readonly seq: number
+}
 
-/** What a client may ask. `send`: the reply `sent` is given only after the commit. */
-export type Command = z.infer<(typeof schemas)[number]>
+/** Cumulative: everything of the conversation up to `seq` is stored at the client. Lower than before: ignored. */
+export interface AckCommand extends PositionFields {
+  readonly type: 'ack'
+}
+
+/** Cumulative: everything of the conversation up to `seq` was read. Implies `ack`. */
+export interface ReadCommand extends PositionFields {
+  readonly type: 'read'
+}
+
+/** Never stored, and the first to be shed. `active`: true unless said. */
+export interface TypingCommand extends Referring {
+  readonly type: 'typing'
+  readonly receiver_id: UserId
+  readonly active?: boolean | undefined
+}
+
+/** A page of one conversation: the newest messages, or those beyond an exclusive bound. */
+export interface HistoryCommand extends Referring {
+  readonly type: 'history'
+  readonly with: UserId
+  readonly before?: number | undefined
+  /** 0: from the very beginning. */
+  readonly after?: number | undefined
+  readonly limit?: number | undefined
+}
+
+/** A page of the own conversations, newest first. */
+export interface ConversationsCommand extends Referring {
+  readonly type: 'conversations'
+  readonly limit?: number | undefined
+  /** `next_cursor` of the page before. */
+  readonly cursor?: string | undefined
+}
+
+/** Which conversations changed: against the heads that the client has, or since the `server_time` of its last `sync`. */
+export interface SyncCommand extends Referring {
+  readonly type: 'sync'
+  /** Every conversation that the client has, with the highest `seq` of each: one that is not listed counts as changed. */
+  readonly heads?: readonly (readonly [UserId, number])[] | undefined
+  /** RFC 3339. */
+  readonly since?: string | undefined
+}
+
+interface WatchFields extends Referring {
+  readonly user_ids: readonly UserId[]
+}
+
+/** Tell the presence of these users: now, and whenever it changes. */
+export interface WatchCommand extends WatchFields {
+  readonly type: 'watch'
+}
+
+export interface UnwatchCommand extends WatchFields {
+  readonly type: 'unwatch'
+}
+
+/** The token of a new connection, or the one that replaces it on a live connection. */
+export interface AuthCommand extends Referring {
+  readonly type: 'auth'
+  readonly token: string
+}
+
+/** Whether a person looks at this client; until it says so, it counts as looking. Decides whom a push notification reaches. */
+export interface StateCommand extends Referring {
+  readonly type: 'state'
+  readonly active: boolean
+}
+
+export interface PingCommand extends Referring {
+  readonly type: 'ping'
+}
+
+/** What a client may ask. */
+export type Command =
+  | SendCommand
+  | AckCommand
+  | ReadCommand
+  | TypingCommand
+  | HistoryCommand
+  | ConversationsCommand
+  | SyncCommand
+  | WatchCommand
+  | UnwatchCommand
+  | AuthCommand
+  | StateCommand
+  | PingCommand
+
 export type CommandOf<Type extends Command['type']> = Extract<Command, { type: Type }>
-
-export interface Refusal {
-  readonly code: ErrorCode
-  readonly message?: string
-  readonly field?: string
-  readonly ref?: Ref
-  readonly id?: string
-  readonly retryAfterMs?: number
-}
-export type ParsedCommand = { ok: true; command: Command } | { ok: false; refusal: Refusal }
-
-export interface CommandRules {
-  readonly maxContentBytes: number
-  /** A frame without `type` is a `send`: the rule for clients without a subprotocol. */
-  readonly implicitSend: boolean
-}
-
-/** Makes one command of a decoded frame. Total: any value gives a command or the reason why not, never a throw. */
-export function parseCommand(value: unknown, rules: CommandRules): ParsedCommand {
-  if (!isRecord(value)) return refuse({}, 'invalid_request', 'A frame must be one object.')
-  const frame = rules.implicitSend && value.type === undefined ? { ...value, type: 'send' } : value
-  const parsed = command.safeParse(frame)
-  if (!parsed.success) return { ok: false, refusal: { ...describeFault(parsed.error), ...echo(value) } }
-  if (parsed.data.type === 'send') {
-    const fault = contentFault(parsed.data.content, rules.maxContentBytes)
-    if (fault) return refuse(value, fault, undefined, 'content')
-  }
-  return { ok: true, command: parsed.data }
-}
-
-/** A compiled or plain schema of this protocol. */
-export type Schema<T> = z.ZodType<T>
-
-/** The first fault of a failed schema, as an error of the protocol. */
-export function describeFault(error: z.core.$ZodError): { code: ErrorCode; message: string; field?: string } {
-  const issue = error.issues[0]
-  if (!issue) return { code: 'invalid_request', message: 'Invalid request.' }
-  if (issue.code === 'unrecognized_keys') {
-    const field = String(issue.keys[0]).slice(0, 64)
-    return { code: 'invalid_request', message: `Unknown field: ${field}.`, field }
-  }
-  const field = issue.path.join('.')
-  const message = `${field || 'request'}: ${issue.message}`
-  return field ? { code: 'invalid_request', message, field } : { code: 'invalid_request', message }
-}
-
-function refuse(value: object, code: ErrorCode, message?: string, field?: string): ParsedCommand {
-  return { ok: false, refusal: { code, ...(message && { message }), ...(field && { field }), ...echo(value) } }
-}
-
-/** The parts of a refused frame by which the client knows which command failed. */
-function echo(value: object): { ref?: Ref; id?: string } {
-  const named: { ref?: Ref; id?: string } = {}
-  if ('ref' in value && (typeof value.ref === 'string' || Number.isFinite(value.ref))) named.ref = value.ref as Ref
-  if ('id' in value && messageId.safeParse(value.id).success) named.id = value.id as string
-  return named
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}

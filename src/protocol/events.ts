@@ -11,9 +11,34 @@ export interface Welcome {
   readonly user_id: UserId
   readonly connection_id: string
   readonly server_time: string
+  /** The line of history that all numbers belong to; opaque. When it is another than before, what is kept may not hold. */
+  readonly epoch: string
   readonly protocol: 1
   readonly max_content_bytes: number
   readonly heartbeat_seconds: number
+  /** When the credentials end, where there are any. */
+  readonly expires_at?: string
+}
+
+/** The token that was sent on a live connection counts from now on. */
+export interface Authenticated extends Referring {
+  readonly type: 'authenticated'
+  readonly expires_at: string
+}
+
+/** The credentials end soon: send `auth` with new ones. */
+export interface AuthExpiring {
+  readonly type: 'auth_expiring'
+  readonly in_ms: number
+}
+
+/** To those who watch that user. */
+export interface UserChanged {
+  readonly type: 'user_changed'
+  readonly user_id: UserId
+  readonly display_name: string
+  /** An address. */
+  readonly avatar?: string
 }
 
 /** The message is committed. */
@@ -26,7 +51,10 @@ export interface Sent extends Referring {
   readonly duplicate: boolean
 }
 
-/** To every socket of the receiver, and to the sender's other sockets. At most once live; what is missed is replayed. */
+/**
+ * To every socket of the receiver, and to the sender's other sockets; after a gap it may also come where it was sent from: drop
+ * it by its `seq`. At most once live; what is missed is replayed.
+ */
 export interface MessagePush extends Message {
   readonly type: 'message'
 }
@@ -57,6 +85,7 @@ export interface SyncReply extends Referring {
   readonly type: 'sync'
   readonly changed: readonly ConversationChange[]
   readonly server_time: string
+  readonly epoch: string
 }
 
 /**
@@ -71,7 +100,7 @@ export interface Receipt {
   readonly user_id?: UserId
 }
 
-export interface Presence {
+export interface PresencePush {
   readonly type: 'presence'
   readonly user_id: UserId
   readonly status: 'online' | 'offline' | 'unknown'
@@ -82,6 +111,7 @@ export interface Presence {
 export interface Synced {
   readonly type: 'synced'
   readonly server_time: string
+  readonly epoch: string
 }
 export interface Typing {
   readonly type: 'typing'
@@ -102,7 +132,19 @@ export interface Pong extends Referring {
 }
 
 /** Answers to one command. */
-export type Reply = Sent | ErrorReply | HistoryReply | ConversationsReply | SyncReply | Pong
+export type Reply = Sent | Authenticated | ErrorReply | HistoryReply | ConversationsReply | SyncReply | Pong
 /** What the server says unasked. */
-export type Push = Welcome | MessagePush | Receipt | Presence | Synced | Typing | Lagging | Draining
+export type Push =
+  | Welcome
+  | MessagePush
+  | Receipt
+  | PresencePush
+  | Synced
+  | Typing
+  | UserChanged
+  | AuthExpiring
+  | Lagging
+  | Draining
 export type ServerEvent = Reply | Push
+
+export type EventOf<Type extends ServerEvent['type']> = Extract<ServerEvent, { type: Type }>

@@ -6,7 +6,7 @@ export const MAX_FRAME_BYTES = 64 * 1024
 export const MAX_BODY_BYTES = 64 * 1024
 /** Sends of one connection that may wait for their commit; beyond it `too_many_in_flight`. */
 export const MAX_SENDS_IN_FLIGHT = 256
-/** Commands of one connection that may wait for their turn to read; beyond it `too_many_in_flight`. */
+/** Commands of one connection that may wait for what they look up; beyond it `too_many_in_flight`. */
 export const MAX_READS_WAITING = 256
 export const DEFAULT_HISTORY_LIMIT = 50
 export const MAX_HISTORY_LIMIT = 500
@@ -18,5 +18,7 @@ export const MAX_WATCHED = 10_000
 export const MAX_SYNC_HEADS = 1000
 /** Unread messages are counted up to here, shown as "99+". */
 export const MAX_UNREAD_COUNT = 100
+/** How far back from the head unread messages are looked for, so that a long monologue costs no more than a short one. */
+export const UNREAD_WINDOW = 1_000
 
 export const USER_ID_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._@+-]{0,127}$/

@@ -26,7 +26,7 @@ export interface ConversationSummary extends Positions {
   readonly with: UserId
   readonly last_seq: number
   readonly last_message: Message | null
-  /** Messages of the other person above `read_seq`, counted up to MAX_UNREAD_COUNT. */
+  /** Messages of the other person above `read_seq`, counted up to MAX_UNREAD_COUNT among the last UNREAD_WINDOW of the conversation. */
   readonly unread: number
 }
 

@@ -2,7 +2,7 @@ import type { ErrorCode } from './codes.ts'
 
 const utf8 = new TextEncoder()
 
-/** Why `content` can not be a message's text, or undefined when it can. */
+/** Why `content` cannot be a message's text, or undefined when it can. */
 export function contentFault(content: string, maxBytes: number): ErrorCode | undefined {
   if (content.length === 0) return 'invalid_request'
   // A UTF-16 unit is at most three bytes of UTF-8, so short text needs no encoding to be measured.

@@ -34,6 +34,7 @@ export function describeBroker(name: string, create: () => BrokersUnderTest): vo
             list.push(...envelopes.map((each) => `${userId} ${textOf(each)}`))
           },
           gap: () => undefined,
+          told: () => undefined,
         })
         heard.push(one)
       }
@@ -144,7 +145,7 @@ export function describeBroker(name: string, create: () => BrokersUnderTest): vo
       const [one, two] = await instances(2)
       const confirmed = two.broker.subscribe('ann')
       two.broker.unsubscribe('ann')
-      await within(confirmed, () => 'the subscription', 2000)
+      await within(confirmed, () => 'the subscription')
       publish(one, ['ann', '1'])
       await marked(one, two)
       expect(two.got).toEqual([])
@@ -167,7 +168,11 @@ export function describeBroker(name: string, create: () => BrokersUnderTest): vo
     test('passes on what a message is, and other events as they are', async () => {
       const [one, two] = await instances(2)
       const got: Envelope[] = []
-      two.broker.listen({ received: (_user, envelopes) => got.push(...envelopes), gap: () => undefined })
+      two.broker.listen({
+        received: (_user, envelopes) => got.push(...envelopes),
+        gap: () => undefined,
+        told: () => undefined,
+      })
       await two.broker.subscribe('ann')
       const sent: Envelope[] = [
         { json: '{"text":"ü\\n😀"}', message: { seq: 7, sender_id: 'bob', receiver_id: 'ann' } },

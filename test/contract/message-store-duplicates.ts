@@ -38,6 +38,31 @@ export function describeDuplicates(store: () => MessageStore): void {
       expect(await everything(store(), a, b)).toEqual([])
     })
 
+    test('is looked up in those conversations alone that are named', async () => {
+      const [a, b] = strangers()
+      const [c, d] = strangers()
+      const first = pendingMessage(a, b, 'first')
+      await fast(first, pendingMessage(c, d, 'theirs'))
+      const named = new Set([first.conversation.key])
+      const batch = [
+        pendingMessage(c, d, 'new'),
+        pendingMessage(a, b, 'first', first.id),
+        pendingMessage(a, b, 'second'),
+        pendingMessage(d, c, 'newer'),
+      ]
+      await store().commit(batch, [], named)
+      expect(batch.map(({ fate, seq }) => [fate, seq])).toEqual([
+        ['stored', 2],
+        ['duplicate', 1],
+        ['stored', 2],
+        ['stored', 3],
+      ])
+      const other = pendingMessage(c, d, 'new', batch[0]?.id)
+      const next = pendingMessage(a, b, 'third')
+      await expect(store().commit([next, other], [], named)).rejects.toMatchObject({ failure: 'duplicate' })
+      expect(await everything(store(), a, b)).toHaveLength(2)
+    })
+
     test('leaves the store able to commit the same batch on the careful path', async () => {
       const [a, b] = strangers()
       const first = pendingMessage(a, b, 'first')
@@ -139,9 +164,9 @@ export function describeDuplicates(store: () => MessageStore): void {
       const [a, b] = strangers()
       const first = pendingMessage(a, b, 'x')
       await fast(first, pendingMessage(b, a, 'y'))
-      const before = await store().changes(a)
+      const { found: before } = await store().changes(a)
       await careful(pendingMessage(a, b, 'x', first.id))
-      expect(await store().changes(a)).toEqual(before)
+      expect((await store().changes(a)).found).toEqual(before)
     })
   })
 }

@@ -12,7 +12,7 @@ export function describePositions(store: () => MessageStore): void {
       Array.from({ length: count }, () => pendingMessage(from, to))
     /** Own delivered and read, then the other's, as `user` sees them. */
     const seenBy = async (user: string, other: string) => {
-      const change = (await store().changes(user)).find((one) => one.with === other)
+      const change = (await store().changes(user)).found.find((one) => one.with === other)
       return change && [change.delivered_seq, change.read_seq, change.peer_delivered_seq, change.peer_read_seq]
     }
 
@@ -23,7 +23,7 @@ export function describePositions(store: () => MessageStore): void {
       const [state, ...rest] = await commit([], [positionChange(b, a, { delivered: 4, read: 2 }, origin)])
       expect(rest).toEqual([])
       expect(state).toMatchObject({ user: b, delivered: 4, read: 2, conversation: conversationBetween(a, b) })
-      expect(state?.origin).toBe(origin)
+      expect(state?.movedBy).toBe(origin)
       expect(await seenBy(b, a)).toEqual([4, 2, 5, 5])
       expect(await seenBy(a, b)).toEqual([5, 5, 4, 2])
     })
@@ -108,7 +108,7 @@ export function describePositions(store: () => MessageStore): void {
       await commit(times(2, a, a))
       await commit(times(1, a, a), [positionChange(a, a, { delivered: 1, read: 1 })])
       expect(await seenBy(a, a)).toEqual([3, 3, 3, 3])
-      expect(await store().backlog(a)).toEqual([])
+      expect((await store().backlog(a)).found).toEqual([])
     })
 
     test('of many conversations do not mix', async () => {
@@ -133,6 +133,6 @@ export function describePositions(store: () => MessageStore): void {
     await expect(store().commit([again], [positionChange(b, a, { delivered: 1 })], 'fast')).rejects.toMatchObject({
       failure: 'duplicate',
     })
-    expect(await store().backlog(b)).toEqual([{ with: a, deliveredSeq: 0, lastSeq: 1 }])
+    expect((await store().backlog(b)).found).toEqual([{ with: a, deliveredSeq: 0, lastSeq: 1 }])
   })
 }

@@ -1,11 +1,12 @@
 import fc from 'fast-check'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { conversationBetween } from '../../src/messages/conversation.ts'
-import type { MessageStore, PageRequest, RecentHead } from '../../src/messages/store.ts'
+import { InvalidCursor, type MessageStore, type PageRequest, type RecentHead } from '../../src/messages/store.ts'
 import type { ConversationSummary } from '../../src/protocol/message.ts'
 import { pendingMessage, positionChange, strangers } from '../support/builders.ts'
 
 const HEAD = 12
+const LONG_AGO = { sinceMs: 0 }
 
 export function describeReads(store: () => MessageStore): void {
   const write = async (count: number, from: string, to: string) => {
@@ -14,6 +15,15 @@ export function describeReads(store: () => MessageStore): void {
       [],
       'fast',
     )
+  }
+
+  /** By the store's clock, a time after everything so far and before everything to come. */
+  const later = async (): Promise<number> => {
+    const { asOfMs: before } = await store().recentHeads([], 0)
+    for (;;) {
+      const { asOfMs } = await store().recentHeads([], 0)
+      if (asOfMs > before) return asOfMs
+    }
   }
 
   describe('pages', () => {
@@ -198,6 +208,17 @@ export function describeReads(store: () => MessageStore): void {
       expect(await unread(a)).toEqual([1])
     })
 
+    test("looks for unread messages among the last thousand, however many of those are one's own", async () => {
+      const [a, b] = strangers()
+      const unread = async (user: string) => (await listed(user, 10)).map((one) => one.unread)
+      await write(5, a, b)
+      await write(150, b, a)
+      expect(await unread(b)).toEqual([5])
+      await write(847, b, a)
+      expect(await unread(b)).toEqual([3])
+      expect(await unread(a)).toEqual([100])
+    })
+
     test('has a conversation with oneself once', async () => {
       const [a] = strangers()
       await write(2, a, a)
@@ -208,18 +229,40 @@ export function describeReads(store: () => MessageStore): void {
       const [a, b] = strangers()
       await store().commit([], [positionChange(a, b, { delivered: 1 })], 'fast')
       expect(await listed(a, 10)).toEqual([])
-      expect(await store().changes(a)).toEqual([])
-      expect(await store().backlog(a)).toEqual([])
+      expect((await store().changes(a)).found).toEqual([])
+      expect((await store().backlog(a)).found).toEqual([])
     })
 
-    test.each(['nonsense', 'MTIz', '-1', '1e9', 'x'.repeat(512), "'; drop table messages; --"])(
-      'answers the foreign cursor %j with a page that ends',
+    test.each(['nonsense', 'MTIz', 'MS4', '-1', '1e9', '0.0', ' ', 'x'.repeat(512), "'; drop table messages; --"])(
+      'refuses the cursor %j, which no page ended with',
       async (cursor) => {
         const [a, b] = strangers()
         await write(1, a, b)
-        expect((await store().conversations(a, 10, cursor)).nextCursor).toBeNull()
+        await expect(store().conversations(a, 10, cursor)).rejects.toThrow(InvalidCursor)
       },
     )
+  })
+
+  test('what changes, recent heads and the backlog say of their time lies between what was committed before and after', async () => {
+    const [me, peer] = strangers()
+    const createdMs = async (): Promise<number> => {
+      await write(1, peer, me)
+      const { messages } = await store().page(conversationBetween(me, peer), { limit: 1 })
+      return Date.parse(messages[0]?.created_at ?? '')
+    }
+    for (const read of [
+      () => store().changes(me, 0),
+      () => store().changes('nobody', 0),
+      () => store().backlog(me),
+      () => store().backlog('nobody'),
+      () => store().recentHeads([me, peer], 0),
+      () => store().recentHeads([], 0),
+    ]) {
+      const beforeMs = await createdMs()
+      const { asOfMs } = await read()
+      expect(asOfMs).toBeGreaterThanOrEqual(beforeMs)
+      expect(await createdMs()).toBeGreaterThanOrEqual(asOfMs)
+    }
   })
 
   test('changes name what changed at or after a time: messages and positions, of either person', async () => {
@@ -227,16 +270,14 @@ export function describeReads(store: () => MessageStore): void {
     const [quiet] = strangers()
     await write(1, me, peer)
     await write(1, quiet, me)
-    expect((await store().changes(me)).map((one) => one.with).sort()).toEqual([peer, quiet].sort())
-    const before = Date.now()
-    while (Date.now() < before + 2) await new Promise((resolve) => setImmediate(resolve))
-    const since = Date.now()
-    expect(await store().changes(me, since)).toEqual([])
+    expect((await store().changes(me)).found.map((one) => one.with).sort()).toEqual([peer, quiet].sort())
+    const since = await later()
+    expect((await store().changes(me, since)).found).toEqual([])
     await store().commit([], [positionChange(peer, me, { delivered: 1 })], 'fast')
-    expect(await store().changes(me, since)).toEqual([
+    expect((await store().changes(me, since)).found).toEqual([
       { with: peer, last_seq: 1, delivered_seq: 1, read_seq: 1, peer_delivered_seq: 1, peer_read_seq: 0 },
     ])
-    expect(await store().changes(me, 0)).toHaveLength(2)
+    expect((await store().changes(me, 0)).found).toHaveLength(2)
   })
 
   test('the backlog names every conversation with something unacknowledged, and no other', async () => {
@@ -245,7 +286,7 @@ export function describeReads(store: () => MessageStore): void {
     await write(3, first, me)
     await write(2, second, me)
     await write(4, me, third)
-    expect(sorted(await store().backlog(me))).toEqual(
+    expect(sorted((await store().backlog(me)).found)).toEqual(
       sorted([
         { with: first, deliveredSeq: 0, lastSeq: 3 },
         { with: second, deliveredSeq: 0, lastSeq: 2 },
@@ -256,7 +297,7 @@ export function describeReads(store: () => MessageStore): void {
       [positionChange(me, first, { delivered: 2 }), positionChange(me, second, { delivered: 2 })],
       'fast',
     )
-    expect(await store().backlog(me)).toEqual([{ with: first, deliveredSeq: 2, lastSeq: 3 }])
+    expect((await store().backlog(me)).found).toEqual([{ with: first, deliveredSeq: 2, lastSeq: 3 }])
   })
 
   test('recent heads name the changed conversations of each of the users, with how far each is', async () => {
@@ -265,21 +306,19 @@ export function describeReads(store: () => MessageStore): void {
     await write(3, peer, me)
     await write(1, me, other)
     await store().commit([], [positionChange(me, peer, { delivered: 2, read: 1 })], 'fast')
-    const heads = await store().recentHeads([me, 'NULL', peer], 60_000)
+    const { found: heads } = await store().recentHeads([me, 'NULL', peer], 0)
     const mine = heads.filter(({ user }) => user === me || user === peer)
     const positions = (one: RecentHead) =>
       `${one.deliveredSeq} ${one.readSeq}, peer ${one.peerDeliveredSeq} ${one.peerReadSeq}, of ${one.lastSeq}`
-    expect(mine.map((one) => `${one.user} ${one.other}: ${positions(one)}`).sort()).toEqual(
+    expect(mine.map((one) => `${one.user} ${one.with}: ${positions(one)}`).sort()).toEqual(
       [
         `${me} ${peer}: 2 1, peer 3 3, of 3`,
         `${me} ${other}: 1 1, peer 0 0, of 1`,
         `${peer} ${me}: 3 3, peer 2 1, of 3`,
       ].sort(),
     )
-    const before = Date.now()
-    while (Date.now() < before + 3) await new Promise((resolve) => setImmediate(resolve))
-    expect(await store().recentHeads([me], 1)).toEqual([])
-    expect(await store().recentHeads([], 60_000)).toEqual([])
+    expect((await store().recentHeads([me], await later())).found).toEqual([])
+    expect((await store().recentHeads([], 0)).found).toEqual([])
   })
 
   test('the first message of a time is found, 1,000 back at most', async () => {
@@ -288,19 +327,16 @@ export function describeReads(store: () => MessageStore): void {
     const [nobody] = strangers()
     await write(3, peer, me)
     await write(1010, long, me)
-    const before = Date.now()
-    while (Date.now() < before + 3) await new Promise((resolve) => setImmediate(resolve))
-    const old = { ageMs: 1 }
-    const recent = { ageMs: 60_000 }
+    const now = { sinceMs: await later() }
     const of = (other: string) => conversationBetween(me, other)
     expect(
       await store().firstSince([
-        { conversation: of(peer), ...recent },
-        { conversation: of(long), ...recent },
-        { conversation: of(peer), ...old },
-        { conversation: of(quiet), ...recent },
-        { conversation: of(nobody), ...old },
-        { conversation: of(long), ...old },
+        { conversation: of(peer), ...LONG_AGO },
+        { conversation: of(long), ...LONG_AGO },
+        { conversation: of(peer), ...now },
+        { conversation: of(quiet), ...LONG_AGO },
+        { conversation: of(nobody), ...now },
+        { conversation: of(long), ...now },
       ]),
     ).toEqual([1, 11, 4, 1, 1, 1011])
     expect(await store().firstSince([])).toEqual([])

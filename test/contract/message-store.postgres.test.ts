@@ -3,12 +3,12 @@ import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Logger } from '../../src/lib/logger.ts'
 import { conversationBetween } from '../../src/messages/conversation.ts'
-import { PostgresMessageStore } from '../../src/messages/store.postgres.ts'
 import { CommitError, type MessageStore } from '../../src/messages/store.ts'
 import { openDatabase } from '../../src/postgres/database.ts'
 import { parseDsn } from '../../src/postgres/dsn.ts'
 import { pendingMessage, positionChange, strangers } from '../support/builders.ts'
 import { createDatabase, silentLogger, type TestDatabase } from '../support/databases.ts'
+import { postgresStore } from '../support/postgres-store.ts'
 import { describeMessageStore, type StoreUnderTest } from './message-store.ts'
 import { everything, order } from './message-store-commits.ts'
 
@@ -29,13 +29,13 @@ afterAll(async () => {
 })
 
 async function openStore(): Promise<StoreUnderTest> {
-  const { reader, session, close } = await openDatabase({ dsn: database.dsn, dataDir: '', poolMax: 3, logger })
-  const store = new PostgresMessageStore({ reader, session, logger })
+  const opened = await openDatabase({ dsn: database.dsn, dataDir: '', poolMax: 3, logger })
+  const store = postgresStore(opened, logger)
   return {
     store,
     close: async () => {
       await store.close()
-      await close()
+      await opened.close()
     },
   }
 }
@@ -49,6 +49,12 @@ async function whileLocked<T>(lock: string, task: () => Promise<T>): Promise<T> 
   } finally {
     await admin.query('rollback')
   }
+}
+
+/** Resolves when a backend of this database waits for a lock. */
+async function oneWaits(): Promise<void> {
+  const waiting = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
+  while ((await admin.query(waiting)).rowCount === 0) await new Promise((resolve) => setImmediate(resolve))
 }
 
 /** Ends the backend that waits for a lock, as soon as there is one. */
@@ -99,7 +105,7 @@ describe('the PostgreSQL message store', () => {
     const page = await store.page(conversation, { after: before, before: before + 4, limit: 5 })
     expect(page.messages.map(({ seq }) => seq)).toEqual(seqs)
     expect(await store.lastSeq(conversation)).toBe(before + 3)
-    expect(await store.backlog(a)).toEqual([{ with: b, deliveredSeq: before + 1, lastSeq: before + 3 }])
+    expect((await store.backlog(a)).found).toEqual([{ with: b, deliveredSeq: before + 1, lastSeq: before + 3 }])
     await admin.query('delete from conversations where user_lo = $1', [a])
   })
 
@@ -113,7 +119,7 @@ describe('the PostgreSQL message store', () => {
   })
 
   test.each(['fast', 'careful'] as const)(
-    'calls a row that PostgreSQL can not hold rejected on the %s path, stores nothing, and goes on',
+    'calls a row that PostgreSQL cannot hold rejected on the %s path, stores nothing, and goes on',
     async (path) => {
       const [a, b] = strangers()
       const before = warnings.length
@@ -170,6 +176,31 @@ describe('the PostgreSQL message store', () => {
     expect(lost).toMatchObject({ fate: 'stored', seq: 2 })
   })
 
+  test('ends a commit as it ends when it is cancelled after COMMIT was sent', async () => {
+    const [a, b] = strangers()
+    await store.commit([pendingMessage(a, b, 'first')], [], 'fast')
+    const { committing } = await whileLocked('lock table messages in share mode', async () => {
+      const outcome = failureOf(store.commit([pendingMessage(a, b, 'second')], [], 'fast'))
+      await oneWaits()
+      store.cancelCommit()
+      return { committing: outcome }
+    })
+    expect(await committing).toBe('committed')
+    expect((await everything(store, a, b)).map(({ content }) => content)).toEqual(['first', 'second'])
+  })
+
+  test('aborts a commit that is cancelled before COMMIT was sent', async () => {
+    const [a, b] = strangers()
+    await store.commit([pendingMessage(a, b, 'first')], [], 'fast')
+    await whileLocked('select 1 from conversations for update', async () => {
+      const outcome = failureOf(store.commit([pendingMessage(a, b, 'second')], [], 'fast'))
+      await oneWaits()
+      store.cancelCommit()
+      expect(await outcome).toBe('aborted')
+    })
+    expect(await everything(store, a, b)).toHaveLength(1)
+  })
+
   test('commits again after its idle connection was ended', async () => {
     const [a, b] = strangers()
     await store.commit([pendingMessage(a, b)], [], 'fast')
@@ -191,7 +222,8 @@ describe('the PostgreSQL message store', () => {
       [a],
     )
     const next = pendingMessage(a, b)
-    expect(await failureOf(store.commit([next], [], 'fast'))).toBe('aborted')
+    expect(await failureOf(store.commit([next], [], 'fast'))).toBe('unnumbered')
+    expect(await failureOf(store.commit([next], [], 'careful'))).toBe('aborted')
     await store.commit([next], [], 'fast')
     expect(next).toMatchObject({ fate: 'stored', seq: 1 })
   })
@@ -216,7 +248,7 @@ describe('the PostgreSQL message store', () => {
   test('throws StoreUnavailable from every read of a database that is gone', async () => {
     const other = await createDatabase()
     const gone = await openDatabase({ dsn: other.dsn, dataDir: '', poolMax: 1, logger })
-    const reader = new PostgresMessageStore({ ...gone, logger })
+    const reader = postgresStore(gone, logger)
     await other.drop()
     const conversation = conversationBetween('a', 'b')
     const unavailable = { name: 'StoreUnavailable' }
@@ -235,8 +267,8 @@ describe('the PostgreSQL message store', () => {
 
 test('a database that takes no more writes is said to store nothing', async () => {
   const full = await createDatabase()
-  const { reader, session, close } = await openDatabase({ dsn: full.dsn, dataDir: '', poolMax: 1, logger })
-  const store = new PostgresMessageStore({ reader, session, logger })
+  const opened = await openDatabase({ dsn: full.dsn, dataDir: '', poolMax: 1, logger })
+  const store = postgresStore(opened, logger)
   const owner = new pg.Client(parseDsn(full.dsn))
   await owner.connect()
   // Before the reader has a connection.
@@ -246,7 +278,7 @@ test('a database that takes no more writes is said to store nothing', async () =
   await owner.end()
   await expect(store.check()).rejects.toMatchObject({ name: 'StoreUnavailable', message: 'it is read-only' })
   await store.close()
-  await close()
+  await opened.close()
   await full.drop()
 })
 
