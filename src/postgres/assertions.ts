@@ -12,7 +12,10 @@ export interface ServerSettings {
   server_version: string
   version_num: number
   in_recovery: boolean
+  read_only: boolean
 }
+
+const STANDBY = 'it is a standby (in recovery): connect to the primary'
 
 const QUERY = `
   select current_setting('fsync') as fsync,
@@ -21,7 +24,14 @@ const QUERY = `
          current_setting('server_encoding') as server_encoding,
          current_setting('server_version') as server_version,
          current_setting('server_version_num')::int as version_num,
-         pg_is_in_recovery() as in_recovery`
+         pg_is_in_recovery() as in_recovery,
+         current_setting('default_transaction_read_only')::bool as read_only`
+
+/** Throws when the server is a standby, which may lack what was acknowledged. */
+export async function assertPrimary(client: Pick<pg.ClientBase, 'query'>): Promise<void> {
+  const { rows } = await client.query<{ in_recovery: boolean }>('select pg_is_in_recovery() as in_recovery')
+  if (rows[0]?.in_recovery !== false) throw new Error(`This PostgreSQL cannot be used: ${STANDBY}`)
+}
 
 /**
  * Throws one Error with all reasons why this server cannot keep "acked means committed". Ask on a connection of the same
@@ -42,7 +52,13 @@ export function findReasons(settings: ServerSettings): string[] {
   if (settings.version_num < MIN_VERSION_NUM) {
     reasons.push(`it is version ${settings.server_version}: 15 or newer is needed`)
   }
-  if (settings.in_recovery) reasons.push('it is a standby (in recovery): connect to the primary')
+  if (settings.in_recovery) reasons.push(STANDBY)
+  if (settings.read_only) {
+    reasons.push(
+      'it is read-only: default_transaction_read_only is on ' +
+        '(look also at ALTER ROLE and ALTER DATABASE settings; some providers set it when the disk is full)',
+    )
+  }
   if (settings.fsync !== 'on') reasons.push('fsync is off: a power cut would destroy stored messages; set fsync = on')
   if (settings.full_page_writes !== 'on') {
     reasons.push('full_page_writes is off: a power cut could tear pages; set full_page_writes = on')

@@ -42,7 +42,7 @@ const PART_CHARS = 32 * 1024
 /**
  * One transaction, `BEGIN · statement · COPY … FROM STDIN · COMMIT`, in two round trips instead of four:
  * the second carries the COPY data and the COMMIT together, which the extended protocol allows (after an error the server
- * skips everything up to Sync, so a failed COPY can not be committed).
+ * skips everything up to Sync, so a failed COPY cannot be committed).
  * Given to `client.query()`; settles `done` exactly once.
  */
 export class CopyTransaction implements Submittable {

@@ -1,13 +1,23 @@
 import pg from 'pg'
+import {
+  type EmbeddedPostgres,
+  reachEmbeddedPostgres,
+  startEmbeddedPostgres,
+} from '../embedded-postgres/embedded-postgres.ts'
 import { systemClock } from '../lib/clock.ts'
+import { DependencyLog } from '../lib/dependency-log.ts'
 import type { Logger } from '../lib/logger.ts'
-import { assertDurable } from './assertions.ts'
+import { assertDurable, assertPrimary } from './assertions.ts'
 import { resolveDsn } from './dsn.ts'
-import { type KeptPostgres, keepEmbeddedPostgres } from './embedded-keeper.ts'
+import { mendIdentity } from './identity.ts'
 import { migrate } from './migrate.ts'
-import { createPool, type Pool, sessionLimits } from './pool.ts'
+import { connectionOptions, createPool, endClient, endPool, type Pool } from './pool.ts'
+import { assertSessionsKept } from './pooler.ts'
+import { Queries } from './queries.ts'
 import { Reader } from './reader.ts'
-import { Session } from './session.ts'
+import { assertRights, currentRole, grantRights } from './rights.ts'
+import { applySettings, limitSettings, PLANNER_SETTINGS, writerSettings } from './session-settings.ts'
+import { WriterConnection } from './writer-connection.ts'
 
 export interface DatabaseOptions {
   /** None: our own server under `dataDir`. */
@@ -17,16 +27,30 @@ export interface DatabaseOptions {
   readonly dataDir: string
   readonly poolMax: number
   readonly logger: Logger
+  /** For a command: our own server may be the one of a service that runs, which is then left running. */
+  readonly isBesideService?: boolean
+}
+
+export interface QueriesOptions {
+  /**
+   * For statements that are asked many times a second and find every row by an index: they are planned once per connection,
+   * whatever is known of the tables, and not each time.
+   */
+  readonly keepsPlans?: boolean
 }
 
 export interface Database {
   /** For reading. */
   readonly reader: Reader
   /** For the one writer. */
-  readonly session: Session
-  /** How much its clock is ahead of ours, in milliseconds; measured once, within half a round trip. */
-  readonly aheadMs: number
-  /** Ends the pool, then our own server if there is one. The session is its user's to close. */
+  readonly writerConnection: WriterConnection
+  /** Tells people what is wrong with the server. */
+  readonly health: DependencyLog
+  /** For what is beside the message path, on as many connections of its own as it says; closed with the database. */
+  openQueries(maxConnections: number, options?: QueriesOptions): Queries
+  /** Commits a change that means nothing, on a connection beside the message path; rejects when that fails. */
+  tryCommit(): Promise<void>
+  /** Ends the pools, then our own server if there is one. The writer connection is its user's to close. */
   close(): Promise<void>
 }
 
@@ -34,109 +58,131 @@ export interface Database {
 const STEP_DEADLINE_MS = 1_500
 /** Longer than any server-side limit: giving up on a COMMIT leaves its outcome unknown. */
 const COMMIT_DEADLINE_MS = 6_000
-const WRITER_LOCK_TIMEOUT_MS = 1_200
 /** A reader whose database is away hears of it within this time. */
 const READ_WAIT_LIMIT_MS = 2_000
 /** Longer than the server's own limit: a server that hangs enforces none. */
 const READ_ANSWER_LIMIT_MS = 6_000
-/**
- * Every statement of ours finds its rows by an index, whatever the parameters, so one plan is right for all of them. To make
- * it once saves making it again for each small read (a storm of reconnects took 1.9 times the CPU of PostgreSQL). Sequential
- * scans are forbidden because that plan is kept while the tables grow.
- */
-export const PLANNER_SETTINGS: Settings = [
-  ['plan_cache_mode', 'force_generic_plan'],
-  ['enable_seqscan', 'off'],
-  ['enable_bitmapscan', 'off'],
-  // Of the writer an array drives each join, so that rows are locked in its order: two instances that write to the same
-  // conversations then wait for each other in one direction only.
-  ['enable_hashjoin', 'off'],
-  ['enable_mergejoin', 'off'],
-]
-const WRITER_SETTINGS: Settings = [
-  ['tcp_user_timeout', '10000'],
-  ['client_connection_check_interval', '1000'],
-  // A COMMIT that did not reach the standby is told by a warning alone.
-  ['client_min_messages', 'warning'],
-]
+/** How long a statement beside the message path may wait for the server; longer than the server's own limit. */
+const QUERY_ANSWER_LIMIT_MS = 6_000
+/** The writer's, and those of `openQueries`: what all features together need. */
+const OTHER_CONNECTIONS = 20
+
+/** How many connections one process opens at most, with so many for reading. */
+export function connectionsFor(poolMax: number): number {
+  return poolMax + OTHER_CONNECTIONS
+}
+
+/** Writes a row, and so the log and its file. */
+const TRY_COMMIT = 'update service_state set renewed_at = renewed_at'
 
 /** A migrated database that keeps what it acknowledges, ours or one given; refuses to start on any other. */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
   const { dsn, migrationDsn, dataDir, poolMax, logger } = options
-  const own = dsn === undefined ? await keepEmbeddedPostgres({ dataDir, connections: poolMax + 1, logger }) : undefined
+  const health = new DependencyLog({ dependency: 'PostgreSQL', logger, clock: systemClock })
+  const openOwn = options.isBesideService ? reachEmbeddedPostgres : startEmbeddedPostgres
+  const own = dsn === undefined ? await openOwn({ dataDir, connections: connectionsFor(poolMax), logger }) : undefined
   try {
     const config = await resolveDsn(dsn ?? own?.dsn ?? '')
     const migrationConfig = migrationDsn === undefined ? config : await resolveDsn(migrationDsn)
-    const { aheadMs, synchronousCommit } = await prepare(config, migrationConfig, logger)
-    const pool = createPool(withSettings(config, PLANNER_SETTINGS), {
-      logger,
+    if (own === undefined) await assertSessionsKept(config)
+    const synchronousCommit = await prepare(config, migrationConfig, logger)
+    const pool = createPool(config, {
+      health,
       max: poolMax,
       connectionTimeoutMs: READ_WAIT_LIMIT_MS,
+      settings: PLANNER_SETTINGS,
+      assertUsable: assertPrimary,
     })
     const reader = new Reader({
       pool,
+      health,
       maxBatches: poolMax,
       waitLimitMs: READ_WAIT_LIMIT_MS,
       answerLimitMs: READ_ANSWER_LIMIT_MS,
     })
-    const session = new Session({
-      config: writerConfig(config, synchronousCommit),
-      logger,
-      stepDeadlineMs: STEP_DEADLINE_MS,
-      commitDeadlineMs: COMMIT_DEADLINE_MS,
-    })
-    return { reader, session, aheadMs, close: () => closeAll(pool, own) }
+    const writerConnection = createWriterConnection(config, synchronousCommit, health)
+    const pools = [pool]
+    let others = 1
+    const openQueries = (maxConnections: number, { keepsPlans = false }: QueriesOptions = {}): Queries => {
+      others += maxConnections
+      // Our own server was started for so many, and others plan theirs by it.
+      if (others > OTHER_CONNECTIONS) throw new Error(`more than ${OTHER_CONNECTIONS} connections beside the readers`)
+      const further = createQueriesPool(config, { synchronousCommit, health, maxConnections, keepsPlans })
+      pools.push(further)
+      return new Queries(further, { keepsPlans })
+    }
+    let trials: Queries | undefined
+    const tryCommit = async (): Promise<void> => {
+      trials ??= openQueries(1)
+      await trials.query(TRY_COMMIT)
+    }
+    return { reader, writerConnection, health, openQueries, tryCommit, close: () => closeAll(pools, own) }
   } catch (error) {
     await own?.stop()
     throw error
   }
 }
 
-interface Prepared {
-  readonly aheadMs: number
-  readonly synchronousCommit: string
+/** Sessions that may write. Unless plans are kept each statement is planned anew: they are few and differ. */
+function createQueriesPool(
+  config: pg.ClientConfig,
+  options: { synchronousCommit: string; health: DependencyLog; maxConnections: number; keepsPlans: boolean },
+): Pool {
+  return createPool(
+    { ...config, query_timeout: QUERY_ANSWER_LIMIT_MS },
+    {
+      health: options.health,
+      max: options.maxConnections,
+      connectionTimeoutMs: READ_WAIT_LIMIT_MS,
+      settings: [...(options.keepsPlans ? PLANNER_SETTINGS : []), ['synchronous_commit', options.synchronousCommit]],
+      assertUsable: assertDurable,
+    },
+  )
 }
 
-async function prepare(config: pg.ClientConfig, migrationConfig: pg.ClientConfig, logger: Logger): Promise<Prepared> {
-  const client = new pg.Client({ ...config, ...sessionLimits({}) })
+/** Its sessions have the writer's settings and keep what they commit, or are not used. */
+export function createWriterConnection(
+  config: pg.ClientConfig,
+  synchronousCommit: string,
+  health: DependencyLog,
+): WriterConnection {
+  return new WriterConnection({
+    config: { ...config, ...connectionOptions(STEP_DEADLINE_MS) },
+    health,
+    async establish(client) {
+      await applySettings(client, writerSettings(synchronousCommit))
+      await assertDurable(client)
+    },
+    stepDeadlineMs: STEP_DEADLINE_MS,
+    commitDeadlineMs: COMMIT_DEADLINE_MS,
+  })
+}
+
+/** Resolves with the `synchronous_commit` that was found safe. */
+async function prepare(config: pg.ClientConfig, migrationConfig: pg.ClientConfig, logger: Logger): Promise<string> {
+  const client = new pg.Client({ ...config, ...connectionOptions() })
   client.on('error', (error) => logger.warn({ err: error }, 'lost a database connection'))
   await client.connect()
-  let prepared: Prepared
   try {
-    prepared = { synchronousCommit: await assertDurable(client), aheadMs: await measureAhead(client) }
+    await applySettings(client, limitSettings({}))
+    const synchronousCommit = await assertDurable(client)
+    const role = await currentRole(client)
+    const applied = await migrate(migrationConfig, {
+      logger,
+      async finish(owner) {
+        if ((await currentRole(owner)) !== role) await grantRights(owner, role, logger)
+        await mendIdentity(owner, logger)
+      },
+    })
+    if (applied.length > 0) logger.info({ versions: applied }, 'migrated the database')
+    await assertRights(client)
+    return synchronousCommit
   } finally {
-    await client.end()
-  }
-  const applied = await migrate(migrationConfig, { logger })
-  if (applied.length > 0) logger.info({ versions: applied }, 'migrated the database')
-  return prepared
-}
-
-async function measureAhead(client: pg.Client): Promise<number> {
-  const beforeMs = systemClock.now()
-  const { rows } = await client.query<{ ms: string }>('select extract(epoch from clock_timestamp()) * 1000 as ms')
-  const middleMs = (beforeMs + systemClock.now()) / 2
-  return Math.round(Number(rows[0]?.ms) - middleMs)
-}
-
-/** `synchronousCommit` stays what was found safe, whatever is set for the role or the database while the service runs. */
-function writerConfig(config: pg.ClientConfig, synchronousCommit: string): pg.ClientConfig {
-  const settings = [...PLANNER_SETTINGS, ...WRITER_SETTINGS, ['synchronous_commit', synchronousCommit]] as const
-  return {
-    ...withSettings(config, settings),
-    ...sessionLimits({ connectionTimeoutMs: STEP_DEADLINE_MS, lockTimeoutMs: WRITER_LOCK_TIMEOUT_MS }),
+    await endClient(client)
   }
 }
 
-type Settings = readonly (readonly [name: string, value: string])[]
-
-/** Ours come last, so that they hold. */
-function withSettings(config: pg.ClientConfig, settings: Settings): pg.ClientConfig {
-  const ours = settings.map(([name, value]) => `-c ${name}=${value}`)
-  return { ...config, options: [config.options, ...ours].filter(Boolean).join(' ') }
-}
-
-async function closeAll(pool: Pool, own: KeptPostgres | undefined): Promise<void> {
-  await pool.end()
+async function closeAll(pools: readonly Pool[], own: EmbeddedPostgres | undefined): Promise<void> {
+  await Promise.all(pools.map((pool) => endPool(pool)))
   await own?.stop()
 }

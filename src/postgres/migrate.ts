@@ -1,32 +1,47 @@
-import { createHash } from 'node:crypto'
-import { readdir, readFile } from 'node:fs/promises'
+import { setTimeout as delay } from 'node:timers/promises'
 import pg from 'pg'
 import { reasonOf } from '../lib/errors.ts'
 import type { Logger } from '../lib/logger.ts'
+import { assertNamesFree, assertOwnRecord } from './foreign-tables.ts'
+import { type AppliedMigration, findPending, type Migration, readMigrations } from './migrations.ts'
+import { endClient } from './pool.ts'
+import { applySettings, limitSettings } from './session-settings.ts'
+import { sqlStateOf } from './statement.ts'
 import { resultTypes } from './types.ts'
 
 export interface MigrateOptions {
   readonly logger: Logger
   /** Where the `NNN_name.sql` files are; by default `sql/` of the repository. Ends with a slash. */
   readonly directory?: URL
+  /**
+   * How long one attempt may wait for a table. Every statement that needs that table waits behind it, so this must stay well below
+   * what a send may take; milliseconds, default 300.
+   */
+  readonly lockWaitMs?: number
+  /** How long attempts go on, with pauses in which others get their turn; milliseconds, default 60,000. */
+  readonly patienceMs?: number
+  /** Runs when nothing is missing any more, before another instance gets its turn. */
+  readonly finish?: (client: pg.Client) => Promise<void>
 }
 
-interface Migration {
-  readonly version: number
-  readonly name: string
-  readonly checksum: string
-  readonly sql: string
+interface Session {
+  readonly client: pg.Client
+  readonly logger: Logger
+  readonly lockWaitMs: number
+  readonly patienceMs: number
 }
 
-interface Applied {
-  version: number
-  name: string
-  checksum: string
-}
-
-/** Any fixed number that nobody else locks in the same database. */
+/** Any fixed number that nothing else locks in the same database. */
 export const ADVISORY_LOCK = 7_301_201_846
 
+const LOCK_WAIT_MS = 300
+const PATIENCE_MS = 60_000
+const RETRY_MS = 1_000
+const TURN_POLL_MS = 50
+/** lock_not_available and deadlock_detected: another session was there first, and nothing is wrong with the migration. */
+const HELD_UP = ['55P03', '40P01']
+
+const UNLIMITED = limitSettings({ statementTimeoutMs: 0, lockTimeoutMs: 0, idleInTransactionTimeoutMs: 0 })
 const SCHEMA = `
   create table schema_migrations (
     version    integer primary key,
@@ -35,31 +50,62 @@ const SCHEMA = `
     applied_at timestamptz not null default now()
   )`
 
+/** The session that is most likely in the way: the oldest transaction that is open or holds a table of ours. */
+const HOLDER = `
+  select format('process %s (role %s, application "%s"%s)', pid, coalesce(usename, 'unknown'), application_name,
+           ', for ' || extract(epoch from now() - xact_start)::int || ' s in one transaction') as holder
+  from pg_stat_activity
+  where datname = current_database() and pid <> pg_backend_pid()
+    and (xact_start is not null or pid in (select pid from pg_locks where relation >= 16384 and granted))
+  order by xact_start nulls last limit 1`
+
 /**
- * Applies what is missing, in order, one transaction per file, and returns the versions applied. Instances that start
- * together wait for each other. Versions newer than the files are left alone: in a rolling restart the previous release
- * starts beside the next. A file that was changed after it was applied is refused, as is one that comes too late.
+ * Applies what is missing, in order, one transaction per file, and returns the versions applied. Other instances may serve
+ * meanwhile: a table is never waited for longer than they can bear. Instances that start together take turns. Versions newer
+ * than the files are left alone: in a rolling restart the previous release starts beside the next. A file that was changed
+ * after it was applied is refused, as is one that comes too late.
  */
 export async function migrate(config: pg.ClientConfig, options: MigrateOptions): Promise<number[]> {
+  const { logger, lockWaitMs = LOCK_WAIT_MS, patienceMs = PATIENCE_MS } = options
   const migrations = await readMigrations(options.directory ?? new URL('../../sql/', import.meta.url))
-  // No limits: another instance's migration, for which this one waits, may take its time.
-  const client = new pg.Client({ ...config, statement_timeout: 0, lock_timeout: 0, types: resultTypes })
+  const client = new pg.Client({ ...config, types: resultTypes })
   // A lost connection also fails the query that is running.
-  client.on('error', (error) => options.logger.warn({ err: error }, 'the connection of the migration was lost'))
+  client.on('error', (error) => logger.warn({ err: error }, 'the connection of the migration was lost'))
   await client.connect()
+  const session = { client, logger, lockWaitMs, patienceMs }
   try {
-    await client.query('select pg_advisory_lock($1)', [ADVISORY_LOCK])
+    // No limits of ordinary sessions: to read a large table for an index takes its time.
+    await applySettings(client, UNLIMITED)
+    await takeTurn(session)
     // Not `if not exists`: that needs the right to create tables even when there is nothing to create.
-    if (!(await hasSchema(client))) await client.query(SCHEMA)
-    const { rows } = await client.query<Applied>(
+    if (await hasSchema(client)) await assertOwnRecord(client)
+    else {
+      await assertNamesFree(client, migrations)
+      await client.query(SCHEMA)
+    }
+    const { rows } = await client.query<AppliedMigration>(
       'select version, name, checksum from schema_migrations order by version',
     )
     const pending = findPending(migrations, rows)
-    for (const migration of pending) await apply(client, migration, options.logger)
+    for (const migration of pending) await apply(session, migration)
+    await options.finish?.(client)
     return pending.map((migration) => migration.version)
   } finally {
     // Ends the session, and with it the lock.
-    await client.end()
+    await endClient(client)
+  }
+}
+
+/**
+ * Asks again and again for the lock. A statement that waits for it would keep its snapshot, for which the concurrent creation
+ * of an index in the session that holds the lock waits in turn.
+ */
+async function takeTurn({ client, logger }: Session): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    const { rows } = await client.query<{ mine: boolean }>('select pg_try_advisory_lock($1) as mine', [ADVISORY_LOCK])
+    if (rows[0]?.mine) return
+    if (attempt === 1) logger.info({}, 'waiting for the migration of another instance')
+    await delay(TURN_POLL_MS)
   }
 }
 
@@ -70,55 +116,66 @@ async function hasSchema(client: pg.Client): Promise<boolean> {
   return rows[0]?.exists ?? false
 }
 
-async function readMigrations(directory: URL): Promise<Migration[]> {
-  const names = (await readdir(directory)).filter((name) => name.endsWith('.sql')).sort()
-  const migrations = await Promise.all(names.map((name) => readMigration(directory, name)))
-  migrations.forEach(({ version, name }, index) => {
-    if (version !== index + 1) throw new Error(`Migration ${name} should have number ${index + 1}: no gaps, no doubles`)
-  })
-  return migrations
-}
-
-async function readMigration(directory: URL, name: string): Promise<Migration> {
-  const match = /^(\d{3})_[a-z0-9_]+\.sql$/.exec(name)
-  if (!match) throw new Error(`Migration ${name} must be named NNN_lower_case_name.sql`)
-  // A checkout on another system may have changed the line ends.
-  const sql = (await readFile(new URL(name, directory), 'utf8')).replaceAll('\r\n', '\n')
-  return { version: Number(match[1]), name, sql, checksum: createHash('sha256').update(sql).digest('hex') }
-}
-
-function findPending(migrations: readonly Migration[], applied: readonly Applied[]): Migration[] {
-  const byVersion = new Map(applied.map((row) => [row.version, row]))
-  const newest = Math.max(0, ...byVersion.keys())
-  return migrations.filter((migration) => {
-    const row = byVersion.get(migration.version)
-    if (!row && migration.version < newest) {
-      throw new Error(`Migration ${migration.name} comes too late: the database is already at version ${newest}`)
-    }
-    if (row && row.checksum !== migration.checksum) {
-      throw new Error(
-        `Migration ${migration.name} was changed after it was applied (as ${row.name}). ` +
-          'Restore the file and write the change as a new migration.',
-      )
-    }
-    return !row
-  })
-}
-
-async function apply(client: pg.Client, migration: Migration, logger: Logger): Promise<void> {
-  const { version, name, checksum } = migration
+async function apply(session: Session, migration: Migration): Promise<void> {
+  const { version, name } = migration
   try {
-    await client.query('begin')
-    await client.query(migration.sql)
-    await client.query('insert into schema_migrations (version, name, checksum) values ($1, $2, $3)', [
-      version,
-      name,
-      checksum,
-    ])
-    await client.query('commit')
+    await patiently(session, name, () => applyTransaction(session, migration))
+    if (migration.afterwards.length > 0) {
+      await patiently(session, name, () => applyAfterwards(session, migration))
+      await record(session.client, migration)
+    }
   } catch (error) {
-    // The session ends with it, which rolls back.
     throw new Error(`Migration ${name} failed: ${reasonOf(error)}`, { cause: error })
   }
-  logger.info({ version, name }, 'migration applied')
+  session.logger.info({ version, name }, 'migration applied')
+}
+
+async function applyTransaction({ client, lockWaitMs }: Session, migration: Migration): Promise<void> {
+  await client.query('begin')
+  try {
+    await client.query(`set local lock_timeout = ${lockWaitMs}`)
+    await client.query(migration.sql)
+    if (migration.afterwards.length === 0) await record(client, migration)
+    await client.query('commit')
+  } catch (error) {
+    // Where the connection is lost the server rolls back by itself.
+    await client.query('rollback').catch(() => undefined)
+    throw error
+  }
+}
+
+/** From the first statement on, also when a later one was held up: one that creates something concurrently leaves half of it. */
+async function applyAfterwards({ client, patienceMs }: Session, { afterwards }: Migration): Promise<void> {
+  // Nothing waits behind these, so they may wait long.
+  await client.query(`set lock_timeout = ${patienceMs}`)
+  for (const statement of afterwards) await client.query(statement)
+  await client.query('set lock_timeout = 0')
+}
+
+async function record(client: pg.Client, { version, name, checksum }: Migration): Promise<void> {
+  const statement = 'insert into schema_migrations (version, name, checksum) values ($1, $2, $3)'
+  await client.query(statement, [version, name, checksum])
+}
+
+/** Tries again while others hold what the task needs; in between they get their turn. */
+async function patiently(session: Session, name: string, task: () => Promise<void>): Promise<void> {
+  const startedMs = performance.now()
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await task()
+    } catch (error) {
+      if (!HELD_UP.includes(sqlStateOf(error) ?? '')) throw error
+      const holder = await describeHolder(session.client)
+      if (performance.now() - startedMs >= session.patienceMs) {
+        throw new Error(`${reasonOf(error)}; in its way is ${holder}. End that and start again.`, { cause: error })
+      }
+      if (attempt === 1) session.logger.warn({ name, holder }, 'a migration is held up by another session')
+      await delay(RETRY_MS)
+    }
+  }
+}
+
+async function describeHolder(client: pg.Client): Promise<string> {
+  const { rows } = await client.query<{ holder: string }>(HOLDER)
+  return rows[0]?.holder ?? 'a session that has ended since'
 }

@@ -2,7 +2,7 @@ import type { Connection, Submittable } from 'pg'
 import { goesOn, prepare, type Statement, type TextRows } from './statement.ts'
 import { bindAndExecute, sync } from './wire.ts'
 
-/** One statement that changes nothing, and who waits for its rows. */
+/** One statement that changes nothing, and the promise of its rows. */
 export interface Read {
   readonly statement: Statement
   readonly values: readonly string[]

@@ -1,10 +1,13 @@
 import type pg from 'pg'
-import type { Pool } from './pool.ts'
+import type { DependencyLog } from '../lib/dependency-log.ts'
+import { POOL_PART, type Pool } from './pool.ts'
 import { type Read, ReadBatch } from './read-batch.ts'
 import type { Statement, TextRows } from './statement.ts'
 
 export interface ReaderOptions {
   readonly pool: Pool
+  /** Told why no connection can be had. */
+  readonly health: DependencyLog
   /** Batches at once at most, each on a connection of its own. */
   readonly maxBatches: number
   /** How long a read may wait for a connection; milliseconds. */
@@ -15,6 +18,8 @@ export interface ReaderOptions {
 
 /** A slow read holds up its whole batch, so a batch is kept short; most of the gain is in the first few. */
 const MAX_BATCH_READS = 16
+/** Reads that may wait: more than are answered within the time that one may wait, so a further one is refused at once. */
+const MAX_WAITING_READS = 10_000
 
 interface WaitingRead extends Read {
   readonly queuedAtMs: number
@@ -29,24 +34,40 @@ export class Reader {
   #waiting: WaitingRead[] = []
   #batches = 0
   #isScheduled = false
+  /** Counts calls of `renew`; a connection is as old as it was at its first batch. */
+  #generation = 0
+  readonly #generations = new WeakMap<pg.PoolClient, number>()
   #expiry: NodeJS.Timeout | undefined
 
   constructor(options: ReaderOptions) {
     this.#options = options
   }
 
-  /** Rows as text. Sees everything committed before the call. Rejects when the server refuses, hangs or is away. */
+  /**
+   * Rows as text. Sees everything committed before the call. Rejects when the server refuses, hangs or is away, and at once
+   * when too many reads wait already.
+   */
   query(statement: Statement, values: readonly (string | number)[]): Promise<TextRows> {
+    if (this.#waiting.length >= MAX_WAITING_READS)
+      return Promise.reject(new Error('too many reads wait for the database'))
     return new Promise((resolve, reject) => {
       this.#waiting.push({ statement, values: values.map(String), resolve, reject, queuedAtMs: performance.now() })
       if (this.#isScheduled) return
       this.#isScheduled = true
-      // After the sockets of this turn: whatever else they ask for comes along.
+      // After the sockets of this turn: all that they ask for comes along.
       setImmediate(() => {
         this.#isScheduled = false
         this.#start()
       })
     })
+  }
+
+  /**
+   * Connections made so far are not used for another batch. Some settings of a session are those of the moment in which it
+   * began; that one does not suit must not decide for ever.
+   */
+  renew(): void {
+    this.#generation += 1
   }
 
   #start(): void {
@@ -59,7 +80,7 @@ export class Reader {
 
   async #run(reads: readonly WaitingRead[]): Promise<void> {
     try {
-      const client = await this.#options.pool.connect()
+      const client = await this.#connect()
       this.#waiting.unshift(...(await this.#answer(client, reads)))
     } catch (error) {
       // No connection; or it was lost, and then every read knows already.
@@ -67,6 +88,26 @@ export class Reader {
     } finally {
       this.#batches -= 1
       this.#start()
+    }
+  }
+
+  async #connect(): Promise<pg.PoolClient> {
+    const { pool, health } = this.#options
+    try {
+      for (;;) {
+        const client = await pool.connect()
+        const generation = this.#generations.get(client) ?? this.#generation
+        this.#generations.set(client, generation)
+        if (generation !== this.#generation) {
+          client.release(true)
+          continue
+        }
+        health.works(POOL_PART)
+        return client
+      }
+    } catch (error) {
+      health.failed(POOL_PART, error)
+      throw error
     }
   }
 

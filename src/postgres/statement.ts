@@ -31,7 +31,7 @@ export function prepare(connection: Connection, { name, text }: Statement): Buff
 /**
  * After an error, with Sync on its way: whether the server goes on. Then it refused a statement and nothing more: the
  * transaction failed with it, nothing of it is stored, and ReadyForQuery follows. After FATAL and PANIC the connection ends
- * instead, as it does when a pooler tells that it lost the server, whatever that error is called; a COMMIT that was on its
+ * instead, as it does when a pooler tells by any error that it lost the server; a COMMIT that was on its
  * way may be stored then. Severities do not tell the two apart: they are in the server's language, and poolers choose theirs.
  * Source: PostgreSQL documentation, "Message Flow".
  */

@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { startPostgresServer } from '../../../src/embedded-postgres/server.ts'
 import { assertDurable } from '../../../src/postgres/assertions.ts'
 import { parseDsn } from '../../../src/postgres/dsn.ts'
-import { startEmbeddedPostgres } from '../../../src/postgres/embedded.ts'
 import { createDatabase, execute, silentLogger, type TestDatabase } from '../../support/databases.ts'
 
 let database: TestDatabase
@@ -42,7 +42,7 @@ test.each(['on', 'remote_apply'])('accepts synchronous_commit = %s', async (valu
 test('reports everything that is wrong with a server at once', async () => {
   const dataDir = await mkdtemp(join(tmpdir(), 'messaging-test-'))
   const settings = { fsync: 'off', full_page_writes: 'off', synchronous_commit: 'off', shared_buffers: '16MB' }
-  const server = await startEmbeddedPostgres({ dataDir, logger: silentLogger, settings })
+  const server = await startPostgresServer({ dataDir, logger: silentLogger, settings })
   try {
     await execute(
       server.dsn,

@@ -1,7 +1,8 @@
 import pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { type Database, openDatabase, PLANNER_SETTINGS } from '../../../src/postgres/database.ts'
+import { type Database, openDatabase } from '../../../src/postgres/database.ts'
 import { parseDsn } from '../../../src/postgres/dsn.ts'
+import { PLANNER_SETTINGS } from '../../../src/postgres/session-settings.ts'
 import { createDatabase, silentLogger, type TestDatabase } from '../../support/databases.ts'
 
 const SETTING = { name: 'setting', text: 'select current_setting($1)' }
@@ -20,25 +21,42 @@ beforeAll(async () => {
   })
 })
 afterAll(async () => {
-  await database.session.close()
+  await database.writerConnection.close()
   await database.close()
   await empty.drop()
 })
 
-test.each(['reader', 'session'] as const)('the %s plans as we say, and else as the address says', async (name) => {
-  for (const [setting, value] of [...PLANNER_SETTINGS, ['work_mem', '7MB']] as const) {
-    expect([setting, await database[name].query(SETTING, [setting])]).toEqual([setting, [[value]]])
-  }
-})
+test.each(['reader', 'writerConnection'] as const)(
+  'the %s plans as we say, and else as the address says',
+  async (name) => {
+    for (const [setting, value] of [...PLANNER_SETTINGS, ['work_mem', '7MB']] as const) {
+      expect([setting, await database[name].query(SETTING, [setting])]).toEqual([setting, [[value]]])
+    }
+  },
+)
 
-test('the session commits as was found safe at the start and hears of its warnings, whatever is set since', async () => {
+test('the writer connection commits as was found safe at the start and hears of its warnings, whatever is set since', async () => {
   const admin = new pg.Client(parseDsn(empty.dsn))
   await admin.connect()
   for (const setting of ['synchronous_commit = off', 'client_min_messages = error']) {
     await admin.query(`do $$ begin execute format('alter database %I set ${setting}', current_database()); end $$`)
   }
   await admin.end()
-  database.session.discard()
-  expect(await database.session.query(SETTING, ['synchronous_commit'])).toEqual([['on']])
-  expect(await database.session.query(SETTING, ['client_min_messages'])).toEqual([['warning']])
+  database.writerConnection.discard()
+  expect(await database.writerConnection.query(SETTING, ['synchronous_commit'])).toEqual([['on']])
+  expect(await database.writerConnection.query(SETTING, ['client_min_messages'])).toEqual([['warning']])
+})
+
+test('queries that keep their plans prepare each text once, by index; others are planned anew', async () => {
+  for (const keepsPlans of [true, false]) {
+    const queries = database.openQueries(1, { keepsPlans })
+    const setting = async (name: string): Promise<unknown> =>
+      (await queries.query<{ value: string }>('select current_setting($1) as value', [name]))[0]?.value
+    const settings = await Promise.all(PLANNER_SETTINGS.map(([name]) => setting(name)))
+    const [prepared] = await queries.query<{ count: number }>(
+      `select count(*) from pg_prepared_statements where statement like 'select current_setting%'`,
+    )
+    const planned = keepsPlans ? PLANNER_SETTINGS.map(([, value]) => value) : ['auto', 'on', 'on', 'on', 'on']
+    expect([settings, prepared?.count]).toEqual([planned, keepsPlans ? 1 : 0])
+  }
 })

@@ -114,3 +114,32 @@ test('has brought the template of the test databases up to the files of the repo
   expect(await migrate(parseDsn(migrated.dsn), { logger: silentLogger })).toEqual([])
   await migrated.drop()
 })
+
+const TABLES = "select c.oid::regclass::text from pg_class c where relnamespace = 'public'::regnamespace order by 1"
+
+test.each([
+  ['create table letters (a int)', 'letters'],
+  ['create view letters as select 1', 'letters'],
+  [
+    'create table schema_migrations (version varchar primary key)',
+    "schema_migrations is another program's: its columns are version",
+  ],
+])('a database where another program has made "%s" stays as it is, and the start says so', async (made, words) => {
+  await query(made)
+  const before = await query(TABLES)
+  await expect(run()).rejects.toThrow(words)
+  await expect(run()).rejects.toThrow('Nothing was changed. Give the service a database of its own')
+  expect(await query(TABLES)).toEqual(before)
+})
+
+test('a schema of its own keeps it apart from other programs, as the message says', async () => {
+  await query('create table letters (a int)')
+  await query('create schema chat')
+  const dsn = `${database.dsn}&options=-csearch_path%3Dchat`
+  const migrated = migrate(parseDsn(dsn), { logger: silentLogger, directory: pathToFileURL(`${directory}/`) })
+  expect(await migrated).toEqual([1, 2])
+  expect(await query('select id from chat.letters')).toEqual([1, 2])
+  expect(await query('select count(*)::int from public.letters')).toEqual([0])
+  const none = parseDsn(`${database.dsn}&options=-csearch_path%3Dmissing`)
+  await expect(migrate(none, { logger: silentLogger })).rejects.toThrow('names no schema that there is')
+})

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { parseDsn } from '../../../src/postgres/dsn.ts'
 import { createPool, type Pool, type PoolOptions } from '../../../src/postgres/pool.ts'
 import { Reader, type ReaderOptions } from '../../../src/postgres/reader.ts'
-import { createDatabase, silentLogger, type TestDatabase } from '../../support/databases.ts'
+import { createDatabase, silentHealth, type TestDatabase } from '../../support/databases.ts'
 
 const ECHO = { name: 'echo', text: 'select $1::text' }
 const BACKEND = { name: 'backend', text: 'select pg_backend_pid(), $1::text' }
@@ -15,7 +15,7 @@ let admin: Pool
 
 beforeAll(async () => {
   database = await createDatabase()
-  admin = createPool(parseDsn(database.dsn), { logger: silentLogger, max: 1 })
+  admin = createPool(parseDsn(database.dsn), { health: silentHealth, max: 1 })
 })
 afterAll(async () => {
   await admin.end()
@@ -24,9 +24,9 @@ afterAll(async () => {
 
 function readerWith(limits: Partial<ReaderOptions> = {}, pooling: Partial<PoolOptions> = {}): Reader {
   const options = { ...LIMITS, ...limits }
-  const pool = createPool(parseDsn(database.dsn), { logger: silentLogger, max: options.maxBatches, ...pooling })
+  const pool = createPool(parseDsn(database.dsn), { health: silentHealth, max: options.maxBatches, ...pooling })
   onTestFinished(() => pool.end())
-  return new Reader({ pool, ...options })
+  return new Reader({ pool, health: silentHealth, ...options })
 }
 
 const echo = (reader: Reader, text: string): Promise<unknown> => reader.query(ECHO, [text]).then((rows) => rows[0]?.[0])
@@ -103,8 +103,20 @@ test('lets no read wait for a connection for ever', async () => {
 })
 
 test('tells that the database is away', async () => {
-  const pool = createPool({ ...parseDsn(database.dsn), host: '/nowhere' }, { logger: silentLogger, max: 1 })
-  const reader = new Reader({ pool, ...LIMITS })
+  const pool = createPool({ ...parseDsn(database.dsn), host: '/nowhere' }, { health: silentHealth, max: 1 })
+  const reader = new Reader({ pool, health: silentHealth, ...LIMITS })
   await expect(echo(reader, 'away')).rejects.toThrow('ENOENT')
   await pool.end()
+})
+
+test('refuses a read at once while ten thousand wait', async () => {
+  const reader = readerWith({ waitLimitMs: 50 }, { max: 1 })
+  const outcomes: string[] = []
+  const read = () => echo(reader, 'x').catch((error: Error) => void outcomes.push(error.message))
+  const waiting = Array.from({ length: 10_000 }, read)
+  await read()
+  expect(outcomes).toEqual(['too many reads wait for the database'])
+  await Promise.all(waiting)
+  expect(new Set(outcomes).size).toBeLessThanOrEqual(2)
+  expect(await echo(reader, 'again')).toBe('again')
 })

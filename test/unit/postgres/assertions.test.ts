@@ -9,6 +9,7 @@ const good: ServerSettings = {
   server_version: '15.0',
   version_num: 150_000,
   in_recovery: false,
+  read_only: false,
 }
 
 test('accepts the oldest supported version', () => {
@@ -23,4 +24,10 @@ test('refuses an older version', () => {
 
 test('refuses a standby', () => {
   expect(findReasons({ ...good, in_recovery: true })).toEqual(['it is a standby (in recovery): connect to the primary'])
+})
+
+test('refuses sessions that may only read', () => {
+  expect(findReasons({ ...good, read_only: true })).toEqual([
+    expect.stringMatching(/^it is read-only: default_transaction_read_only is on/),
+  ])
 })

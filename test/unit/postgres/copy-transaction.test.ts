@@ -76,7 +76,7 @@ describe('rows', () => {
     expect(messageTypes(stream)).toMatch(/BEdcBES$/)
   })
 
-  it('that can not be made end the COPY and the step, once, whatever the server answers', async () => {
+  it('that cannot be made end the COPY and the step, once, whatever the server answers', async () => {
     const { stream, connection, transaction } = afterNumbering(function* () {
       yield LARGE
       yield LARGE

@@ -2,8 +2,8 @@ import { execFile } from 'node:child_process'
 import { chown, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { errorCode, reasonOf } from '../../lib/errors.ts'
-import type { Logger } from '../../lib/logger.ts'
+import { errorCode, reasonOf } from '../lib/errors.ts'
+import type { Logger } from '../lib/logger.ts'
 import { type Account, giveTo } from './account.ts'
 import { type Binaries, CHILD_ENVIRONMENT } from './binaries.ts'
 import { isRunning, processToken } from './process-state.ts'
@@ -35,13 +35,18 @@ export async function ensureCluster(
     if (context.account && (await stat(clusterDir)).uid === 0) await giveTo(context.account, clusterDir)
     return clusterDir
   }
-  const unfinishedDir = join(dataDir, UNFINISHED + (await processToken(process.pid)))
+  const unfinishedDir = await unfinishedDirectory(dataDir)
   await mkdir(unfinishedDir, { mode: 0o700 })
   if (context.account) await chown(unfinishedDir, context.account.uid, context.account.gid)
   await initialise(unfinishedDir, context)
   await moveIntoPlace(unfinishedDir, clusterDir)
-  await syncDirectory(dataDir)
+  await syncPath(dataDir)
   return clusterDir
+}
+
+/** Where a cluster is made before it gets its name; what a process that has ended left there is removed by the next start. */
+export async function unfinishedDirectory(dataDir: string): Promise<string> {
+  return join(dataDir, UNFINISHED + (await processToken(process.pid)))
 }
 
 async function existingVersion(clusterDir: string, majorVersion: number): Promise<boolean> {
@@ -103,9 +108,9 @@ async function removeUnfinished(dataDir: string, logger: Logger): Promise<void> 
   }
 }
 
-/** Makes a rename survive a power cut. */
-async function syncDirectory(directory: string): Promise<void> {
-  const handle = await open(directory, 'r')
+/** Makes what was written to a directory, such as a rename, or to a file survive a power cut. */
+export async function syncPath(path: string): Promise<void> {
+  const handle = await open(path, 'r')
   try {
     await handle.sync()
   } finally {

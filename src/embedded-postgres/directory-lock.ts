@@ -1,5 +1,5 @@
 // Process numbers and shared memory mean nothing in another container; a lock of the kernel on a directory that both see
-// does. Node.js can not take one, flock(1) of util-linux can.
+// does. Node.js cannot take one, flock(1) of util-linux can.
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { CHILD_ENVIRONMENT } from './binaries.ts'
@@ -17,7 +17,7 @@ export function lockingCommand(program: string): readonly [string, ...string[]] 
   return ['flock', '--nonblock', '--conflict-exit-code', String(LOCKED_EXIT_CODE), '--no-fork', '.', program]
 }
 
-/** Whether the directory is locked; `unknown` where it can not be: without flock, or on a file system without locks. */
+/** Whether the directory is locked; `unknown` where it cannot be: without flock, or on a file system without locks. */
 export async function lockState(directory: string): Promise<'free' | 'held' | 'unknown'> {
   const [flock, ...arguments_] = lockingCommand('true')
   try {

@@ -1,6 +1,6 @@
 import os from 'node:os'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { defaultSettings, sharedBuffers } from '../../../src/postgres/embedded/settings.ts'
+import { defaultSettings, sharedBuffers } from '../../../src/embedded-postgres/settings.ts'
 
 const GIB = 2 ** 30
 

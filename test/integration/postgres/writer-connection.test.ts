@@ -3,9 +3,9 @@ import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { parseDsn } from '../../../src/postgres/dsn.ts'
-import { Session } from '../../../src/postgres/session.ts'
+import { WriterConnection } from '../../../src/postgres/writer-connection.ts'
 import { TcpProxy } from '../../faults/tcp-proxy.ts'
-import { createDatabase, silentLogger, type TestDatabase } from '../../support/databases.ts'
+import { createDatabase, silentHealth, type TestDatabase } from '../../support/databases.ts'
 
 const ONE = { name: 'one', text: 'select 1' }
 const SLEEP = { name: 'sleep', text: 'select pg_sleep(60)' }
@@ -14,7 +14,7 @@ const STEP_DEADLINE_MS = 1_500
 
 let database: TestDatabase
 let proxy: TcpProxy
-let session: Session
+let connection: WriterConnection
 let accepted = 0
 
 beforeAll(async () => {
@@ -30,60 +30,81 @@ beforeEach(async () => {
     return host.startsWith('/') ? { path: join(host, `.s.PGSQL.${port}`) } : { host, port }
   })
   await proxy.listen()
-  session = new Session({
+  connection = new WriterConnection({
     config: { ...config, host: '127.0.0.1', port: proxy.port },
-    logger: silentLogger,
+    health: silentHealth,
     stepDeadlineMs: STEP_DEADLINE_MS,
     commitDeadlineMs: 6_000,
   })
 })
 afterEach(async () => {
-  await session.close()
+  await connection.close()
   await proxy.close()
 })
 
 /** Asks, and gives up when the proxy has accepted so many connections. */
 async function givenUpWhileConnecting(connections: number): Promise<void> {
-  const asked = session.query(ONE)
+  const asked = connection.query(ONE)
   const failed = expect(asked).rejects.toThrow('given up while connecting')
   await expect.poll(() => accepted, { interval: 5 }).toBe(connections)
-  session.cancel()
+  connection.cancel()
   await failed
 }
 
 test('a connection that is being made outlives whoever gives up waiting for it', async () => {
   proxy.set({ latencyMs: 100 })
   await givenUpWhileConnecting(1)
-  session.discard()
+  connection.discard()
   await givenUpWhileConnecting(1)
-  session.discard()
-  expect(await session.query(ONE)).toEqual([['1']])
+  connection.discard()
+  expect(await connection.query(ONE)).toEqual([['1']])
   expect(accepted).toBe(1)
 })
 
 test('one that does not come about in time is given up, and the next is made', async () => {
   proxy.set({ blackhole: true })
   await givenUpWhileConnecting(1)
-  await expect(session.query(ONE)).rejects.toThrow()
+  await expect(connection.query(ONE)).rejects.toThrow()
   proxy.set({})
-  expect(await session.query(ONE)).toEqual([['1']])
+  expect(await connection.query(ONE)).toEqual([['1']])
   expect(accepted).toBe(2)
 })
 
+test('closing does not wait for a server that hangs', async () => {
+  await connection.query(ONE)
+  proxy.set({ blackhole: true })
+  await connection.close()
+})
+
+test('a session that is not what it must be is dropped, and the next one is made anew', async () => {
+  const refusals = ['it is read-only']
+  const establish = async (): Promise<void> => {
+    const refusal = refusals.shift()
+    if (refusal) throw new Error(refusal)
+  }
+  const config = { ...parseDsn(database.dsn), host: '127.0.0.1', port: proxy.port }
+  const deadlines = { stepDeadlineMs: STEP_DEADLINE_MS, commitDeadlineMs: 6_000 }
+  const picky = new WriterConnection({ config, health: silentHealth, establish, ...deadlines })
+  await expect(picky.query(ONE)).rejects.toThrow('it is read-only')
+  expect(await picky.query(ONE)).toEqual([['1']])
+  expect(accepted).toBe(2)
+  await picky.close()
+})
+
 test('a statement under way that is given up takes its connection with it', async () => {
-  const [[before] = []] = await session.query(BACKEND)
-  const asked = session.query(SLEEP)
+  const [[before] = []] = await connection.query(BACKEND)
+  const asked = connection.query(SLEEP)
   const failed = expect(asked).rejects.toThrow()
   await new Promise(setImmediate)
-  session.cancel()
+  connection.cancel()
   await failed
-  const [[after] = []] = await session.query(BACKEND)
+  const [[after] = []] = await connection.query(BACKEND)
   expect(after).not.toBe(before)
 })
 
 test('a COPY that is given up in its middle stores nothing, and the session goes on', async () => {
-  await session.command('create temp table kept (line text)')
-  const copied = session.copyTransaction({
+  await connection.command('create temp table kept (line text)')
+  const copied = connection.copyTransaction({
     begin: true,
     first: ONE,
     values: [],
@@ -94,8 +115,8 @@ test('a COPY that is given up in its middle stores nothing, and the session goes
     },
   })
   await expect(copied).rejects.toMatchObject({ stage: 'aborted', message: 'no more rows' })
-  await session.command('rollback')
-  expect(await session.query({ name: 'count', text: 'select count(*) from kept' })).toEqual([['0']])
+  await connection.command('rollback')
+  expect(await connection.query({ name: 'count', text: 'select count(*) from kept' })).toEqual([['0']])
 })
 
 /** A message of PostgreSQL's protocol. */
@@ -138,7 +159,7 @@ test.each([
 ])('a transaction ends in time when all that comes is %s', async (_what, answer) => {
   const server = await serverThatSays(answer)
   const config = { host: '127.0.0.1', port: server.port, user: 'u', database: 'd', ssl: false }
-  const silent = new Session({ config, logger: silentLogger, stepDeadlineMs: 200, commitDeadlineMs: 600 })
+  const silent = new WriterConnection({ config, health: silentHealth, stepDeadlineMs: 200, commitDeadlineMs: 600 })
   const copy = { name: 'copy', text: 'copy kept from stdin' }
   const outcome = silent.copyTransaction({ begin: true, first: ONE, values: [], copy, rows: () => [] })
   await expect(outcome).rejects.toMatchObject({ stage: 'aborted' })

@@ -8,15 +8,15 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, onTestFinished, test, vi } from 'vitest'
-import { parseDsn } from '../../../src/postgres/dsn.ts'
-import { locateNativeDir } from '../../../src/postgres/embedded/binaries.ts'
-import { describeProcess } from '../../../src/postgres/embedded/process-state.ts'
+import { locateNativeDir } from '../../../src/embedded-postgres/binaries.ts'
+import { describeProcess } from '../../../src/embedded-postgres/process-state.ts'
 import {
-  type EmbeddedPostgres,
   type EmbeddedPostgresOptions,
-  startEmbeddedPostgres,
-} from '../../../src/postgres/embedded.ts'
-import { type CompiledSources, compileSources } from '../../support/compiled.ts'
+  type PostgresServer,
+  startPostgresServer,
+} from '../../../src/embedded-postgres/server.ts'
+import { parseDsn } from '../../../src/postgres/dsn.ts'
+import { compiledUrl } from '../../support/compiled.ts'
 import { execute, silentLogger } from '../../support/databases.ts'
 import { canLock, holdLock } from '../../support/held-lock.ts'
 
@@ -27,18 +27,15 @@ interface Service {
 }
 
 const ownerScript = fileURLToPath(new URL('../../support/embedded-owner.mjs', import.meta.url))
-let compiled: CompiledSources
 let sharedDir: string
 let directory: string
 let dataDir: string
 
 beforeAll(async () => {
-  compiled = await compileSources()
   sharedDir = await mkdtemp(join(tmpdir(), 'messaging-test-'))
 })
 
 afterAll(async () => {
-  await compiled.remove()
   await rm(sharedDir, { recursive: true, force: true, maxRetries: 5 })
 })
 
@@ -50,12 +47,12 @@ beforeEach(async () => {
 
 afterEach(() => rm(directory, { recursive: true, force: true, maxRetries: 5 }))
 
-const start = (options: Partial<EmbeddedPostgresOptions> = {}): Promise<EmbeddedPostgres> =>
-  startEmbeddedPostgres({ dataDir, logger: silentLogger, settings: { shared_buffers: '16MB' }, ...options })
+const start = (options: Partial<EmbeddedPostgresOptions> = {}): Promise<PostgresServer> =>
+  startPostgresServer({ dataDir, logger: silentLogger, settings: { shared_buffers: '16MB' }, ...options })
 
 /** Starts PostgreSQL in a process of its own. */
 async function startService(): Promise<Service> {
-  const arguments_ = [ownerScript, compiled.url('postgres/embedded.js'), dataDir]
+  const arguments_ = [ownerScript, compiledUrl('embedded-postgres/server.js'), dataDir]
   const child = spawn(process.execPath, arguments_, { stdio: ['ignore', 'pipe', 'inherit'] })
   const [line] = await once(createInterface({ input: child.stdout }), 'line')
   return { child, ...JSON.parse(line) }
@@ -186,7 +183,7 @@ test('refuses a directory that a running service uses', async () => {
   await server.stop()
 })
 
-test.runIf(canLock)('never runs beside a server that it can not see, as in another container', async () => {
+test.runIf(canLock)('never runs beside a server that it cannot see, as in another container', async () => {
   vi.useFakeTimers({ toFake: ['Date'] })
   onTestFinished(() => void vi.useRealTimers())
   const server = await start()
@@ -218,7 +215,7 @@ test('of two services started together on a new directory exactly one gets it', 
 
 /** Resolves with what ends the service, rejects when it could not start. */
 async function raceService(): Promise<() => Promise<void>> {
-  const arguments_ = [ownerScript, compiled.url('postgres/embedded.js'), dataDir]
+  const arguments_ = [ownerScript, compiledUrl('embedded-postgres/server.js'), dataDir]
   const child = spawn(process.execPath, arguments_, { stdio: ['ignore', 'pipe', 'ignore'] })
   const failed = once(child, 'exit').then(() => Promise.reject(new Error('did not start')))
   const [line] = await Promise.race([once(createInterface({ input: child.stdout }), 'line'), failed])
@@ -306,6 +303,20 @@ test('keeps its data in a directory whose parent only the user of the service ma
   const closed = join(directory, 'closed')
   await mkdir(closed, { mode: 0o700 })
   dataDir = join(closed, 'data')
+  const server = await start()
+  expect(await query(server.dsn, 'select 1')).toEqual([1])
+  await server.stop()
+})
+
+test('gives up a server that hangs as it starts, and says so', async () => {
+  await (await start()).stop()
+  const nativeDir = join(directory, 'package', 'native')
+  await mkdir(join(nativeDir, 'bin'), { recursive: true })
+  await writeFile(join(nativeDir, 'pg-symlinks.json'), '[]')
+  const program = '#!/bin/sh\n[ "$1" = --version ] && exec echo "postgres (PostgreSQL) 18.4"\nexec sleep 600\n'
+  await writeFile(join(nativeDir, 'bin', 'postgres'), program, { mode: 0o755 })
+  await chmod(directory, 0o755)
+  await expect(start({ nativeDir, silenceLimitMs: 100 })).rejects.toThrow('neither started nor ended')
   const server = await start()
   expect(await query(server.dsn, 'select 1')).toEqual([1])
   await server.stop()

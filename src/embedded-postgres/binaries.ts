@@ -3,8 +3,8 @@ import { chmod, cp, readdir, readFile, symlink } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join, relative } from 'node:path'
 import { promisify } from 'node:util'
-import { errorCode, reasonOf } from '../../lib/errors.ts'
-import type { Logger } from '../../lib/logger.ts'
+import { errorCode, reasonOf } from '../lib/errors.ts'
+import type { Logger } from '../lib/logger.ts'
 import { type Account, giveTo } from './account.ts'
 
 const run = promisify(execFile)

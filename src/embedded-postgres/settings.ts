@@ -22,6 +22,8 @@ export function defaultSettings(connections: number): Record<string, string> {
     timezone: 'UTC',
     log_timezone: 'UTC',
     log_line_prefix: '',
+    // A recovery that says nothing for long is taken for one that hangs.
+    log_startup_progress_interval: '10s',
     // The texts of statements and rows hold what people write to each other: they stay out of the log.
     log_min_error_statement: 'panic',
     log_error_verbosity: 'terse',

@@ -1,8 +1,8 @@
 import { type FileHandle, open, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { errorCode } from '../../lib/errors.ts'
-import type { Logger } from '../../lib/logger.ts'
+import { errorCode } from '../lib/errors.ts'
+import type { Logger } from '../lib/logger.ts'
 import { lockState } from './directory-lock.ts'
 import { describeProcess, isRunning } from './process-state.ts'
 import { isRuntimeDir } from './runtime-dir.ts'
@@ -24,15 +24,33 @@ export async function readLockFile(clusterDir: string): Promise<readonly string[
 
 /**
  * Command-line settings by which a later start recognises a postmaster: whose it is and of which directory. They ride
- * on the command line because that exists exactly as long as the process does.
+ * on the command line because that exists exactly as long as the process does. They come last: where the directory ends can
+ * only be told by the end of the line.
  */
 export function ownershipArguments(clusterDir: string, ownerToken: string): string[] {
   return ['-c', `embedded.owner=${ownerToken}`, '-c', `embedded.directory=${clusterDir}`]
 }
 
+/** A postmaster that uses a directory. */
+export interface RunningPostmaster {
+  readonly socketDir: string
+  /** Whether it accepts connections. */
+  readonly isReady: boolean
+}
+
+/** The postmaster of a living service, or one that was started by hand; undefined when there is none to be seen. */
+export async function findRunning(clusterDir: string): Promise<RunningPostmaster | undefined> {
+  const lines = await readLockFile(clusterDir)
+  const pid = Number(lines?.[0])
+  if (!lines || !(pid > 0)) return undefined
+  const owner = await ownerOf(pid, clusterDir)
+  if (owner === 'dead' || owner === 'nobody') return undefined
+  return { socketDir: lines[4] ?? '', isReady: lines[7] === 'ready' }
+}
+
 /**
  * Returns when no postmaster uses the directory. One whose service has died is stopped (its watchdog is about to do
- * so, unless that was killed too); one whose service lives is refused at once. One that can not be seen, as it runs in
+ * so, unless that was killed too); one whose service lives is refused at once. One that cannot be seen, as it runs in
  * another container, is waited for, because its service may be about to end, and in the end refused.
  */
 export async function takeOver(clusterDir: string, logger: Logger): Promise<void> {
@@ -64,7 +82,7 @@ export async function takeOver(clusterDir: string, logger: Logger): Promise<void
 }
 
 interface Holder {
-  /** None when it can not be seen from here. */
+  /** None when it cannot be seen from here. */
   readonly pid: number | undefined
   readonly socketDir: string
 }
@@ -104,13 +122,13 @@ async function findHolder(clusterDir: string): Promise<Holder | undefined> {
   }
 }
 
-/** Whose postmaster the process is: a sentence part, `dead` for a service that is gone, `nobody` if it is none. */
+/** The owner of a postmaster process: a sentence part, `dead` for a service that is gone, `nobody` if it is none. */
 async function ownerOf(pid: number, clusterDir: string): Promise<string | 'dead' | 'nobody'> {
   const { command = '', program } = (await describeProcess(pid)) ?? {}
   const token = / embedded\.owner=(\S+)/.exec(command)?.[1]
   // After a crash or in a new container the number may belong to anything.
   if (token === undefined) return program === 'postgres' ? `process ${pid}, started by hand` : 'nobody'
-  if (!`${command} `.includes(` embedded.directory=${clusterDir} `)) return 'nobody'
+  if (!command.endsWith(` embedded.directory=${clusterDir}`)) return 'nobody'
   return (await isRunning(token)) ? `process ${token.split('-', 1)[0]}` : 'dead'
 }
 
@@ -150,8 +168,11 @@ function lockFile(clusterDir: string): string {
   return join(clusterDir, 'postmaster.pid')
 }
 
-function inUse(clusterDir: string, owner: string): Error {
-  return new Error(
+/** Another service lives on the directory. */
+export class DirectoryInUse extends Error {}
+
+function inUse(clusterDir: string, owner: string): DirectoryInUse {
+  return new DirectoryInUse(
     `The data directory ${clusterDir} is in use by another running service (${owner}). ` +
       'Stop that one, or give this one a DATA_DIR of its own, or let both use one server through POSTGRES_DSN.',
   )

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, rmdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { keepEmbeddedPostgres } from '../../../src/postgres/embedded-keeper.ts'
+import { startEmbeddedPostgres } from '../../../src/embedded-postgres/embedded-postgres.ts'
 import { silentLogger } from '../../support/databases.ts'
 import { rowsOf } from '../../support/transactions.ts'
 
@@ -27,12 +27,12 @@ test('starts again at once, then after a pause as long as starts do not help, th
   const dataDir = await makeDirectory()
   const ends: object[] = []
   const logger = { ...silentLogger, error: (fields: object) => void ends.push(fields) }
-  const kept = await keepEmbeddedPostgres({ dataDir, logger, settings })
-  onTestFinished(() => kept.stop())
+  const supervised = await startEmbeddedPostgres({ dataDir, logger, settings })
+  onTestFinished(() => supervised.stop())
   /** Resolves when another server takes connections. */
   const kill = async (): Promise<void> => {
     await signalServer(dataDir, 'SIGKILL')
-    await vi.waitUntil(() => answers(kept.dsn), { timeout: 30_000 })
+    await vi.waitUntil(() => answers(supervised.dsn), { timeout: 30_000 })
   }
   await kill()
   await kill()
@@ -46,14 +46,14 @@ test('starts again at once, then after a pause as long as starts do not help, th
 test('starts again when the socket of a new server could not be linked at first', async () => {
   const dataDir = await makeDirectory()
   const error = vi.fn()
-  const kept = await keepEmbeddedPostgres({ dataDir, logger: { ...silentLogger, error }, settings })
-  onTestFinished(() => kept.stop())
+  const supervised = await startEmbeddedPostgres({ dataDir, logger: { ...silentLogger, error }, settings })
+  onTestFinished(() => supervised.stop())
   const inTheWay = join(dataDir, 'postgres.socket.new')
   await mkdir(inTheWay)
   await signalServer(dataDir, 'SIGQUIT')
   await expect.poll(() => error.mock.lastCall?.[1], { timeout: 20_000 }).toBe('our PostgreSQL does not start')
   await rmdir(inTheWay)
-  await expect.poll(() => answers(kept.dsn), { timeout: 20_000 }).toBe(true)
+  await expect.poll(() => answers(supervised.dsn), { timeout: 20_000 }).toBe(true)
 })
 
 test.each([
@@ -61,9 +61,9 @@ test.each([
   ['too many letters for a socket', 'x'.repeat(110)],
 ])('is reached also when the path of the data directory holds %s', async (_, name) => {
   const dataDir = join(await makeDirectory(), name)
-  const kept = await keepEmbeddedPostgres({ dataDir, logger: silentLogger, settings })
-  onTestFinished(() => kept.stop())
-  expect(await rowsOf(kept.dsn, 'select 1')).toHaveLength(1)
+  const supervised = await startEmbeddedPostgres({ dataDir, logger: silentLogger, settings })
+  onTestFinished(() => supervised.stop())
+  expect(await rowsOf(supervised.dsn, 'select 1')).toHaveLength(1)
 })
 
 test('leaves no directory behind that was made to hold the link', async () => {
@@ -72,8 +72,12 @@ test('leaves no directory behind that was made to hold the link', async () => {
   await mkdir(temporary)
   vi.stubEnv('TMPDIR', temporary)
   onTestFinished(() => void vi.unstubAllEnvs())
-  const kept = await keepEmbeddedPostgres({ dataDir: join(directory, 'one,two'), logger: silentLogger, settings })
+  const supervised = await startEmbeddedPostgres({
+    dataDir: join(directory, 'one,two'),
+    logger: silentLogger,
+    settings,
+  })
   expect(await readdir(temporary)).toContainEqual(expect.stringMatching(/^messaging-db-/))
-  await kept.stop()
+  await supervised.stop()
   expect(await readdir(temporary)).toEqual([])
 })

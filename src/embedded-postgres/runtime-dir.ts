@@ -25,6 +25,11 @@ export async function makeRuntimeDir(account: Account | undefined): Promise<stri
   throw new Error('No temporary directory for the PostgreSQL socket: set TMPDIR to a short path open to all users.')
 }
 
+/** Connects as superuser over the socket in a directory. */
+export function dsnOf(socketDir: string): string {
+  return `postgres:///postgres?user=postgres&host=${encodeURIComponent(socketDir)}&port=${SOCKET_PORT}`
+}
+
 /** Whether a path is one that `makeRuntimeDir` makes. */
 export function isRuntimeDir(path: string): boolean {
   return path.startsWith('/') && basename(path).startsWith(PREFIX)

@@ -1,38 +1,52 @@
 import pg from 'pg'
-import type { Logger } from '../lib/logger.ts'
+import type { DependencyLog } from '../lib/dependency-log.ts'
 import { CopyTransaction, type CopyTransactionSteps } from './copy-transaction.ts'
+import { endClient } from './pool.ts'
+import { type Queryable, queryableOf } from './queries.ts'
 import type { Statement, TextRows } from './statement.ts'
 
-export interface SessionOptions {
+export interface WriterConnectionOptions {
   readonly config: pg.ClientConfig
-  readonly logger: Logger
-  /** How long connecting, or a step after which nothing is committed yet, may take; milliseconds. */
+  /** Told of a lost connection. */
+  readonly health: DependencyLog
+  /** Makes a new session what it must be. One that this rejects is dropped, and the step that needs it fails with that reason. */
+  readonly establish?: (client: pg.ClientBase) => Promise<unknown>
+  /** How long connecting, establishing, or a step after which nothing is committed yet, may take; milliseconds. */
   readonly stepDeadlineMs: number
   /** How long a transaction may take whose COMMIT is on its way; milliseconds. */
   readonly commitDeadlineMs: number
 }
 
+/** Names this connection in what is told about PostgreSQL. */
+const PART = 'writer'
+
 /**
  * One dedicated connection for work that must never wait for a pool: connects when it is first needed, and again after it
- * was lost or discarded. Whatever takes longer than its deadline loses the connection. Not for concurrent use.
+ * was lost or discarded. A step that takes longer than its deadline loses the connection. Not for concurrent use.
  */
-export class Session {
-  readonly #options: SessionOptions
+export class WriterConnection {
+  readonly #options: WriterConnectionOptions
   #client: pg.Client | undefined
   #isConnected = false
   #connecting: Promise<pg.Client> | undefined
   #stopWaiting: ((reason: Error) => void) | undefined
   #transaction: CopyTransaction | undefined
   #isClosed = false
-  #whenLost = (): void => undefined
+  readonly #lostListeners: (() => void)[] = []
+  readonly #sessionChecks: ((session: Queryable) => Promise<void>)[] = []
 
-  constructor(options: SessionOptions) {
+  constructor(options: WriterConnectionOptions) {
     this.#options = options
   }
 
   /** Called in the same turn in which a connection is lost or given up: what was read over it may no longer be so. */
   whenLost(listener: () => void): void {
-    this.#whenLost = listener
+    this.#lostListeners.push(listener)
+  }
+
+  /** Called with every session before it is used. One that a check rejects is dropped, and whoever needs it hears why. */
+  checkSessions(check: (session: Queryable) => Promise<void>): void {
+    this.#sessionChecks.push(check)
   }
 
   /** Runs one prepared statement with text parameters. */
@@ -74,7 +88,7 @@ export class Session {
     else if (!this.#transaction?.isCommitSent) this.#drop()
   }
 
-  /** Drops the connection at once, whatever it is doing; the server rolls back what was not committed. */
+  /** Drops the connection at once, also in the middle of a step; the server rolls back what was not committed. */
   discard(): void {
     // One that is being made has done nothing yet, and has a deadline of its own.
     if (!this.#connecting) this.#drop()
@@ -84,7 +98,7 @@ export class Session {
     const client = this.#client
     this.#client = undefined
     this.#isConnected = false
-    this.#whenLost()
+    for (const listener of this.#lostListeners) listener()
     client?.connection.stream.destroy()
   }
 
@@ -92,7 +106,7 @@ export class Session {
     this.#isClosed = true
     const client = this.#client
     this.#client = undefined
-    await client?.end()
+    if (client) await endClient(client, this.#options.stepDeadlineMs)
   }
 
   get #ready(): pg.Client | undefined {
@@ -100,7 +114,7 @@ export class Session {
   }
 
   async #connected(): Promise<pg.Client> {
-    if (this.#isClosed) throw new Error('the session is closed')
+    if (this.#isClosed) throw new Error('the connection is closed')
     if (this.#ready) return this.#ready
     this.#connecting ??= this.#connect().finally(() => {
       this.#connecting = undefined
@@ -122,14 +136,30 @@ export class Session {
     client.on('error', (error) => this.#lost(client, error))
     client.on('end', () => this.#lost(client))
     await this.#bounded(client.connect())
+    await this.#established(client)
     if (this.#client !== client) throw new Error('the connection was discarded')
     this.#isConnected = true
+    this.#options.health.works(PART)
     return client
+  }
+
+  async #established(client: pg.Client): Promise<void> {
+    try {
+      await this.#bounded(this.#establish(client))
+    } catch (error) {
+      if (this.#client === client) this.#drop()
+      throw error
+    }
+  }
+
+  async #establish(client: pg.Client): Promise<void> {
+    await this.#options.establish?.(client)
+    for (const check of this.#sessionChecks) await check(queryableOf(client))
   }
 
   #lost(client: pg.Client, error?: unknown): void {
     if (this.#client !== client) return
-    if (this.#isConnected) this.#options.logger.warn({ err: error }, 'lost a database connection')
+    if (this.#isConnected) this.#options.health.failed(PART, error ?? new Error('the connection was lost'))
     // An error that nothing asked for need not end it, and whoever still waits on it can end it no more when it is forgotten.
     this.#drop()
   }

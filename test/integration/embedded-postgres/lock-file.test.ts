@@ -5,9 +5,9 @@ import { access, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { ownershipArguments, takeOver } from '../../../src/postgres/embedded/lock-file.ts'
-import { processToken } from '../../../src/postgres/embedded/process-state.ts'
-import { makeRuntimeDir } from '../../../src/postgres/embedded/runtime-dir.ts'
+import { ownershipArguments, takeOver } from '../../../src/embedded-postgres/lock-file.ts'
+import { processToken } from '../../../src/embedded-postgres/process-state.ts'
+import { makeRuntimeDir } from '../../../src/embedded-postgres/runtime-dir.ts'
 import { silentLogger } from '../../support/databases.ts'
 import { canLock, holdLock } from '../../support/held-lock.ts'
 
@@ -17,7 +17,7 @@ test('clears away the directory of a server that gave up its lock file and has n
   const lock = join(clusterDir, 'postmaster.pid')
   const script = `trap 'rm "${lock}"; read -r _; exit' INT; echo ready; while :; do read -r -t 0.02 _; done`
   const deadOwner = '1-0'
-  const server = spawn('bash', ['-c', script, ...ownershipArguments(clusterDir, deadOwner), '-k', runtimeDir], {
+  const server = spawn('bash', ['-c', script, '-k', runtimeDir, ...ownershipArguments(clusterDir, deadOwner)], {
     argv0: 'postgres',
     stdio: ['pipe', 'pipe', 'inherit'],
   })
@@ -55,6 +55,26 @@ test.each([
     expect(await readFile(lock, 'utf8')).toBe(lines)
   },
 )
+
+test.each([
+  ['goes on with other letters', (directory: string) => `${directory}-2`],
+  ['goes on behind a blank', (directory: string) => `${directory} 2/postgres`],
+  ['ends with the same letters', (directory: string) => `/elsewhere${directory}`],
+])('leaves the server of a dead service alone whose directory %s', async (_what, other) => {
+  const clusterDir = await mkdtemp(join(tmpdir(), 'messaging-test-'))
+  onTestFinished(() => rm(clusterDir, { recursive: true, force: true }))
+  const server = spawn('bash', ['-c', 'echo ready; read -r _', ...ownershipArguments(other(clusterDir), '1-0')], {
+    argv0: 'postgres',
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
+  onTestFinished(() => void server.kill('SIGKILL'))
+  await once(server.stdout, 'data')
+  await writeFile(join(clusterDir, 'postmaster.pid'), [server.pid, clusterDir, 0, 5432, '/nowhere', ''].join('\n'))
+  await takeOver(clusterDir, silentLogger)
+  // A signal would have ended it before this line came through.
+  server.stdin.write('\n')
+  expect(await once(server, 'exit')).toEqual([0, null])
+})
 
 /** A directory that a server holds whose number means nothing here; `warned` resolves when somebody waits for it. */
 async function hidden() {

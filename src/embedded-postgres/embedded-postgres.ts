@@ -1,0 +1,67 @@
+// The entrance to this folder: a real PostgreSQL of the service's own, for which nothing has to be installed.
+import { readFile, realpath } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { CLUSTER } from './cluster.ts'
+import { DirectoryInUse, findRunning } from './lock-file.ts'
+import { dsnOf } from './runtime-dir.ts'
+import type { EmbeddedPostgresOptions } from './server.ts'
+import { Supervisor } from './supervisor.ts'
+
+export { type BackupManifest, BackupWriter, layBackup, removeLaidBackup } from './backup-files.ts'
+
+/** A PostgreSQL that belongs to this process. */
+export interface EmbeddedPostgres {
+  /** Connects over a private unix socket as superuser; stays the same when PostgreSQL is started again. */
+  readonly dsn: string
+  /** Ends all sessions, writes a checkpoint and resolves when PostgreSQL is gone. */
+  stop(): Promise<void>
+}
+
+/**
+ * Starts PostgreSQL on the data directory, starts it again when it ends unasked, and ends it with this process. Resolves when it
+ * accepts connections. Rejects when another service uses the directory, or when it does not start there.
+ */
+export function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
+  return Supervisor.start(options)
+}
+
+/** Whether a data directory holds a cluster. */
+export async function hasCluster(dataDir: string): Promise<boolean> {
+  const version = readFile(join(await clusterIn(dataDir), 'PG_VERSION'))
+  return version.then(
+    () => true,
+    () => false,
+  )
+}
+
+const READY_LIMIT_MS = 30_000
+const READY_POLL_MS = 50
+
+/**
+ * For one command beside the service: connects to the PostgreSQL of the service that runs on the data directory, or starts one
+ * when none does, under the same lock; no service can start there until `stop`. `stop` leaves the service's own alone. Rejects
+ * when the service's PostgreSQL does not become ready within half a minute.
+ */
+export async function reachEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
+  const startedMs = Date.now()
+  for (;;) {
+    const running = await findRunning(await clusterIn(options.dataDir))
+    if (running?.isReady) return { dsn: dsnOf(running.socketDir), stop: () => Promise.resolve() }
+    try {
+      if (!running) return await startEmbeddedPostgres(options)
+    } catch (error) {
+      // A service that started in this moment; its server is the one to use.
+      if (!(error instanceof DirectoryInUse)) throw error
+    }
+    if (Date.now() - startedMs > READY_LIMIT_MS) {
+      throw new Error(`The PostgreSQL of the service on ${options.dataDir} does not accept connections`)
+    }
+    await delay(READY_POLL_MS)
+  }
+}
+
+/** As the server names it to itself. */
+async function clusterIn(dataDir: string): Promise<string> {
+  return join(await realpath(dataDir).catch(() => dataDir), CLUSTER)
+}

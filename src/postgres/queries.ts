@@ -1,0 +1,97 @@
+import { createHash } from 'node:crypto'
+import type pg from 'pg'
+import { reasonOf, Unavailable, UnstorableText } from '../lib/errors.ts'
+import type { Pool } from './pool.ts'
+import { sqlStateOf } from './statement.ts'
+
+/** A text of SQL and its parameters, answered by rows; all that a statement beside the message path needs. */
+export interface Queryable {
+  query<Row extends object>(text: string, values?: readonly unknown[]): Promise<Row[]>
+}
+
+/** More are refused at once, as reads are: they would wait for longer than their callers do, and hold what they bring. */
+const MAX_WAITING = 10_000
+
+/**
+ * Statements beside the message path: few, small, and on connections of their own, so that they neither wait for messages nor
+ * hold them up. Every wait is bounded by the pool's limits. Rejects with the server's error when it refuses, with `UnstorableText`
+ * when a parameter holds a character that no text can, and with `Unavailable` when it hangs, is away or has no room.
+ */
+export class Queries implements Queryable {
+  readonly #pool: Pool
+  /** By the text of a statement; undefined where each is planned anew. */
+  readonly #names: Map<string, string> | undefined
+
+  /** `keepsPlans`: each text is prepared once per connection; there may be only a few. */
+  constructor(pool: Pool, { keepsPlans = false }: { readonly keepsPlans?: boolean } = {}) {
+    this.#pool = pool
+    this.#names = keepsPlans ? new Map() : undefined
+  }
+
+  async query<Row extends object>(text: string, values: readonly unknown[] = []): Promise<Row[]> {
+    const name = this.#nameOf(text)
+    const statement = { text, values: [...values], ...(name !== undefined && { name }) }
+    this.#requireRoom()
+    const { rows } = await answered(() => this.#pool.query<Row>(statement))
+    return rows
+  }
+
+  #requireRoom(): void {
+    if (this.#pool.waitingCount >= MAX_WAITING) throw new Unavailable('too many statements wait for a connection')
+  }
+
+  #nameOf(text: string): string | undefined {
+    const known = this.#names?.get(text)
+    if (known !== undefined || !this.#names) return known
+    const name = createHash('sha256').update(text).digest('base64url').slice(0, 22)
+    this.#names.set(text, name)
+    return name
+  }
+
+  /** All or nothing: commits when `work` resolves, rolls back when it rejects. */
+  async transaction<T>(work: (transaction: Queryable) => Promise<T>): Promise<T> {
+    this.#requireRoom()
+    const client = await answered(() => this.#pool.connect())
+    // A connection whose transaction did not end as it should is not used again.
+    let failure: Error | undefined
+    try {
+      await answered(() => client.query('begin'))
+      const result = await work(queryableOf(client))
+      await answered(() => client.query('commit'))
+      return result
+    } catch (error) {
+      failure = await client.query('rollback').then(
+        () => undefined,
+        (reason: unknown) => (reason instanceof Error ? reason : new Error(String(reason))),
+      )
+      throw error
+    } finally {
+      client.release(failure)
+    }
+  }
+}
+
+export function queryableOf(client: pg.ClientBase): Queryable {
+  return {
+    query: async <Row extends object>(text: string, values: readonly unknown[] = []) => {
+      const { rows } = await answered(() => client.query<Row>(text, [...values]))
+      return rows
+    },
+  }
+}
+
+/** Connection, resources, intervention of an operator and time limits (PostgreSQL documentation, Appendix A). */
+const AWAY = ['08', '53', '57', '55']
+/** `character_not_in_repertoire`: of what comes from JSON, U+0000 alone. */
+const NO_TEXT = '22021'
+
+async function answered<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    const state = sqlStateOf(error)
+    if (state === NO_TEXT) throw new UnstorableText(reasonOf(error), { cause: error })
+    if (state !== undefined && !AWAY.includes(state.slice(0, 2))) throw error
+    throw new Unavailable(reasonOf(error), { cause: error })
+  }
+}

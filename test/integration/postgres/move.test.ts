@@ -1,0 +1,90 @@
+// Everything from one database to another, as from the service's own PostgreSQL to one of the operator's.
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { App } from '../../../src/app.ts'
+import { parseDsn } from '../../../src/postgres/dsn.ts'
+import { moveRows } from '../../../src/postgres/move.ts'
+import { NEEDED_RIGHTS } from '../../../src/postgres/rights.ts'
+import { ACCOUNTS_ENV, type AccountsBench, accountsBench, login, register, secretIn } from '../../support/accounts.ts'
+import { startOn } from '../../support/app.ts'
+import { createDatabase, execute, silentLogger, type TestDatabase } from '../../support/databases.ts'
+import { call } from '../../support/rest-client.ts'
+import { rowsOf } from '../../support/transactions.ts'
+
+let bench: AccountsBench
+let target: TestDatabase
+let moved: App | undefined
+beforeAll(async () => {
+  bench = await accountsBench()
+  target = await createDatabase()
+})
+afterAll(async () => {
+  await moved?.stop()
+  await bench.close()
+  await target.drop()
+})
+
+const TABLES = Object.keys(NEEDED_RIGHTS)
+/** Every table, its rows in one order; texts as the server writes them. */
+async function everything(dsn: string): Promise<Readonly<Record<string, unknown>>> {
+  const found = await Promise.all(
+    TABLES.map(async (table) => [table, await rowsOf(dsn, `select t::text from ${table} t order by t::text`)] as const),
+  )
+  return Object.fromEntries(found)
+}
+
+test('moves every row of every table, whole or not at all, and people go on', async () => {
+  const app = await bench.start({ PUSH_SUBJECT: 'mailto:admin@example.com' })
+  const ann = await register(app, secretIn(bench.told(), 'bootstrap'))
+  const invite = await call(app, 'POST', '/api/invites', {
+    body: {},
+    headers: { Authorization: `Bearer ${ann.token}` },
+  })
+  const bob = await register(app, String(invite.body?.['code']))
+  const say = (at: App, token: string, content: string) =>
+    call(at, 'POST', '/api/send_message', {
+      body: { receiver_id: bob.userId, content },
+      headers: { Authorization: `Bearer ${token}` },
+    })
+  expect((await say(app, ann.token, 'quote " backslash \\ tab \t and 😀')).status).toBe(201)
+  await execute(
+    bench.database.dsn,
+    `insert into avatars (avatar_id, user_id, media_type, bytes) values (gen_random_uuid(), '${ann.userId}', 'image/png', '\\x00ff0a')`,
+  )
+  // As many as make a second piece; texts and times that JavaScript's types would change.
+  await execute(
+    bench.database.dsn,
+    `insert into messages (conversation_id, seq, id, sender_id, content, created_at)
+       select conversation_id, seq, gen_random_uuid(), '${ann.userId}', seq::text, '2026-01-01 00:00:00.000001+00'::timestamptz
+       from conversations, generate_series(2, 700) seq;
+     update conversations set last_seq = 700`,
+  )
+  await bench.stop(app)
+  const before = await everything(bench.database.dsn)
+  const [from, to] = [parseDsn(bench.database.dsn), parseDsn(target.dsn)]
+  const report = await moveRows(from, to, silentLogger)
+  expect(report).toMatchObject({ messages: 700, conversations: 1, accounts: 2, avatars: 1 })
+  const { schema_migrations: _theirs, ...rest } = before
+  expect(await everything(target.dsn)).toMatchObject(rest)
+
+  await expect(moveRows(from, to, silentLogger)).rejects.toThrow('is in use: conversations has rows')
+  expect(await everything(target.dsn)).toMatchObject(rest)
+
+  const [was] = await rowsOf(target.dsn, 'select epoch from service_state')
+  moved = await startOn(target.dsn, ACCOUNTS_ENV)
+  const [is] = await rowsOf(target.dsn, 'select * from service_state')
+  expect(is?.['epoch']).not.toBe(was?.['epoch'])
+  expect(is?.['renewed_because']).toContain('this is another database')
+  const again = await login(moved, ann.username)
+  expect((await say(moved, again.token, 'here')).body).toMatchObject({ seq: 701 })
+  // Numbers go on behind those that were given.
+  const carol = await call(moved, 'POST', '/api/invites', {
+    body: {},
+    headers: { Authorization: `Bearer ${again.token}` },
+  })
+  const third = await register(moved, String(carol.body?.['code']))
+  const opened = await call(moved, 'POST', '/api/send_message', {
+    body: { receiver_id: third.userId, content: 'new' },
+    headers: { Authorization: `Bearer ${again.token}` },
+  })
+  expect(opened.status).toBe(201)
+})

@@ -1,0 +1,101 @@
+// The role that makes the tables, and the role that serves from them.
+import { randomUUID } from 'node:crypto'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { KnownHeads } from '../../../src/messages/known-heads.ts'
+import { PostgresMessageLog } from '../../../src/messages/log.postgres.ts'
+import { PostgresMessageReads } from '../../../src/messages/reads.postgres.ts'
+import { openDatabase } from '../../../src/postgres/database.ts'
+import { pendingMessage } from '../../support/builders.ts'
+import { createEmptyDatabase, execute, silentHealth, silentLogger, type TestDatabase } from '../../support/databases.ts'
+import { rowsOf } from '../../support/transactions.ts'
+
+let database: TestDatabase
+let owner: string
+let server: string
+
+beforeEach(async () => {
+  database = await createEmptyDatabase()
+  const suffix = randomUUID().slice(0, 8)
+  owner = `owner_${suffix}`
+  server = `server-${suffix}`
+  await execute(database.dsn, `create role ${owner} login; create role "${server}" login`)
+  await execute(database.dsn, `grant create on schema public to ${owner}`)
+})
+afterEach(async () => {
+  await execute(database.dsn, `drop owned by ${owner}; drop owned by "${server}"`)
+  await execute(database.dsn, `drop role ${owner}; drop role "${server}"`)
+  await database.drop()
+})
+
+function as(role: string): string {
+  const url = new URL(database.dsn)
+  url.searchParams.set('user', role)
+  return url.href
+}
+
+async function open(options: { migrationDsn?: string } = {}) {
+  const opened = await openDatabase({ dsn: as(server), ...options, dataDir: '', poolMax: 1, logger: silentLogger })
+  const { writerConnection, reader } = opened
+  const log = new PostgresMessageLog({
+    writerConnection,
+    reader,
+    heads: new KnownHeads(),
+    health: silentHealth,
+    beginnings: 'anybody',
+  })
+  return {
+    log,
+    reads: new PostgresMessageReads(reader),
+    async close() {
+      await log.close()
+      await opened.close()
+    },
+  }
+}
+
+const refusal = (): Promise<string> =>
+  open().then(
+    () => 'started',
+    (error: unknown) => String(error),
+  )
+
+test('a role that may create nothing is granted what it needs by the one that makes the tables', async () => {
+  const { log, reads, close } = await open({ migrationDsn: as(owner) })
+  const message = pendingMessage('ann', 'bob')
+  await log.commit([message], [], 'fast')
+  expect(await reads.lastSeq(message.conversation)).toBe(1)
+  await close()
+  for (const table of ['conversations', 'messages', 'service_state']) {
+    const granted = `select from information_schema.role_table_grants where grantee = '${server}'
+      and table_name = '${table}' and privilege_type in ('SELECT', 'INSERT', 'UPDATE', 'DELETE')`
+    expect([table, await rowsOf(database.dsn, granted)]).toEqual([table, [{}, {}, {}, {}]])
+  }
+})
+
+test('a right that is lost is granted again at the next start', async () => {
+  await (await open({ migrationDsn: as(owner) })).close()
+  await execute(database.dsn, `revoke insert on messages from "${server}"`)
+  await (await open({ migrationDsn: as(owner) })).close()
+  expect(await refusal()).toBe('started')
+})
+
+test('a start names each right that is missing, on which table, and how it is given', async () => {
+  await (await open({ migrationDsn: as(owner) })).close()
+  await execute(
+    database.dsn,
+    `revoke insert, update on conversations from "${server}"; revoke all on service_state from "${server}"`,
+  )
+  expect(await refusal()).toBe(
+    [
+      `Error: The role "${server}" cannot serve from this database:`,
+      `- it lacks INSERT, UPDATE on conversations: grant insert, update on conversations to "${server}"`,
+      `- it lacks SELECT, UPDATE on service_state: grant select, update on service_state to "${server}"`,
+    ].join('\n'),
+  )
+})
+
+test('a start names the table that its role does not see', async () => {
+  await (await open({ migrationDsn: as(owner) })).close()
+  await execute(database.dsn, 'drop table service_state')
+  expect(await refusal()).toContain('it does not see the table service_state: its search_path must name the schema')
+})
