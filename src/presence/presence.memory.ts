@@ -42,7 +42,7 @@ export class MemoryPresence implements Presence {
   }
 
   drain(): void {
-    // Nobody is left to be told.
+    // No socket is left to be told.
   }
 
   online(limit: number, cursor?: string): OnlinePage {

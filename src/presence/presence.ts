@@ -16,17 +16,17 @@ export interface PresenceState {
 }
 
 /**
- * Who is online: everybody with at least one open connection, on any instance. What it says is the plain state, without
- * grace: a clean close counts within a second, a dead instance within 20. It never calls somebody offline when it can not
+ * The users who are online: those with at least one open connection, on any instance. What it says is the plain state, without
+ * grace: a clean close counts within a second, a dead instance within 20. It never calls somebody offline when it cannot
  * know: `online` then throws PresenceUnknown, and `states` says `unknown`.
  */
 export interface Presence {
   /** To be called for every connection of this instance, by turns with `disconnected`. */
   connected(userId: UserId): void
   disconnected(userId: UserId): void
-  /** Connections that close from now on are expected to come back to another instance: nobody is reported offline for it. */
+  /** Connections that close from now on are expected to come back to another instance: their users are not reported offline. */
   drain(): void
-  /** At once where nobody has to be asked. */
+  /** At once where no other instance has to be asked. */
   online(limit: number, cursor?: string): OnlinePage | Promise<OnlinePage>
   states(userIds: readonly UserId[]): Promise<PresenceState[]>
   /** Resolves when changes of this user's state will be told to the listener; may tell the same state again. */

@@ -16,6 +16,8 @@ const USERS_PER_LOOK = 500
 
 interface Watched {
   watchers: number
+  /** Settles when no change will be missed any more; shared by all watchers, however many. */
+  readonly subscribed: Promise<void>
   /** The latest event. */
   heard: PresenceState | undefined
   /** What the watchers were told last. */
@@ -25,7 +27,7 @@ interface Watched {
   cancelOffline: (() => void) | undefined
 }
 
-const UNTOLD: Watched = {
+const UNTOLD: Omit<Watched, 'subscribed'> = {
   watchers: 1,
   heard: undefined,
   announced: undefined,
@@ -34,7 +36,7 @@ const UNTOLD: Watched = {
 }
 
 /**
- * Whom the clients of this instance watch, and what they were told. A reload of a page or a rolling restart takes somebody
+ * The users whom clients of this instance watch, and what the watchers were told. A reload of a page or a rolling restart takes somebody
  * off and back within seconds; watchers are told of it only when it lasts longer than the grace.
  */
 export class PresenceWatches {
@@ -46,14 +48,14 @@ export class PresenceWatches {
     options.presence.listen({ changed: (state) => this.#heard(state), refresh: () => void this.#refresh() })
   }
 
-  /** One more watcher of each of these users; resolves when no change will be missed any more. */
-  async watch(userIds: readonly UserId[]): Promise<void> {
+  /** One more watcher of each of these users. */
+  watch(userIds: readonly UserId[]): void {
     for (const userId of userIds) this.#add(userId)
-    await Promise.all(userIds.map((userId) => this.#options.presence.watch(userId)))
   }
 
-  /** What a watcher is to be told now; later changes are announced. */
+  /** What a watcher is to be told now; later changes are announced. Takes its look once no change will be missed any more. */
   async states(userIds: readonly UserId[]): Promise<PresenceState[]> {
+    await Promise.all(userIds.map((userId) => this.#watched.get(userId)?.subscribed))
     return (await this.#look(userIds)).map((state) => this.#first(state))
   }
 
@@ -71,8 +73,14 @@ export class PresenceWatches {
 
   #add(userId: UserId): void {
     const watched = this.#watched.get(userId)
-    if (watched) watched.watchers += 1
-    else this.#watched.set(userId, { ...UNTOLD })
+    if (watched) {
+      watched.watchers += 1
+      return
+    }
+    const subscribed = this.#options.presence.watch(userId)
+    // Perhaps no watcher waits for it when it fails.
+    subscribed.catch(() => undefined)
+    this.#watched.set(userId, { ...UNTOLD, subscribed })
   }
 
   /** What is. Answers and events travel on different connections: an event that comes meanwhile is taken for the newer. */
@@ -92,7 +100,7 @@ export class PresenceWatches {
   }
 
   /**
-   * Who watches within a grace is told what the others still believe, or the return would be no news to tell. That one look
+   * A watcher that comes within a grace is told what the others still believe, or the return would be no news to tell. That one look
    * has failed is no news to the others.
    */
   #first(state: PresenceState): PresenceState {

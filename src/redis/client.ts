@@ -1,12 +1,13 @@
 import { Redis, type RedisOptions } from 'ioredis'
-import type { Logger } from '../lib/logger.ts'
+import type { DependencyLog } from '../lib/dependency-log.ts'
 
 export type { Redis } from 'ioredis'
 
 export interface RedisClientOptions {
   /** redis:// or rediss://, with user, password and database as in the URL. */
   readonly url: string
-  readonly logger: Logger
+  /** Told why Redis cannot be used, and that it can be used again. */
+  readonly health: DependencyLog
   /** Shown in CLIENT LIST. */
   readonly name: string
 }
@@ -49,7 +50,7 @@ export function defineScript(redis: Redis, name: string, lua: string, keys = 0):
 }
 
 function connect(
-  { url, logger, name }: RedisClientOptions,
+  { url, health, name }: RedisClientOptions,
   extra: Pick<RedisOptions, 'commandTimeout' | 'autoResubscribe'>,
 ): Redis {
   const redis = new Redis(url, {
@@ -65,6 +66,37 @@ function connect(
     reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
     ...extra,
   })
-  redis.on('error', (error: Error) => logger.debug({ err: error, client: name }, 'Redis connection error'))
+  tellHealth(redis, name, health)
   return redis
+}
+
+function tellHealth(redis: Redis, name: string, health: DependencyLog): void {
+  let wasReady = false
+  redis.on('ready', () => {
+    wasReady = true
+    health.works(name)
+  })
+  redis.on('error', (error: Error) => {
+    wasReady = false
+    health.failed(name, error)
+  })
+  // Not told of a connection that we end ourselves for good, nor of one whose error has told why it ended.
+  redis.on('reconnecting', () => {
+    const isOurDoing = givenUp.delete(redis)
+    if (wasReady && !isOurDoing) health.failed(name, new Error('the connection was lost'))
+    wasReady = false
+  })
+}
+
+const givenUp = new WeakSet<Redis>()
+
+/** Goes on with another connection: what this one has been told is not known any more. */
+export function startAgain(redis: Redis): void {
+  givenUp.add(redis)
+  redis.disconnect(true)
+}
+
+/** Redis has answered, with an error: another connection would hear the same. */
+export function isRefusal(error: unknown): boolean {
+  return error instanceof Error && error.name === 'ReplyError'
 }

@@ -1,7 +1,7 @@
 import { chunks } from '../lib/chunks.ts'
 import type { Clock } from '../lib/clock.ts'
-import type { Logger } from '../lib/logger.ts'
-import type { Redis } from './client.ts'
+import type { DependencyLog } from '../lib/dependency-log.ts'
+import { isRefusal, type Redis, startAgain } from './client.ts'
 
 type MessageHandler = (rest: string, payload: string) => void
 
@@ -9,44 +9,50 @@ type MessageHandler = (rest: string, payload: string) => void
 const PING_INTERVAL_MS = 1_000
 /** Channels of one SUBSCRIBE: a longer command would hold Redis up for everybody. */
 const CHANNELS_PER_COMMAND = 500
+/** How long after Redis refused a SUBSCRIBE it is asked again: only an operator can change its mind. */
+const REFUSED_RETRY_MS = 1_000
+/** Name what is done here in what is told about Redis. */
+const SUBSCRIBING = 'subscriptions'
+const UNSUBSCRIBING = 'giving up subscriptions'
 
 /**
  * The channels one connection is subscribed to. What is wanted is kept here and brought about in the background, many
- * channels a command, again after every reconnect.
+ * channels a command, again after every reconnect, and again at intervals while Redis refuses it (a right is missing).
  */
 export class Subscriptions {
   readonly #redis: Redis
   readonly #clock: Clock
-  readonly #logger: Logger
+  readonly #health: DependencyLog
   readonly #wanted = new Set<string>()
   /** What Redis was asked for last, by channel: only the answer to that says what is. */
   #asked = new Map<string, { isConfirmed: boolean }>()
   readonly #handlers: { prefix: string; handler: MessageHandler }[] = []
-  readonly #gapListeners: ((sinceMs: number) => void)[] = []
+  readonly #gapListeners: (() => void)[] = []
   #changed = new Set<string>()
   #waiting = new Map<string, (() => void)[]>()
   #applying = false
-  /** When it was last known that nothing was missed. */
-  #aliveMs: number
-  #isConnected = false
+  /** The connection stands. */
+  #isOpen = false
+  /** Of what is wanted Redis refused something, and has not taken all of it since. */
+  #isRefused = false
+  #cancelRetry: (() => void) | undefined
   #cancelPing: (() => void) | undefined
   #isClosed = false
 
-  constructor(redis: Redis, clock: Clock, logger: Logger) {
+  constructor(redis: Redis, clock: Clock, health: DependencyLog) {
     this.#redis = redis
     this.#clock = clock
-    this.#logger = logger
-    this.#aliveMs = clock.now()
+    this.#health = health
     redis.on('message', (channel: string, payload: string) => this.#dispatch(channel, payload))
-    redis.on('ready', () => void this.#connected())
+    redis.on('ready', () => this.#connected())
     redis.on('close', () => this.#lost())
-    if (redis.status === 'ready') void this.#connected()
+    if (redis.status === 'ready') this.#connected()
     this.#armPing()
   }
 
-  /** True while messages arrive. */
+  /** True while messages of every channel that is wanted arrive. */
   get isConnected(): boolean {
-    return this.#isConnected
+    return this.#isOpen && !this.#isRefused
   }
 
   /** Calls back with what follows the prefix in the channel's name. */
@@ -55,14 +61,14 @@ export class Subscriptions {
   }
 
   /** Calls back after every time in which messages may have been lost, once all channels are subscribed again. */
-  onGap(listener: (sinceMs: number) => void): void {
+  onGap(listener: () => void): void {
     this.#gapListeners.push(listener)
   }
 
-  /** Resolves when Redis has confirmed, or at once while it is away. */
+  /** Resolves when Redis has confirmed, or at once while it is away or refuses. */
   add(channel: string): Promise<void> {
     this.#wanted.add(channel)
-    if (this.#asked.get(channel)?.isConfirmed || !this.#isConnected) return Promise.resolve()
+    if (this.#asked.get(channel)?.isConfirmed || !this.isConnected) return Promise.resolve()
     this.#changed.add(channel)
     const done = new Promise<void>((resolve) => {
       const waiting = this.#waiting.get(channel)
@@ -75,14 +81,17 @@ export class Subscriptions {
 
   remove(channel: string): void {
     this.#wanted.delete(channel)
-    this.#changed.add(channel)
     this.#settle(channel)
+    // A new connection starts from what is wanted.
+    if (!this.#isOpen) return
+    this.#changed.add(channel)
     this.#apply()
   }
 
   close(): void {
     this.#isClosed = true
     this.#cancelPing?.()
+    this.#cancelRetry?.()
     this.#redis.disconnect()
   }
 
@@ -92,28 +101,39 @@ export class Subscriptions {
     }
   }
 
-  async #connected(): Promise<void> {
+  #connected(): void {
     this.#asked = new Map()
-    this.#changed = new Set(this.#wanted)
-    this.#isConnected = true
-    const sinceMs = this.#aliveMs
-    await this.#applyChanges()
-    if (!this.#isConnected) return
-    this.#aliveMs = this.#clock.now()
-    for (const listener of this.#gapListeners) listener(sinceMs)
+    this.#isOpen = true
+    void this.#subscribeAll()
+  }
+
+  /** Asks for every channel that is wanted and was not asked for; once all of it is confirmed messages arrive, and some were lost. */
+  async #subscribeAll(): Promise<void> {
+    for (const channel of this.#wanted) this.#changed.add(channel)
+    if (!(await this.#applyChanges()) || !this.#isOpen) return
+    this.#isRefused = false
+    this.#health.works(SUBSCRIBING)
+    for (const listener of this.#gapListeners) listener()
   }
 
   #lost(): void {
-    if (this.#isConnected && !this.#isClosed)
-      this.#logger.warn({}, 'lost Redis; other instances are polled through PostgreSQL')
-    this.#isConnected = false
+    this.#isOpen = false
+    this.#cancelRetry?.()
     this.#asked = new Map()
-    for (const resolvers of this.#waiting.values()) for (const resolve of resolvers) resolve()
-    this.#waiting = new Map()
+    this.#settleAll()
+  }
+
+  /** Another connection would be refused the same, so this one is kept and asks again. */
+  #refused(error: unknown): void {
+    this.#isRefused = true
+    this.#health.failed(SUBSCRIBING, error)
+    this.#settleAll()
+    this.#cancelRetry?.()
+    this.#cancelRetry = this.#clock.after(REFUSED_RETRY_MS, () => void this.#subscribeAll())
   }
 
   #apply(): void {
-    if (this.#applying || !this.#isConnected) return
+    if (this.#applying) return
     this.#applying = true
     // Everything asked for in this turn goes in one command.
     setImmediate(() => {
@@ -122,7 +142,8 @@ export class Subscriptions {
     })
   }
 
-  async #applyChanges(): Promise<void> {
+  /** True when Redis has confirmed all that was asked for. */
+  async #applyChanges(): Promise<boolean> {
     const changed = [...this.#changed]
     this.#changed = new Set()
     const toAdd = changed.filter((channel) => this.#wanted.has(channel) && !this.#asked.has(channel))
@@ -133,27 +154,45 @@ export class Subscriptions {
         ...chunks(toAdd, CHANNELS_PER_COMMAND).map((channels) => this.#subscribe(channels)),
         ...chunks(toRemove, CHANNELS_PER_COMMAND).map((channels) => this.#unsubscribe(channels)),
       ])
+      return true
     } catch (error) {
+      if (isRefusal(error)) this.#refused(error)
       // Whether they took effect is not known; a new connection starts from what is wanted.
-      this.#logger.debug({ err: error }, 'subscribing failed')
-      this.#redis.disconnect(true)
+      else startAgain(this.#redis)
+      return false
     }
   }
 
   async #subscribe(channels: readonly string[]): Promise<void> {
     const asked = { isConfirmed: false }
     for (const channel of channels) this.#asked.set(channel, asked)
-    await this.#redis.subscribe(...channels)
+    try {
+      await this.#redis.subscribe(...channels)
+    } catch (error) {
+      for (const channel of channels) if (this.#asked.get(channel) === asked) this.#asked.delete(channel)
+      throw error
+    }
     asked.isConfirmed = true
     for (const channel of channels) if (this.#asked.get(channel) === asked) this.#settle(channel)
   }
 
   async #unsubscribe(channels: readonly string[]): Promise<void> {
     for (const channel of channels) this.#asked.delete(channel)
-    await this.#redis.unsubscribe(...channels)
+    try {
+      await this.#redis.unsubscribe(...channels)
+      this.#health.works(UNSUBSCRIBING)
+    } catch (error) {
+      // Then frames for users who have left go on to arrive, and nothing else is wrong.
+      if (!isRefusal(error)) throw error
+      this.#health.failed(UNSUBSCRIBING, error)
+    }
   }
 
-  /** Whoever waits for this channel waits no longer. */
+  #settleAll(): void {
+    for (const channel of [...this.#waiting.keys()]) this.#settle(channel)
+  }
+
+  /** Ends the wait for this channel. */
   #settle(channel: string): void {
     const waiting = this.#waiting.get(channel)
     if (!waiting) return
@@ -164,18 +203,13 @@ export class Subscriptions {
   /** A connection that Redis or the network has forgotten looks idle; only an answer proves that it is not. */
   #armPing(): void {
     this.#cancelPing = this.#clock.after(PING_INTERVAL_MS, () => {
-      if (this.#isConnected) void this.#ping()
+      if (this.#isOpen) this.#ping()
       if (!this.#isClosed) this.#armPing()
     })
   }
 
-  async #ping(): Promise<void> {
-    const sentMs = this.#clock.now()
-    try {
-      await this.#redis.ping()
-      this.#aliveMs = sentMs
-    } catch (error) {
-      this.#logger.debug({ err: error }, 'a ping of the subscriber failed')
-    }
+  /** Its answer is not looked at: the client ends a connection that owes one for too long, and tells why. */
+  #ping(): void {
+    this.#redis.ping().catch(() => undefined)
   }
 }

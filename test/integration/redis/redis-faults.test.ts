@@ -1,13 +1,16 @@
 // What becomes of subscriptions, publishes and presence when Redis is cut, wiped, frozen, killed or never there.
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { loadConfig } from '../../../src/config.ts'
-import { PresenceUnknown } from '../../../src/presence/presence.ts'
+import { type PresenceState, PresenceUnknown } from '../../../src/presence/presence.ts'
 import { presenceScripts } from '../../../src/presence/scripts.redis.ts'
 import { connectInstance, eventually, openInstance, type RedisInstance } from '../../support/cluster-instance.ts'
+import { FakeClock } from '../../support/fake-clock.ts'
 import { RedisServer } from '../../support/redis.ts'
 import { Relay } from '../../support/relay.ts'
 
 const PREFIX = 'msg:'
+/** Renewed every 205 ms: nothing here is about how long a lease is, and none may run out because the machine is busy. */
+const TIMING = { leaseMs: 15_000, hurry: 20 }
 /** More than is published before Redis has answered. */
 const TOO_LONG = 'x'.repeat(33 * 1024 * 1024)
 let server: RedisServer
@@ -23,7 +26,7 @@ afterEach(async () => {
 })
 
 async function connect(url = server.url, prefix = PREFIX): Promise<RedisInstance> {
-  const instance = await connectInstance({ url, prefix })
+  const instance = await connectInstance({ url, prefix, ...TIMING })
   instances.push(instance)
   return instance
 }
@@ -36,14 +39,17 @@ function connectTo(database: number): Promise<RedisInstance> {
 
 interface Listener {
   readonly got: string[]
-  readonly gaps: number[]
+  gaps: number
 }
 
 function listen({ broker }: RedisInstance): Listener {
-  const listener: Listener = { got: [], gaps: [] }
+  const listener: Listener = { got: [], gaps: 0 }
   broker.listen({
     received: (user, envelopes) => void listener.got.push(...envelopes.map(({ json }) => `${user} ${json}`)),
-    gap: (sinceMs) => void listener.gaps.push(sinceMs),
+    told: () => undefined,
+    gap: () => {
+      listener.gaps += 1
+    },
   })
   return listener
 }
@@ -76,13 +82,9 @@ describe('subscriptions', () => {
     const heard = listen(two)
     const users = Array.from({ length: 3000 }, (_, index) => `user${index}`)
     await Promise.all(users.map((user) => two.broker.subscribe(user)))
-    const gapsBefore = heard.gaps.length
-    const cutMs = Date.now()
+    const gapsBefore = heard.gaps
     await server.run('CLIENT', 'KILL', 'TYPE', 'pubsub')
-    await eventually(() => heard.gaps.length > gapsBefore, 'the gap')
-    console.log(`3,000 subscriptions back ${Date.now() - cutMs} ms after the cut`)
-    expect(heard.gaps.at(-1)).toBeLessThanOrEqual(cutMs)
-    expect(heard.gaps.at(-1)).toBeGreaterThan(cutMs - 10_000)
+    await eventually(() => heard.gaps > gapsBefore, 'the gap')
     for (const user of users) one.broker.add(user, { json: '1' })
     one.broker.flush()
     await eventually(() => heard.got.length === 3000, 'a frame for each')
@@ -108,16 +110,12 @@ describe('subscriptions', () => {
     const [one, two] = [await connect(), await connect()]
     const heard = listen(two)
     await two.broker.subscribe('ann')
-    const frozenMs = Date.now()
     server.freeze()
     await eventually(() => !two.broker.isConnected, 'the loss')
-    console.log(`a frozen Redis was noticed after ${Date.now() - frozenMs} ms`)
     await two.broker.subscribe('bob')
-    const gaps = heard.gaps.length
-    const thawedMs = Date.now()
+    const { gaps } = heard
     server.thaw()
-    await eventually(() => heard.gaps.length > gaps && one.commands.status === 'ready', 'the gap')
-    expect(heard.gaps.at(-1)).toBeLessThanOrEqual(thawedMs)
+    await eventually(() => heard.gaps > gaps && one.commands.status === 'ready', 'the gap')
     publish(one, 'ann', '1')
     publish(one, 'bob', '2')
     await eventually(() => heard.got.length >= 2, 'both')
@@ -125,7 +123,7 @@ describe('subscriptions', () => {
 
   test('everything starts without Redis and connects when it comes', async () => {
     await server.kill()
-    const lonely = openInstance({ url: server.url, prefix: PREFIX })
+    const lonely = openInstance({ url: server.url, prefix: PREFIX, ...TIMING })
     instances.push(lonely)
     const heard = listen(lonely)
     await lonely.broker.subscribe('ann')
@@ -148,28 +146,26 @@ describe('a publish that fails', () => {
     const heard = listen(two)
     await server.kill()
     await eventually(() => one.commands.status !== 'ready', 'the loss')
-    const failedMs = Date.now()
     publish(one, 'ann', '1')
     expect(one.failedPublishes).toBe(1)
-    const gaps = heard.gaps.length
+    const { gaps } = heard
     await server.startAgain()
-    await eventually(() => heard.gaps.slice(gaps).some((gap) => gap <= failedMs + 50), 'the gap')
+    // That which it is told of, or its own: it was cut off as well, and looks once it can hear again.
+    await eventually(() => heard.gaps > gaps, 'the gap')
   })
 
   test('while only its publisher is cut off is told to the others when it is back, and not to itself', async () => {
     const [one, two] = [await connect(), await connect()]
     const [own, heard] = [listen(one), listen(two)]
     await one.broker.subscribe('ann')
-    const [ownBefore, before] = [own.gaps.length, heard.gaps.length]
+    const [ownBefore, before] = [own.gaps, heard.gaps]
     await server.run('CLIENT', 'KILL', 'ID', await clientIdOf(one))
-    const failedMs = Date.now()
     publish(one, 'ann', '1')
     await eventually(() => one.failedPublishes > 0, 'the failure')
-    await eventually(() => heard.gaps.length > before, 'the gap')
-    expect(Math.abs((heard.gaps[before] ?? 0) - failedMs)).toBeLessThan(1000)
+    await eventually(() => heard.gaps > before, 'the gap')
     publish(two, 'ann', '2')
     await eventually(() => own.got.length === 1, 'what was published behind it')
-    expect(own.gaps.length).toBe(ownBefore)
+    expect(own.gaps).toBe(ownBefore)
   })
 })
 
@@ -196,7 +192,7 @@ describe('presence', () => {
     dead.presence.connected('ann')
     for (let index = 0; index < 1200; index += 1) dead.presence.connected(`ghost${index}`)
     await eventually(async () => (await one.presence.online(1)).count === 1201, 'all 1,201')
-    // Leases are renewed every 3 seconds: after one round everybody has seen everybody.
+    // After one round of renewals everybody has seen everybody.
     const leaseOf = async ({ id }: RedisInstance): Promise<number> =>
       Number(await server.run('ZSCORE', `${PREFIX}instances`, id))
     const first = [await leaseOf(one), await leaseOf(two)]
@@ -233,7 +229,7 @@ describe('presence', () => {
   })
 
   test('of those whom a drain has closed stays, also when the link to Redis breaks meanwhile', async () => {
-    const [one, two] = [await connect(), await connect()]
+    const [, two] = [await connect(), await connect()]
     two.presence.connected('ann')
     await allSay(['ann'])
     two.presence.drain()
@@ -242,23 +238,32 @@ describe('presence', () => {
     // Listed on the new link, after those would have been taken off who are gone.
     two.presence.connected('bob')
     await allSay(['ann', 'bob'])
-    expect(one.presence).toBeDefined()
   })
 
-  test('of a living instance whose lease ran out, as after a freeze, is registered again', async () => {
+  test('of a living instance whose lease ran out, as after a freeze, is registered again when it was cleared up', async () => {
     const [one, two] = [await connect(), await connect()]
     two.presence.connected('bob')
     await allSay(['bob'])
-    await server.run('ZADD', `${PREFIX}instances`, Date.now() - 1, two.id)
-    // Who renews first decides whether the sweeper sees it at all; in the end it is right.
-    await eventually(
-      async () => Number(await server.run('ZSCORE', `${PREFIX}instances`, two.id)) > Date.now(),
-      'a lease',
-    )
-    await allSay(['bob'], 8000)
+    const { sweep } = presenceScripts(one.commands)
+    // Its own renewal may come between the two steps; then it was no freeze, and is played again.
+    const isSwept = async (): Promise<boolean> => {
+      await server.run('ZADD', `${PREFIX}instances`, Date.now() - 1, two.id)
+      return Number(await sweep(`${PREFIX}instances`, PREFIX, two.id, 500)) > 0
+    }
+    await eventually(isSwept, 'a sweep of an instance that lives')
+    await allSay(['bob'])
     two.presence.disconnected('bob')
-    await allSay([], 8000)
-    expect(one.presence).toBeDefined()
+    await allSay([])
+  })
+
+  test('of a living instance is not cleared up while its lease stands', async () => {
+    const [one, two] = [await connect(), await connect()]
+    two.presence.connected('bob')
+    await allSay(['bob'])
+    const { sweep } = presenceScripts(one.commands)
+    expect(await sweep(`${PREFIX}instances`, PREFIX, two.id, 500)).toBe(0)
+    expect(await server.run('SISMEMBER', `${PREFIX}instance:${two.id}`, 'bob')).toBe(1)
+    expect(await online(one)).toEqual(['bob'])
   })
 
   test('is made again after FLUSHALL, within 10 s', async () => {
@@ -266,10 +271,34 @@ describe('presence', () => {
     one.presence.connected('ann')
     two.presence.connected('bob')
     await allSay(['ann', 'bob'])
-    const wipedMs = Date.now()
     await server.run('FLUSHALL')
     await allSay(['ann', 'bob'], 10_000)
-    console.log(`presence was whole ${Date.now() - wipedMs} ms after FLUSHALL`)
+  })
+
+  test('that was lost is looked at by those who watch only when all have had the time to list it again', async () => {
+    const clock = new FakeClock()
+    const one = await connectInstance({ url: server.url, prefix: PREFIX, leaseMs: 11_000, clock })
+    instances.push(one)
+    one.presence.connected('ann')
+    await allSay(['ann'])
+    const looks: Promise<PresenceState[]>[] = []
+    const refresh = (): void => void looks.push(one.presence.states(['ann']))
+    one.presence.listen({ changed: () => undefined, refresh })
+    await clock.advance(0)
+    const idle = clock.pending
+    const renew = async (ms: number, pending: number): Promise<void> => {
+      await clock.advance(ms)
+      await eventually(() => clock.pending === pending, 'the renewal')
+    }
+    // Each tenth renewal asks for a look: once it is the one that finds the loss, once the one behind it.
+    for (let round = 0; round < 10; round += 1) {
+      await server.run('FLUSHALL')
+      await renew(3_000, idle + 1)
+      await renew(3_000, idle + 1)
+      await renew(3_000, idle)
+    }
+    expect(looks.length).toBeGreaterThanOrEqual(10)
+    expect((await Promise.all(looks)).flat().filter(({ status }) => status !== 'online')).toEqual([])
   })
 
   test('is never called offline by an instance that can see that Redis was wiped', async () => {
@@ -306,7 +335,6 @@ describe('presence', () => {
     // Both change while nobody can be told.
     two.presence.disconnected('cid')
     one.presence.connected('dan')
-    const backMs = Date.now()
     await server.startAgain()
     const said = new Set<string>()
     await eventually(async () => {
@@ -315,7 +343,6 @@ describe('presence', () => {
       return bob?.status === 'online'
     }, 'bob')
     await allSay(['ann', 'bob', 'dan'], 10_000)
-    console.log(`presence was whole ${Date.now() - backMs} ms after Redis came back empty`)
     expect([...said].filter((status) => status !== 'online' && status !== 'unknown')).toEqual([])
   })
 
@@ -331,10 +358,8 @@ describe('presence', () => {
     await allSay(['bob', 'cid'])
     const before = refreshed
     server.freeze()
-    const frozenMs = Date.now()
     await eventually(async () => (await one.presence.states(['bob']))[0]?.status === 'unknown', 'unknown')
     await eventually(() => refreshed > before, 'the watchers to be asked to look again')
-    console.log(`presence unknown ${Date.now() - frozenMs} ms after the freeze`)
     two.presence.disconnected('cid')
     server.thaw()
     await allSay(['bob'], 10_000)
@@ -358,7 +383,7 @@ describe('presence', () => {
   })
 
   test('forgets after an outage who left during it, when Redis kept everything', async () => {
-    const [one, two] = [await connect(), await connect()]
+    const [, two] = [await connect(), await connect()]
     two.presence.connected('ann')
     two.presence.connected('bob')
     await allSay(['ann', 'bob'])
@@ -368,7 +393,6 @@ describe('presence', () => {
     two.presence.connected('cid')
     server.thaw()
     await allSay(['bob', 'cid'], 10_000)
-    expect(one.presence).toBeDefined()
   })
 })
 
@@ -401,12 +425,10 @@ describe('the connection', () => {
       await one.broker.subscribe('ann')
       const clients = [one.commands, one.subscriber]
       relay.pause()
-      const pausedMs = Date.now()
-      await eventually(() => clients.every(({ status }) => status === 'connect'), 'new connections, not ready')
-      console.log(`both connections were given up within ${Date.now() - pausedMs} ms of the pause`)
+      await eventually(() => clients.every(({ status }) => status === 'connect'), 'new connections, not ready', 20_000)
       relay.lose()
       const isBack = () => one.subscriptions.isConnected && one.commands.status === 'ready'
-      await eventually(isBack, 'both to be ready')
+      await eventually(isBack, 'both to be ready', 20_000)
       publish(two, 'ann', '1')
       await eventually(() => heard.got.length === 1, 'the frame')
     } finally {
@@ -418,7 +440,7 @@ describe('the connection', () => {
     const one = await connect()
     const heard = listen(one)
     await one.broker.subscribe('ann')
-    const gaps = heard.gaps.length
+    const { gaps } = heard
     const ping = one.subscriber.ping.bind(one.subscriber)
     const wasBusy = new Promise<void>((resolve) => {
       one.subscriber.ping = async () => {
@@ -437,7 +459,7 @@ describe('the connection', () => {
     await one.commands.ping()
     expect(one.failedPublishes).toBe(0)
     expect(one.broker.isConnected).toBe(true)
-    expect(heard.gaps.length).toBe(gaps)
+    expect(heard.gaps).toBe(gaps)
   })
 
   test('keeps two prefixes on one Redis apart', async () => {
@@ -448,13 +470,13 @@ describe('the connection', () => {
     one.presence.connected('ann')
     await allSay(['ann'], undefined, [one, two])
     await allSay(['zoe'], undefined, [stranger])
-    const [gaps, strangeGaps] = [heard.gaps.length, strange.gaps.length]
+    const [gaps, strangeGaps] = [heard.gaps, strange.gaps]
     publish(one, 'ann', TOO_LONG)
     publish(one, 'ann', '1')
     publish(stranger, 'ann', 'none')
-    await eventually(() => heard.got.length === 1 && heard.gaps.length > gaps, 'the frame and the gap')
+    await eventually(() => heard.got.length === 1 && heard.gaps > gaps, 'the frame and the gap')
     expect(strange.got).toEqual([])
-    expect(strange.gaps.length).toBe(strangeGaps)
+    expect(strange.gaps).toBe(strangeGaps)
   })
 
   test('keeps two databases of one Redis apart, and the instances of each together', async () => {

@@ -1,18 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { MemoryPresence } from '../../../src/presence/presence.memory.ts'
-
-async function allPages(presence: MemoryPresence, limit: number): Promise<string[]> {
-  const all: string[] = []
-  let cursor: string | undefined
-  do {
-    const { users, nextCursor } = await presence.online(limit, cursor)
-    expect(users.length).toBeLessThanOrEqual(limit)
-    all.push(...users)
-    cursor = nextCursor ?? undefined
-  } while (cursor !== undefined)
-  return all
-}
+import { allPages } from '../../contract/presence.ts'
 
 test('nobody is online at first', async () => {
   expect(await new MemoryPresence({ now: () => 0 }).online(10)).toEqual({ users: [], count: 0, nextCursor: null })

@@ -49,7 +49,7 @@ beforeEach(() => {
 
 /** What a new watcher is told. */
 async function watch(userId: string): Promise<string | undefined> {
-  await watches.watch([userId])
+  watches.watch([userId])
   return (await watches.states([userId]))[0]?.status
 }
 
@@ -199,7 +199,7 @@ describe('while presence is unknown', () => {
 
   test('every watched user is asked after, however many', async () => {
     const users = Array.from({ length: 1201 }, (_, index) => `user${index}`)
-    await watches.watch(users)
+    watches.watch(users)
     await watches.states(users)
     for (const user of users) truth.set(user, 'online')
     await refresh()

@@ -1,0 +1,92 @@
+import type { Clock } from '../lib/clock.ts'
+import type { DependencyLog } from '../lib/dependency-log.ts'
+import { reasonOf } from '../lib/errors.ts'
+import { isRefusal, type Redis } from './client.ts'
+
+/** Names this part in what is told about Redis. */
+const PART = 'rights'
+const LOOK_AGAIN_MS = 10_000
+
+type Call = readonly [command: string, ...args: (string | number)[]]
+
+/**
+ * One harmless call of every command that the service sends or that a script of it calls, on a key and a channel that are used for
+ * nothing else: a user that may make all of these calls may do all that is needed.
+ */
+export function probesOf(prefix: string): readonly Call[] {
+  const key = `${prefix}probe`
+  return [
+    ['PING'],
+    ['TIME'],
+    ['EVAL', 'return 1', 0],
+    ['EVALSHA', '0'.repeat(40), 0],
+    ['PUBLISH', key, ''],
+    ['ZADD', key, 'XX', 0, ''],
+    ['ZREM', key, ''],
+    ['ZSCORE', key, ''],
+    ['ZMSCORE', key, ''],
+    ['ZRANGE', key, 0, 0],
+    ['ZRANGEBYLEX', key, '-', '+', 'LIMIT', 0, 1],
+    ['ZRANGEBYSCORE', key, 0, 0],
+    ['ZLEXCOUNT', key, '-', '+'],
+    ['SADD', `${key}:set`, ''],
+    ['SREM', `${key}:set`, ''],
+    ['SPOP', `${key}:set`, 1],
+    ['SCARD', `${key}:set`],
+    ['SISMEMBER', `${key}:set`, ''],
+    ['SMEMBERS', `${key}:set`],
+    ['SET', `${key}:text`, '', 'PX', 1],
+    ['MGET', `${key}:text`],
+  ]
+}
+
+/**
+ * The rights that the user of this connection lacks, as ACL SETUSER takes them: `+command`, `~keys`, `&channels`. Rejects
+ * when Redis goes away meanwhile.
+ */
+export async function missingRights(redis: Redis, prefix: string): Promise<string[]> {
+  const missing = await Promise.all(
+    probesOf(prefix).map(async ([command, ...args]) => {
+      try {
+        await redis.call(command, ...args)
+        return []
+      } catch (error) {
+        if (!isRefusal(error)) throw error
+        return rightOf(reasonOf(error), command, prefix)
+      }
+    }),
+  )
+  return [...new Set(missing.flat())]
+}
+
+export interface RightsOptions {
+  readonly commands: Redis
+  readonly prefix: string
+  readonly health: DependencyLog
+  readonly clock: Clock
+}
+
+/** Looks whenever a connection is made, and again while something is missing; tells exactly which rights. */
+export function watchRights({ commands, prefix, health, clock }: RightsOptions): void {
+  let cancelLook = (): void => undefined
+  const look = async (): Promise<void> => {
+    cancelLook()
+    try {
+      const missing = await missingRights(commands, prefix)
+      if (missing.length === 0) return health.works(PART)
+      health.failed(PART, new Error(`its user lacks the rights ${missing.join(' ')}`))
+      cancelLook = clock.after(LOOK_AGAIN_MS, () => void look())
+    } catch {
+      // Redis went away, which its client tells; the next connection looks again.
+    }
+  }
+  commands.on('ready', () => void look())
+}
+
+/** Source of the texts: acl.c of Redis 6.2 and 7, the same in Valkey. Other errors say nothing about a right. */
+function rightOf(reason: string, command: string, prefix: string): string[] {
+  if (!reason.startsWith('NOPERM')) return []
+  if (/\bkeys?\b/.test(reason)) return [`~${prefix}*`]
+  if (/\bchannels?\b/.test(reason)) return [`&${prefix}*`]
+  return [`+${command.toLowerCase()}`]
+}

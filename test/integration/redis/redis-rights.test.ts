@@ -1,0 +1,88 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { DependencyLog } from '../../../src/lib/dependency-log.ts'
+import { createCommandClient } from '../../../src/redis/client.ts'
+import { missingRights, probesOf, watchRights } from '../../../src/redis/rights.ts'
+import { eventually } from '../../support/cluster-instance.ts'
+import { silentLogger } from '../../support/databases.ts'
+import { FakeClock } from '../../support/fake-clock.ts'
+import { RedisServer } from '../../support/redis.ts'
+
+const PREFIX = 'msg:'
+const CHANNEL_COMMANDS = ['subscribe', 'unsubscribe']
+let server: RedisServer
+
+beforeAll(async () => {
+  server = await RedisServer.start()
+})
+afterAll(() => server.stop())
+
+/** A user with these rights alone, and its connection. */
+async function connectWith(...rights: string[]) {
+  await server.run('ACL', 'SETUSER', 'app', 'reset', 'on', '>secret', ...rights)
+  const warnings: string[] = []
+  const warn = (fields: object): void => void warnings.push('reason' in fields ? String(fields.reason) : '')
+  const info = (_fields: object, msg: string): void => void warnings.push(msg)
+  const clock = new FakeClock()
+  const health = new DependencyLog({ dependency: 'Redis', clock, logger: { ...silentLogger, warn, info } })
+  const redis = createCommandClient({ url: `redis://app:secret@127.0.0.1:${server.port}`, health, name: 'rights' })
+  watchRights({ commands: redis, prefix: PREFIX, health, clock })
+  await eventually(() => redis.status === 'ready', 'a connection')
+  return { redis, warnings, clock }
+}
+
+const commands = probesOf(PREFIX).map(([command]) => command.toLowerCase())
+/** What ioredis itself sends when it connects. */
+const CONNECTING = ['+info', '+client', '+select']
+const ALL = [`~${PREFIX}*`, `&${PREFIX}*`, ...CONNECTING, ...commands.map((command) => `+${command}`)]
+
+test('with exactly the rights that are named nothing is missing, and nothing is left behind', async () => {
+  const { redis, warnings } = await connectWith(...ALL)
+  expect(await missingRights(redis, PREFIX)).toEqual([])
+  await eventually(async () => Number(await server.run('DBSIZE')) === 0, 'an empty Redis')
+  expect(warnings).toEqual([])
+  redis.disconnect()
+})
+
+test.each(commands)('a user without %s is told exactly this', async (command) => {
+  const { redis, warnings } = await connectWith(...ALL, `-${command}`)
+  await eventually(() => warnings.length > 0, 'the warning')
+  expect(warnings).toEqual([`its user lacks the rights +${command}`])
+  redis.disconnect()
+})
+
+test('keys, channels and several commands are named as ACL SETUSER takes them', async () => {
+  const { redis, warnings, clock } = await connectWith('~other:*', '&other:*', '+@all', '-eval', '-time')
+  await eventually(() => warnings.length > 0, 'the warning')
+  const missing = (warnings[0] ?? '').replace('its user lacks the rights ', '').split(' ')
+  expect(missing.sort()).toEqual(['&msg:*', '+eval', '+time', '~msg:*'])
+  await server.run('ACL', 'SETUSER', 'app', ...missing)
+  await clock.advance(10_000)
+  await eventually(() => warnings.length === 2, 'the good news')
+  expect(warnings[1]).toBe('Redis works again')
+  redis.disconnect()
+})
+
+test('every command that a script of the service calls is probed', () => {
+  const src = fileURLToPath(new URL('../../../src/', import.meta.url))
+  const files = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter((path) => path.endsWith('.ts'))
+  const called = files.flatMap((path) => [...readFileSync(src + path, 'utf8').matchAll(/redis\.p?call\('(\w+)'/g)])
+  const names = new Set(called.map(([, name = '']) => name.toLowerCase()))
+  expect(names.size).toBeGreaterThan(10)
+  expect([...names].filter((name) => !commands.includes(name))).toEqual([])
+})
+
+test('every command that the service sends by itself is probed', () => {
+  const src = fileURLToPath(new URL('../../../src/', import.meta.url))
+  const files = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter((path) =>
+    /^redis\/|\.redis\.ts$/.test(path),
+  )
+  const sent = files.flatMap((path) => [
+    ...readFileSync(src + path, 'utf8').matchAll(/\b(?:commands|#redis)\.([a-z]+)\(/g),
+  ])
+  const names = new Set(sent.map(([, name = '']) => name))
+  const other = ['on', 'disconnect', 'call', ...CHANNEL_COMMANDS]
+  expect(names.has('zmscore')).toBe(true)
+  expect([...names].filter((name) => !other.includes(name) && !commands.includes(name))).toEqual([])
+})
