@@ -1,23 +1,59 @@
+import type { DependencyLog } from '../lib/dependency-log.ts'
+import { reasonOf } from '../lib/errors.ts'
 import { arrayLiteral } from '../postgres/array.ts'
-import type { Session } from '../postgres/session.ts'
+import type { Statement } from '../postgres/statement.ts'
+import { sqlStateOf } from '../postgres/statement.ts'
+import type { WriterConnection } from '../postgres/writer-connection.ts'
 import type { Conversation } from './conversation.ts'
-import { FIND, OPEN } from './statements.postgres.ts'
+import { FIND, MEND_SEQUENCE, OPEN, OPEN_FOR_ACCOUNTS } from './statements.postgres.ts'
 
 /** Rows kept: about 150 bytes each. A conversation that is not kept costs its batch one look-up. */
 const MAX_KNOWN = 100_000
+
+/** How often those to be opened are halved in search of the one that is refused. */
+const MAX_SPLITS = 32
+
+/** Trying again would not open these conversations; nothing is wrong with the others of the batch. */
+export class UnopenedConversations extends Error {
+  readonly keys: ReadonlySet<string>
+
+  constructor(keys: ReadonlySet<string>, cause: unknown) {
+    super(`new conversations cannot be opened: ${reasonOf(cause)}`, { cause })
+    this.name = 'UnopenedConversations'
+    this.keys = keys
+  }
+}
+
+/** These conversations do not exist, and one of their people has no account that is active. */
+export class UnknownPeople extends Error {
+  readonly keys: ReadonlySet<string>
+
+  constructor(keys: ReadonlySet<string>) {
+    super('new conversations with people who have no active account')
+    this.name = 'UnknownPeople'
+    this.keys = keys
+  }
+}
+
+/** With whom a conversation may begin. */
+export type Beginnings = 'anybody' | 'accounts'
 
 /**
  * Which row each pair of people has. Opening a conversation is a transaction of its own, before the batch's: a row without
  * messages is harmless (count = max(seq) = 0), and so the batch takes its locks by id alone.
  */
 export class ConversationIds {
-  readonly #session: Session
+  readonly #connection: WriterConnection
+  readonly #health: DependencyLog
+  readonly #openStatement: Statement
   readonly #known = new Map<string, number>()
 
-  constructor(session: Session) {
-    this.#session = session
+  constructor(connection: WriterConnection, health: DependencyLog, beginnings: Beginnings) {
+    this.#connection = connection
+    this.#health = health
+    this.#openStatement = beginnings === 'accounts' ? OPEN_FOR_ACCOUNTS : OPEN
     // What answers next may be another server, or a restored one, in which the same id is another pair's.
-    session.whenLost(() => this.#known.clear())
+    connection.whenLost(() => this.#known.clear())
   }
 
   /** The ids in the order asked, when all are known: without waiting, as a commit then need not either. */
@@ -31,7 +67,10 @@ export class ConversationIds {
     return ids
   }
 
-  /** The ids in the order asked; opens conversations that do not exist yet. */
+  /**
+   * The ids in the order asked; opens conversations that do not exist yet. Throws UnopenedConversations when the server refuses
+   * some, UnknownPeople when some may not begin.
+   */
   async learn(conversations: readonly Conversation[]): Promise<number[]> {
     await this.#findOrOpen(conversations.filter(({ key }) => !this.#known.has(key)).sort(byPair))
     const ids = conversations.map(({ key }) => this.#known.get(key) ?? 0)
@@ -43,16 +82,63 @@ export class ConversationIds {
     await this.#find(unknown)
     const missing = unknown.filter(({ key }) => !this.#known.has(key))
     if (missing.length === 0) return
-    await this.#session.query(OPEN, pairArrays(missing))
+    const refusal = await this.#open(missing, { splits: MAX_SPLITS, mends: 1 })
     await this.#find(missing)
+    const unopened = missing.filter(({ key }) => !this.#known.has(key)).map(({ key }) => key)
+    if (unopened.length === 0) return
+    const keys = new Set(unopened)
+    throw refusal === undefined ? new UnknownPeople(keys) : new UnopenedConversations(keys, refusal)
+  }
+
+  /** Opens all that the server takes, and resolves with the reason why it does not take the others. */
+  async #open(missing: readonly Conversation[], left: Tries): Promise<unknown> {
+    try {
+      await this.#connection.query(this.#openStatement, pairArrays(missing))
+      return undefined
+    } catch (error) {
+      if (!isRefusal(error)) throw error
+      // The pairs are new, so it is the id that was given before.
+      if (sqlStateOf(error) === '23505' && (await this.#mendSequence(left))) return this.#open(missing, left)
+      if (missing.length === 1 || left.splits === 0) return error
+      left.splits -= 1
+      const middle = missing.length >> 1
+      const first = await this.#open(missing.slice(0, middle), left)
+      const second = await this.#open(missing.slice(middle), left)
+      return first ?? second
+    }
+  }
+
+  /** A restore can leave the sequence of ids behind the table. True when it was set right, and opening is worth another try. */
+  async #mendSequence(left: Tries): Promise<boolean> {
+    if (left.mends === 0) return false
+    left.mends -= 1
+    try {
+      await this.#connection.command(MEND_SEQUENCE)
+      return true
+    } catch (error) {
+      this.#health.failed('the sequence of conversation ids', error)
+      await this.#connection.command('ROLLBACK')
+      return false
+    }
   }
 
   async #find(conversations: readonly Conversation[]): Promise<void> {
-    for (const [ord, id] of await this.#session.query(FIND, pairArrays(conversations))) {
+    for (const [ord, id] of await this.#connection.query(FIND, pairArrays(conversations))) {
       const conversation = conversations[Number(ord) - 1]
       if (conversation) this.#known.set(conversation.key, Number(id))
     }
   }
+}
+
+/** Of one batch. */
+interface Tries {
+  splits: number
+  mends: number
+}
+
+/** The server would say the same of another attempt. The classes are those of `failureOf` in the log. */
+function isRefusal(error: unknown): boolean {
+  return /^(22|23|42|44|54|P0)/.test(sqlStateOf(error) ?? '')
 }
 
 function byPair(a: Conversation, b: Conversation): number {

@@ -10,6 +10,11 @@ const MAX_KNOWN = 100_000
 export class KnownPositions {
   readonly #positions = new Map<string, { delivered: number; read: number }>()
 
+  /** What answers next may be another server, which lacks them. */
+  forget(): void {
+    this.#positions.clear()
+  }
+
   isNew({ delivered, read, ...change }: PositionChange): boolean {
     const known = this.#positions.get(keyOf(change))
     return known === undefined || delivered > known.delivered || read > known.read

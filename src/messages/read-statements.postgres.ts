@@ -1,5 +1,5 @@
 import { epochMs, type Statement } from '../postgres/statement.ts'
-import { MAX_UNREAD_COUNT } from '../protocol/limits.ts'
+import { MAX_UNREAD_COUNT, UNREAD_WINDOW } from '../protocol/limits.ts'
 import { MAX_PAGE_BYTES } from './store.ts'
 
 /**
@@ -44,6 +44,13 @@ export const LAST_SEQ: Statement = {
   text: 'select last_seq from conversations where user_lo = $1 and user_hi = $2',
 }
 
+/** $1 lower and $2 higher user ids. Returns ordinal and head of the conversations that exist. */
+export const LAST_SEQS: Statement = {
+  name: 'last_seqs',
+  text: `select v.ord, c.last_seq from unnest($1::text[], $2::text[]) with ordinality v(lo, hi, ord)
+    join conversations c on c.user_lo = v.lo and c.user_hi = v.hi`,
+}
+
 /** All conversations of user $1 that hold a message, seen from that user. One with oneself counts once. */
 const OF_USER = `(
     select conversation_id, user_hi as peer, last_seq, last_message_at, updated_at, lo_delivered_seq as delivered_seq,
@@ -55,9 +62,6 @@ const OF_USER = `(
     from conversations where user_hi = $1 and user_lo <> $1 and last_seq > 0
   )`
 const POSITIONS = 'c.delivered_seq, c.read_seq, c.peer_delivered_seq, c.peer_read_seq'
-
-/** How far back from the head unread messages are looked for, so that a long monologue costs no more than a short one. */
-const UNREAD_WINDOW = 1000
 
 /** $1 user, $2 limit, $3 and $4 time (ms) and id of the last conversation of the page before. Newest first. */
 export const CONVERSATIONS: Statement = {
@@ -76,32 +80,42 @@ export const CONVERSATIONS: Statement = {
     order by c.last_message_at desc, c.conversation_id desc`,
 }
 
+/**
+ * A row of its own with the database's time, told also when nothing else is found; `rest` other columns are null. What is
+ * committed later has a later time, or is younger than a transaction may live. Cut to milliseconds, as a commit's time is: rounded
+ * it could lie above a later commit.
+ */
+const timeRow = (rest: number) =>
+  `select ${epochMs("date_trunc('milliseconds', now())")}${', null'.repeat(rest)} union all`
+
 /** $1 user, $2 milliseconds since the epoch. */
 export const CHANGES: Statement = {
   name: 'changes',
-  text: `select c.peer, c.last_seq, ${POSITIONS} from ${OF_USER} c
+  text: `${timeRow(6)} select null, c.peer, c.last_seq, ${POSITIONS} from ${OF_USER} c
     where c.updated_at >= to_timestamp($2::float8 / 1000)`,
 }
 
 /** $1 user. */
 export const BACKLOG: Statement = {
   name: 'backlog',
-  text: `select c.peer, c.delivered_seq, c.last_seq from ${OF_USER} c where c.last_seq > c.delivered_seq`,
+  text: `${timeRow(3)} select null, c.peer, c.delivered_seq, c.last_seq from ${OF_USER} c
+    where c.last_seq > c.delivered_seq`,
 }
 
 /** From $2, a subselect because it would be computed again for every row otherwise. */
-const SINCE = "(select now() - $2::float8 * interval '1 millisecond')"
+const SINCE = '(select to_timestamp($2::float8 / 1000))'
 
 /**
- * $1 users, $2 age in milliseconds. Returns user, other person, head and what the user has acknowledged. Looks at every
+ * $1 users, $2 milliseconds since the epoch. Returns user, other person, head and what the user has acknowledged. Looks at every
  * conversation of these users: an index by time would take from each batch its heap-only updates.
  */
 export const RECENT_HEADS: Statement = {
   name: 'recent_heads',
-  text: `select c.user_lo, c.user_hi, c.last_seq, c.lo_delivered_seq, c.lo_read_seq, c.hi_delivered_seq, c.hi_read_seq
+  text: `${timeRow(7)}
+    select null, c.user_lo, c.user_hi, c.last_seq, c.lo_delivered_seq, c.lo_read_seq, c.hi_delivered_seq, c.hi_read_seq
       from conversations c where c.user_lo = any($1::text[]) and c.updated_at >= ${SINCE} and c.last_seq > 0
     union all
-    select c.user_hi, c.user_lo, c.last_seq, c.hi_delivered_seq, c.hi_read_seq, c.lo_delivered_seq, c.lo_read_seq
+    select null, c.user_hi, c.user_lo, c.last_seq, c.hi_delivered_seq, c.hi_read_seq, c.lo_delivered_seq, c.lo_read_seq
       from conversations c where c.user_hi = any($1::text[]) and c.user_lo <> c.user_hi and c.last_seq > 0
         and c.updated_at >= ${SINCE}`,
 }
@@ -109,15 +123,15 @@ export const RECENT_HEADS: Statement = {
 /** How far back from the head recent messages are looked for, so that a busy conversation costs no more than a quiet one. */
 const RECENT_WINDOW = 1000
 
-/** $1 lower and $2 higher user ids, $3 ages in milliseconds. Returns ordinal and first seq of those that exist. */
+/** $1 lower and $2 higher user ids, $3 times in milliseconds since the epoch. Returns ordinal and first seq of those that exist. */
 export const FIRST_SINCE: Statement = {
   name: 'first_since',
   text: `select v.ord, 1 + coalesce((
         select m.seq from messages m
         where m.conversation_id = c.conversation_id and m.seq > c.last_seq - ${RECENT_WINDOW}
-          and m.created_at < now() - v.age * interval '1 millisecond'
+          and m.created_at < to_timestamp(v.since / 1000)
         order by m.seq desc limit 1), greatest(c.last_seq - ${RECENT_WINDOW}, 0))
-    from unnest($1::text[], $2::text[], $3::float8[]) with ordinality v(lo, hi, age, ord)
+    from unnest($1::text[], $2::text[], $3::float8[]) with ordinality v(lo, hi, since, ord)
     join conversations c on c.user_lo = v.lo and c.user_hi = v.hi`,
 }
 

@@ -1,14 +1,18 @@
+import { decodeBase64url } from '../lib/base64url.ts'
 import { isoTime } from '../lib/iso-time.ts'
 import { arrayLiteral } from '../postgres/array.ts'
 import type { Reader } from '../postgres/reader.ts'
-import type { Statement, TextRows } from '../postgres/statement.ts'
+import { type Statement, sqlStateOf, type TextRows } from '../postgres/statement.ts'
 import type { ConversationChange, ConversationSummary, Message, UserId } from '../protocol/message.ts'
 import { type Conversation, conversationBetween } from './conversation.ts'
 import * as sql from './read-statements.postgres.ts'
 import {
+  type AsOf,
   type Backlog,
   type ConversationPage,
+  InvalidCursor,
   MAX_PAGE_BYTES,
+  type MessageReads,
   type Page,
   type PageRequest,
   type Recent,
@@ -21,9 +25,11 @@ type Row = TextRows[number]
 
 /** Of the largest texts there may be these are hardly more than `MAX_PAGE_BYTES`. */
 const MAX_SMALL_PAGE_ROWS = 101
+/** PostgreSQL documentation, Appendix A, class 22. */
+const DATA_EXCEPTION = '22'
 
 /** The read half of the PostgreSQL store. Every statement is prepared, short and on its own: none holds a snapshot open. */
-export class PostgresReads {
+export class PostgresMessageReads implements MessageReads {
   readonly #reader: Reader
 
   constructor(reader: Reader) {
@@ -52,6 +58,14 @@ export class PostgresReads {
     return Number(rows[0]?.[0] ?? 0)
   }
 
+  async lastSeqs(conversations: readonly Conversation[]): Promise<number[]> {
+    const lower = arrayLiteral(conversations.map(({ lo }) => lo))
+    const higher = arrayLiteral(conversations.map(({ hi }) => hi))
+    const found = new Map<number, number>()
+    for (const [ord, seq] of await this.#query(sql.LAST_SEQS, [lower, higher])) found.set(Number(ord), Number(seq))
+    return conversations.map((_, index) => found.get(index + 1) ?? 0)
+  }
+
   async conversations(user: UserId, limit: number, cursor?: string): Promise<ConversationPage> {
     const [beforeMs, beforeId] = decodeCursor(cursor)
     const rows = await this.#query(sql.CONVERSATIONS, [user, limit + 1, beforeMs, beforeId])
@@ -64,46 +78,59 @@ export class PostgresReads {
     }
   }
 
-  async changes(user: UserId, since?: number): Promise<ConversationChange[]> {
-    const rows = await this.#query(sql.CHANGES, [user, since ?? 0])
-    return rows.map((row) => ({ with: String(row[0]), last_seq: Number(row[1]), ...toPositions(row, 2) }))
+  async changes(user: UserId, sinceMs = 0): Promise<AsOf<ConversationChange[]>> {
+    return asOf(await this.#query(sql.CHANGES, [user, sinceMs]), (row) => {
+      return { with: String(row[0]), last_seq: Number(row[1]), ...toPositions(row, 2) }
+    })
   }
 
-  async backlog(user: UserId): Promise<Backlog[]> {
-    const rows = await this.#query(sql.BACKLOG, [user])
-    return rows.map((row) => ({ with: String(row[0]), deliveredSeq: Number(row[1]), lastSeq: Number(row[2]) }))
+  async backlog(user: UserId): Promise<AsOf<Backlog[]>> {
+    return asOf(await this.#query(sql.BACKLOG, [user]), ([peer, ...seqs]) => {
+      const [deliveredSeq = 0, lastSeq = 0] = seqs.map(Number)
+      return { with: String(peer), deliveredSeq, lastSeq }
+    })
   }
 
-  async recentHeads(users: readonly UserId[], ageMs: number): Promise<RecentHead[]> {
-    const rows = await this.#query(sql.RECENT_HEADS, [arrayLiteral(users), ageMs])
-    return rows.map(([user, other, ...seqs]) => {
+  async recentHeads(users: readonly UserId[], sinceMs: number): Promise<AsOf<RecentHead[]>> {
+    return asOf(await this.#query(sql.RECENT_HEADS, [arrayLiteral(users), sinceMs]), ([user, address, ...seqs]) => {
       const [lastSeq = 0, deliveredSeq = 0, readSeq = 0, peerDeliveredSeq = 0, peerReadSeq = 0] = seqs.map(Number)
-      return { user: String(user), other: String(other), lastSeq, deliveredSeq, readSeq, peerDeliveredSeq, peerReadSeq }
+      return {
+        user: String(user),
+        with: String(address),
+        lastSeq,
+        deliveredSeq,
+        readSeq,
+        peerDeliveredSeq,
+        peerReadSeq,
+      }
     })
   }
 
   async firstSince(recent: readonly Recent[]): Promise<number[]> {
     const lower = arrayLiteral(recent.map(({ conversation }) => conversation.lo))
     const higher = arrayLiteral(recent.map(({ conversation }) => conversation.hi))
-    const ages = `{${recent.map(({ ageMs }) => ageMs).join(',')}}`
-    const rows = await this.#query(sql.FIRST_SINCE, [lower, higher, ages])
+    const since = `{${recent.map(({ sinceMs }) => sinceMs).join(',')}}`
+    const rows = await this.#query(sql.FIRST_SINCE, [lower, higher, since])
     const firsts = new Map(rows.map(([ord, seq]) => [Number(ord), Number(seq)]))
     return recent.map((_, index) => firsts.get(index + 1) ?? 1)
-  }
-
-  /** A database that answers and can store. */
-  async check(): Promise<void> {
-    const [[fault] = []] = await this.#query(sql.CHECK, [])
-    if (fault) throw new StoreUnavailable(new Error(fault))
   }
 
   async #query(statement: Statement, values: readonly (string | number)[]): Promise<Row[]> {
     try {
       return [...(await this.#reader.query(statement, values))]
     } catch (error) {
+      // A value that the server refuses is a mistake of ours: the same read would fail again on any connection.
+      if (sqlStateOf(error)?.startsWith(DATA_EXCEPTION)) throw error
       throw new StoreUnavailable(error)
     }
   }
+}
+
+/** Of rows that begin with a time, or belong to one that does. */
+function asOf<T>(rows: readonly Row[], parse: (row: Row) => T): AsOf<T[]> {
+  const timed = rows.find(([time]) => time !== null)
+  const found = rows.filter((row) => row !== timed).map(([, ...columns]) => parse(columns))
+  return { found, asOfMs: Number(timed?.[0]) }
 }
 
 /** Reads what the statements call a message. */
@@ -150,9 +177,9 @@ function encodeCursor(ms: number, id: number): string {
   return Buffer.from(`${ms}.${id}`).toString('base64url')
 }
 
-/** A cursor that is none of ours starts after the end: an empty page, no error that tells how cursors are made. */
 function decodeCursor(cursor: string | undefined): [number, number] {
   if (cursor === undefined) return [Number.MAX_SAFE_INTEGER, 0]
-  const match = /^(\d{1,15})\.(\d{1,15})$/.exec(Buffer.from(cursor, 'base64url').toString('latin1'))
-  return match ? [Number(match[1]), Number(match[2])] : [0, 0]
+  const [, ms, id] = /^(\d{1,15})\.(\d{1,15})$/.exec(decodeBase64url(cursor)?.toString('latin1') ?? '') ?? []
+  if (ms === undefined || id === undefined || encodeCursor(Number(ms), Number(id)) !== cursor) throw new InvalidCursor()
+  return [Number(ms), Number(id)]
 }

@@ -3,19 +3,19 @@ import type { Ref } from '../protocol/commands.ts'
 import type { PendingMessage } from './store.ts'
 
 /** Where a send came from; told its outcome. */
-export interface SendOrigin {
+export interface OutcomeListener {
   /** `fate` or `refusal` of the send is final. Must not throw. */
   settled(send: QueuedSend): void
 }
 
 /** A send on its way through the writer. */
 export interface QueuedSend extends PendingMessage {
-  readonly origin: SendOrigin
+  readonly asker: OutcomeListener
   readonly ref: Ref | undefined
   readonly queuedAtMs: number
   /** Set when it was not stored; then `fate` stays `pending`. */
   refusal: ErrorCode | undefined
-  /** A commit of it had no answer. If it proves to be a duplicate, that commit may have been its first: nobody was told. */
+  /** A commit of it had no answer. If it proves to be a duplicate, that commit may have been its first, and has to be announced. */
   wasUnknown?: boolean
 }
 
@@ -26,7 +26,7 @@ export function isSettled(send: QueuedSend): boolean {
 /** Bytes of one batch at most, so that no transaction takes long however large the messages. */
 const MAX_BATCH_BYTES = 4 * 1024 * 1024
 
-/** Up to this part of a limit nobody is refused. Of the default rows: a hundred connections with all they may have in flight. */
+/** Up to this part of a limit every send is taken. Of the default rows: a hundred connections with all they may have in flight. */
 const UNCROWDED_PART = 0.55
 
 /** First in, first out; bounded in rows and bytes. */

@@ -2,12 +2,13 @@ import type { Clock } from '../lib/clock.ts'
 import { uuidv7 } from '../lib/uuid.ts'
 import type { ErrorCode } from '../protocol/codes.ts'
 import type { Ref } from '../protocol/commands.ts'
-import type { ConversationChange, UserId } from '../protocol/message.ts'
+import type { ConversationChange, Message, UserId } from '../protocol/message.ts'
 import { type Conversation, conversationBetween } from './conversation.ts'
 import type { KnownHeads } from './known-heads.ts'
-import { KnownPositions } from './known-positions.ts'
-import type { QueuedSend, SendOrigin } from './send-queue.ts'
-import type { ConversationPage, MessageStore, Page, PageRequest, PositionChange } from './store.ts'
+import type { KnownPositions } from './known-positions.ts'
+import type { SendObserver } from './outcomes.ts'
+import type { OutcomeListener, QueuedSend } from './send-queue.ts'
+import type { AsOf, ConversationPage, MessageReads, Page, PageRequest } from './store.ts'
 import type { MessageWriter } from './writer.ts'
 
 export interface NewMessage {
@@ -18,50 +19,36 @@ export interface NewMessage {
 }
 
 /** How far somebody is in a conversation; `read` implies `ack`. */
-export interface Move {
+export interface PositionCommand {
   readonly type: 'ack' | 'read'
   readonly with: UserId
   readonly seq: number
 }
 
-/** Tells the people concerned what was committed. */
-export interface Announcer {
-  message(send: QueuedSend): void
-  position(change: PositionChange): void
-  /** Everything of one batch has been announced. */
-  batchDone(): void
-}
-
-export interface SendObserver {
-  /** `outcome`: stored, duplicate, conflict, or the code of a refusal. */
-  sendSettled(outcome: string, ageMs: number): void
-}
-
 export interface MessageServiceOptions {
-  readonly store: MessageStore
+  readonly reads: MessageReads
   readonly writer: MessageWriter
   readonly clock: Clock
-  readonly announcer: Announcer
   readonly heads: KnownHeads
+  readonly positions: KnownPositions
   readonly observer: SendObserver
 }
 
 const FLUSH_LIMIT_MS = 2_000
 
-/** Sends, history, acknowledgements and conversations of one user: the rules, the same through either door. */
+/** Sends, history, acknowledgements and conversations of one user: the rules, the same for REST and WebSocket. */
 export class MessageService {
   readonly #options: MessageServiceOptions
-  readonly #positions = new KnownPositions()
 
   constructor(options: MessageServiceOptions) {
     this.#options = options
   }
 
   /**
-   * Queues a message in the order of the calls and returns its id at once, or `undefined` when it can not be queued; `origin`
+   * Queues a message in the order of the calls and returns its id at once, or `undefined` when it cannot be queued; `asker`
    * is told the outcome, exactly once: stored only after the commit, a refusal to queue before this returns.
    */
-  send(sender: UserId, message: NewMessage, origin: SendOrigin, ref?: Ref): string | undefined {
+  send(sender: UserId, message: NewMessage, asker: OutcomeListener, ref?: Ref): string | undefined {
     const { clock, writer } = this.#options
     const now = clock.now()
     const send: QueuedSend = {
@@ -73,7 +60,7 @@ export class MessageService {
       seq: 0,
       created_at: '',
       fate: 'pending',
-      origin,
+      asker,
       ref,
       queuedAtMs: now,
       refusal: undefined,
@@ -81,7 +68,7 @@ export class MessageService {
     send.refusal = writer.append(send)
     if (!send.refusal) return send.id
     this.#options.observer.sendSettled(send.refusal, 0)
-    origin.settled(send)
+    asker.settled(send)
     return undefined
   }
 
@@ -89,76 +76,75 @@ export class MessageService {
    * "I have stored (and with `read` also seen) everything of this conversation up to `seq`." Cumulative; lower than before
    * changes nothing. Resolves with the reason when it is refused, without waiting for the commit.
    */
-  async move(user: UserId, move: Move, origin: object): Promise<ErrorCode | undefined> {
-    const { with: other, seq, type } = move
-    const conversation = conversationBetween(user, other)
+  async advance(user: UserId, command: PositionCommand, movedBy: object): Promise<ErrorCode | undefined> {
+    const { with: peer, seq } = command
+    const conversation = conversationBetween(user, peer)
     if (seq > (await this.#head(conversation, seq))) {
       // It may be a message that this client sent just before, without waiting for its outcome.
-      await this.flushed()
+      await this.allSettled()
       if (seq > (await this.#head(conversation, seq))) return 'invalid_ack'
     }
-    const change = { conversation, user, delivered: seq, read: type === 'read' ? seq : 0, origin }
-    return this.#positions.isNew(change) ? this.#options.writer.move(change) : undefined
+    return this.advanceStored(user, command, movedBy)
   }
 
-  /** Reads its own writes: whatever was acknowledged before the call is in the page. */
-  history(user: UserId, other: UserId, request: PageRequest): Promise<Page> {
-    return this.#options.store.page(conversationBetween(user, other), request)
+  /** This message came from the store: an acknowledgement of it needs no look at the store. */
+  sawStored({ sender_id, receiver_id, seq }: Pick<Message, 'sender_id' | 'receiver_id' | 'seq'>): void {
+    this.#options.heads.saw(conversationBetween(sender_id, receiver_id), seq)
+  }
+
+  /** Whether a message with this seq is known to be stored, without a look at the store. */
+  isKnownSeq(user: UserId, peer: UserId, seq: number): boolean {
+    return this.#options.heads.of(conversationBetween(user, peer)) >= seq
+  }
+
+  /** As `advance`, where the message is known to be stored: queued when this returns. */
+  advanceStored(user: UserId, { with: peer, seq, type }: PositionCommand, movedBy: object): ErrorCode | undefined {
+    const conversation = conversationBetween(user, peer)
+    const change = { conversation, user, delivered: seq, read: type === 'read' ? seq : 0, movedBy }
+    const { positions, writer } = this.#options
+    return positions.isNew(change) ? writer.advance(change) : undefined
+  }
+
+  /** Reads its own writes: a message that was acknowledged before the call is in the page. */
+  history(user: UserId, peer: UserId, request: PageRequest): Promise<Page> {
+    return this.#options.reads.page(conversationBetween(user, peer), request)
   }
 
   conversations(user: UserId, limit: number, cursor?: string): Promise<ConversationPage> {
-    return this.#options.store.conversations(user, limit, cursor)
+    return this.#options.reads.conversations(user, limit, cursor)
   }
 
-  /** Conversations that changed since a time, and those whose head the client does not hold; all, without either. */
+  /** Conversations that changed since a time by the store's clock, and those whose head the client does not hold; all, without either. */
   async changes(
     user: UserId,
-    since?: number,
+    sinceMs?: number,
     heads?: readonly (readonly [UserId, number])[],
-  ): Promise<ConversationChange[]> {
-    const { store } = this.#options
-    if (!heads) return store.changes(user, since)
+  ): Promise<AsOf<ConversationChange[]>> {
+    const { reads } = this.#options
+    if (!heads) return reads.changes(user, sinceMs)
     const held = new Map(heads)
-    const recent = since === undefined ? [] : await store.changes(user, since)
-    const recentWith = new Set(recent.map((conversation) => conversation.with))
-    const all = await store.changes(user)
-    return all.filter(({ with: other, last_seq }) => recentWith.has(other) || held.get(other) !== last_seq)
+    const recent = sinceMs === undefined ? undefined : await reads.changes(user, sinceMs)
+    const recentWith = new Set(recent?.found.map((conversation) => conversation.with))
+    const all = await reads.changes(user)
+    const found = all.found.filter(({ with: peer, last_seq }) => recentWith.has(peer) || held.get(peer) !== last_seq)
+    return { found, asOfMs: recent?.asOfMs ?? all.asOfMs }
   }
 
   /**
    * Resolves once every send queued before has its outcome and every position moved before is stored; after two seconds in
-   * any case: while the database is away, whatever is read next finds that out by itself.
+   * any case: while the database is away, the next read finds that out by itself.
    */
-  flushed(): Promise<void> {
-    return this.#options.writer.flushed(FLUSH_LIMIT_MS)
-  }
-
-  /** What the writer reports: outcomes to where they came from, news to whom they concern. Order is the batch's. */
-  settled(sends: readonly QueuedSend[], positions: readonly PositionChange[]): void {
-    const { announcer, heads, observer, clock } = this.#options
-    const now = clock.now()
-    for (const send of sends) {
-      if (send.fate === 'stored' || (send.fate === 'duplicate' && send.wasUnknown)) {
-        heads.saw(send.conversation, send.seq)
-        announcer.message(send)
-      }
-      send.origin.settled(send)
-      observer.sendSettled(send.refusal ?? send.fate, now - send.queuedAtMs)
-    }
-    for (const change of positions) {
-      this.#positions.stored(change)
-      announcer.position(change)
-    }
-    announcer.batchDone()
+  allSettled(): Promise<void> {
+    return this.#options.writer.allSettled(FLUSH_LIMIT_MS)
   }
 
   /** A lower bound of the conversation's head that is at least `atLeast` if the head is. */
   async #head(conversation: Conversation, atLeast: number): Promise<number> {
-    const { heads, store } = this.#options
+    const { heads, reads } = this.#options
     const known = heads.of(conversation)
     if (known >= atLeast) return known
-    const head = await store.lastSeq(conversation)
-    heads.saw(conversation, head)
+    const head = await reads.lastSeq(conversation)
+    heads.read(conversation, head)
     return head
   }
 }

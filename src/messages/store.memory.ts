@@ -1,12 +1,14 @@
-import { MAX_UNREAD_COUNT } from '../protocol/limits.ts'
+import { MAX_UNREAD_COUNT, UNREAD_WINDOW } from '../protocol/limits.ts'
 import type { ConversationChange, ConversationSummary, Message, Positions, UserId } from '../protocol/message.ts'
-import { type Conversation, otherPerson } from './conversation.ts'
-import { type Group, groupByConversation } from './groups.ts'
+import { type ConversationPart, partsByConversation } from './batch-parts.ts'
+import { addressIn, type Conversation } from './conversation.ts'
 import {
+  type AsOf,
   type Backlog,
   CommitError,
   type CommitPath,
   type ConversationPage,
+  InvalidCursor,
   MAX_PAGE_BYTES,
   type MessageStore,
   type Page,
@@ -47,9 +49,11 @@ export class MemoryMessageStore implements MessageStore {
   ): Promise<PositionChange[]> {
     // As with a database nothing has its outcome when the call returns.
     await undefined
-    const groups = groupByConversation(messages, positions)
-    if (path === 'fast' && groups.some((group) => this.#holdsAny(group))) throw new CommitError('duplicate', undefined)
-    return groups.flatMap((group) => this.#apply(group))
+    const parts = partsByConversation(messages, positions)
+    if (parts.some((part) => isTrusted(path, part.conversation) && this.#holdsAny(part))) {
+      throw new CommitError('duplicate', undefined)
+    }
+    return parts.flatMap((part) => this.#apply(part))
   }
 
   cancelCommit(): void {
@@ -74,49 +78,43 @@ export class MemoryMessageStore implements MessageStore {
     return this.#logs.get(key)?.messages.length ?? 0
   }
 
+  async lastSeqs(conversations: readonly Conversation[]): Promise<number[]> {
+    return Promise.all(conversations.map((conversation) => this.lastSeq(conversation)))
+  }
+
   async conversations(user: UserId, limit: number, cursor?: string): Promise<ConversationPage> {
+    if (cursor !== undefined && !/^\d{1,15}$/.test(cursor)) throw new InvalidCursor()
     const skip = Number(cursor ?? 0)
     const mine = this.#of(user).sort((a, b) => (timeOf(a) < timeOf(b) ? 1 : -1))
     const conversations = mine.slice(skip, skip + limit).map((log) => summary(log, user))
     return { conversations, nextCursor: mine.length > skip + limit ? String(skip + limit) : null }
   }
 
-  async changes(user: UserId, since = 0): Promise<ConversationChange[]> {
-    return this.#of(user)
-      .filter((log) => log.updatedAtMs >= since)
-      .map((log) => ({ with: peer(log, user), last_seq: log.messages.length, ...positions(log, user) }))
-  }
-
-  async backlog(user: UserId): Promise<Backlog[]> {
-    return this.#of(user)
-      .map((log) => ({ with: peer(log, user), deliveredSeq: own(log, user).delivered, lastSeq: log.messages.length }))
-      .filter(({ deliveredSeq, lastSeq }) => lastSeq > deliveredSeq)
-  }
-
-  async recentHeads(users: readonly UserId[], ageMs: number): Promise<RecentHead[]> {
-    const since = this.#now() - ageMs
-    return users.flatMap((user) =>
-      this.#of(user)
-        .filter((log) => log.updatedAtMs >= since)
-        .map((log) => {
-          const other = peer(log, user)
-          const [mine, theirs] = [own(log, user), own(log, other)]
-          return {
-            user,
-            other,
-            lastSeq: log.messages.length,
-            deliveredSeq: mine.delivered,
-            readSeq: mine.read,
-            peerDeliveredSeq: theirs.delivered,
-            peerReadSeq: theirs.read,
-          }
-        }),
+  async changes(user: UserId, sinceMs = 0): Promise<AsOf<ConversationChange[]>> {
+    const logs = this.#of(user).filter((log) => log.updatedAtMs >= sinceMs)
+    return this.#asOfNow(
+      logs.map((log) => ({ with: peerIn(log, user), last_seq: log.messages.length, ...positions(log, user) })),
     )
   }
 
+  async backlog(user: UserId): Promise<AsOf<Backlog[]>> {
+    const all = this.#of(user).map((log) => {
+      return { with: peerIn(log, user), deliveredSeq: own(log, user).delivered, lastSeq: log.messages.length }
+    })
+    return this.#asOfNow(all.filter(({ deliveredSeq, lastSeq }) => lastSeq > deliveredSeq))
+  }
+
+  async recentHeads(users: readonly UserId[], sinceMs: number): Promise<AsOf<RecentHead[]>> {
+    const heads = users.flatMap((user) => {
+      const logs = this.#of(user).filter((log) => log.updatedAtMs >= sinceMs)
+      return logs.map((log) => headOf(log, user))
+    })
+    return this.#asOfNow(heads)
+  }
+
   async firstSince(recent: readonly Recent[]): Promise<number[]> {
-    return recent.map(({ conversation, ageMs }) => {
-      const since = new Date(this.#now() - ageMs).toISOString()
+    return recent.map(({ conversation, sinceMs }) => {
+      const since = new Date(sinceMs).toISOString()
       const messages = this.#logs.get(conversation.key)?.messages ?? []
       const older = messages.filter(({ created_at }) => created_at < since).length
       return 1 + Math.max(older, messages.length - RECENT_WINDOW)
@@ -130,21 +128,25 @@ export class MemoryMessageStore implements MessageStore {
     // Nothing is open.
   }
 
-  #holdsAny(group: Group): boolean {
-    const log = this.#logs.get(group.conversation.key)
-    const ids = new Set(log?.messages.map(({ id }) => id))
-    return group.messages.some(({ id }) => ids.size === ids.add(id).size)
+  #asOfNow<T>(found: T): AsOf<T> {
+    return { found, asOfMs: this.#now() }
   }
 
-  #apply(group: Group): PositionChange[] {
-    const log = this.#logOf(group.conversation)
+  #holdsAny(part: ConversationPart): boolean {
+    const log = this.#logs.get(part.conversation.key)
+    const ids = new Set(log?.messages.map(({ id }) => id))
+    return part.messages.some(({ id }) => ids.size === ids.add(id).size)
+  }
+
+  #apply(part: ConversationPart): PositionChange[] {
+    const log = this.#logOf(part.conversation)
     const now = Math.max(this.#now(), log.updatedAtMs)
     const headBefore = log.messages.length
-    for (const message of group.messages) this.#append(log, message, new Date(now).toISOString())
-    const stored = group.messages.filter(({ fate }) => fate === 'stored')
+    for (const message of part.messages) this.#append(log, message, new Date(now).toISOString())
+    const stored = part.messages.filter(({ fate }) => fate === 'stored')
     for (const [person, change] of [
-      [log.lo, group.lo],
-      [log.hi, group.hi],
+      [log.lo, part.lo],
+      [log.hi, part.hi],
     ] as const) {
       const user = person === log.lo ? log.conversation.lo : log.conversation.hi
       const run = leading(stored, user)
@@ -155,7 +157,7 @@ export class MemoryMessageStore implements MessageStore {
       }
     }
     log.updatedAtMs = now
-    return [...(group.lo ? [{ ...group.lo, ...log.lo }] : []), ...(group.hi ? [{ ...group.hi, ...log.hi }] : [])]
+    return [...(part.lo ? [{ ...part.lo, ...log.lo }] : []), ...(part.hi ? [{ ...part.hi, ...log.hi }] : [])]
   }
 
   #append(log: Log, message: PendingMessage, created_at: string): void {
@@ -187,11 +189,15 @@ export class MemoryMessageStore implements MessageStore {
   }
 }
 
+/** Whether its ids are assumed to be new. */
+const isTrusted = (path: CommitPath, { key }: Conversation): boolean =>
+  path === 'fast' || (path !== 'careful' && !path.has(key))
+
 /** As far back as PostgreSQL's statement looks. */
 const RECENT_WINDOW = 1000
 const none = (): Position => ({ delivered: 0, read: 0 })
 const timeOf = (log: Log): string => log.messages.at(-1)?.created_at ?? ''
-const peer = (log: Log, user: UserId): UserId => otherPerson(log.conversation, user)
+const peerIn = (log: Log, user: UserId): UserId => addressIn(log.conversation, user)
 const own = (log: Log, user: UserId): Position => (user === log.conversation.lo ? log.lo : log.hi)
 
 function positions(log: Log, user: UserId): Positions {
@@ -205,11 +211,26 @@ function positions(log: Log, user: UserId): Positions {
   }
 }
 
+function headOf(log: Log, user: UserId): RecentHead {
+  const peer = peerIn(log, user)
+  const [mine, theirs] = [own(log, user), own(log, peer)]
+  return {
+    user,
+    with: peer,
+    lastSeq: log.messages.length,
+    deliveredSeq: mine.delivered,
+    readSeq: mine.read,
+    peerDeliveredSeq: theirs.delivered,
+    peerReadSeq: theirs.read,
+  }
+}
+
 function summary(log: Log, user: UserId): ConversationSummary {
   const { read_seq, ...rest } = positions(log, user)
-  const unread = log.messages.filter(({ seq, sender_id }) => seq > read_seq && sender_id !== user).length
+  const after = Math.max(read_seq, log.messages.length - UNREAD_WINDOW)
+  const unread = log.messages.filter(({ seq, sender_id }) => seq > after && sender_id !== user).length
   return {
-    with: peer(log, user),
+    with: peerIn(log, user),
     last_seq: log.messages.length,
     last_message: log.messages.at(-1) ?? null,
     read_seq,

@@ -1,5 +1,5 @@
 import type { ConversationChange, ConversationSummary, Message, UserId } from '../protocol/message.ts'
-import type { Conversation } from './conversation.ts'
+import type { Address, Conversation } from './conversation.ts'
 
 /** A message on its way into the store. `commit` fills what only the store knows. */
 export interface PendingMessage {
@@ -10,8 +10,11 @@ export interface PendingMessage {
   readonly content: string
   seq: number
   created_at: string
-  /** `conflict`: the id belongs to another message of this conversation; nothing was stored for it. */
-  fate: 'pending' | 'stored' | 'duplicate' | 'conflict'
+  /**
+   * `conflict`: the id belongs to another message of this conversation. `closed`: the conversation takes no messages. Nothing was
+   * stored for either.
+   */
+  fate: 'pending' | 'stored' | 'duplicate' | 'conflict' | 'closed'
 }
 
 /** "This user has received, and perhaps read, everything up to here." Never above the conversation's head. */
@@ -20,8 +23,8 @@ export interface PositionChange {
   readonly user: UserId
   readonly delivered: number
   readonly read: number
-  /** Who asked, when it was one alone: it need not be told. */
-  readonly origin: object | undefined
+  /** The connection that asked, when it was one alone: it needs no receipt. */
+  readonly movedBy: object | undefined
 }
 
 /** The later of two changes of one person in one conversation. */
@@ -31,31 +34,55 @@ export function furthest(a: PositionChange, b: PositionChange): PositionChange {
     user: a.user,
     delivered: Math.max(a.delivered, b.delivered),
     read: Math.max(a.read, b.read),
-    origin: a.origin === b.origin ? a.origin : undefined,
+    movedBy: a.movedBy === b.movedBy ? a.movedBy : undefined,
   }
 }
 
 /**
  * `fast` assumes that no id was stored before and fails with `duplicate` when one was.
- * `careful` looks every id up under the conversation's lock and works whatever happened before.
+ * `careful` looks every id up under the conversation's lock, and is right after any earlier attempt.
+ * A set of keys: the ids of these conversations are looked up, those of all others are assumed to be new.
  */
-export type CommitPath = 'fast' | 'careful'
+export type CommitPath = 'fast' | 'careful' | ReadonlySet<string>
 
 /**
- * Why a commit failed. `duplicate`, `rejected` (PostgreSQL refuses a row's text) and `aborted` (anything else before COMMIT
- * was sent): nothing is stored. `unknown`: COMMIT was sent and its outcome never heard; only the careful path may follow.
+ * Why a commit failed. But for `unknown` nothing is stored.
+ * `duplicate`: an id, or a number, was taken already. `rejected`: the store cannot hold the text of a row. `refused`: it would
+ * refuse a row, or a conversation, however often it is tried; the others of the batch it may take. `denied`: it would refuse
+ * any batch. `unknown_person`: these conversations do not exist, and may not begin. `unnumbered`: the fast path found that one
+ * takes no messages, or is gone; the careful path answers each of its sends. `aborted`: anything else before COMMIT was sent; another attempt may succeed. `unknown`: COMMIT was sent and its
+ * outcome never heard; only the careful path may follow.
  */
-export type CommitFailure = 'duplicate' | 'rejected' | 'aborted' | 'unknown'
+export type CommitFailure =
+  | 'duplicate'
+  | 'rejected'
+  | 'refused'
+  | 'denied'
+  | 'unknown_person'
+  | 'unnumbered'
+  | 'aborted'
+  | 'unknown'
+
+const NONE: ReadonlySet<string> = new Set()
 
 export class CommitError extends Error {
   readonly failure: CommitFailure
+  /** Of `refused` where they are known, of `unknown_person` and `unnumbered`: the keys of the conversations in question. */
+  readonly conversations: ReadonlySet<string>
 
-  constructor(failure: CommitFailure, cause: unknown) {
+  constructor(failure: CommitFailure, cause: unknown, conversations = NONE) {
     super(cause instanceof Error ? cause.message : failure, { cause })
     this.name = 'CommitError'
     this.failure = failure
+    this.conversations = conversations
   }
 }
+
+/** Longer than any of our transactions may live: a change may carry a time this much before it became visible. */
+export const COMMIT_SLACK_MS = 10_000
+
+/** A cursor that no page ended with. */
+export class InvalidCursor extends Error {}
 
 /** Reading failed; nothing may be concluded from it. */
 export class StoreUnavailable extends Error {
@@ -92,7 +119,7 @@ export interface ConversationPage {
 /** The head of a conversation, for one of its people, and how far the two are. */
 export interface RecentHead {
   readonly user: UserId
-  readonly other: UserId
+  readonly with: Address
   readonly lastSeq: number
   /** What the user has acknowledged. */
   readonly deliveredSeq: number
@@ -101,32 +128,40 @@ export interface RecentHead {
   readonly peerReadSeq: number
 }
 
-/** The last `ageMs` milliseconds of a conversation. */
+/** A conversation from a time on, by the store's clock. */
 export interface Recent {
   readonly conversation: Conversation
-  readonly ageMs: number
+  readonly sinceMs: number
 }
 
 /** A conversation that holds something its reader has not acknowledged. */
 export interface Backlog {
-  readonly with: UserId
+  readonly with: Address
   readonly deliveredSeq: number
   readonly lastSeq: number
 }
 
 /**
- * Durable messages and positions.
+ * What was read, and when by the store's own clock (milliseconds since the epoch): everything that was committed before is in
+ * it. Clocks of processes differ from the store's and drift, so a client that asks later for what has changed since names this time.
+ */
+export interface AsOf<T> {
+  readonly found: T
+  readonly asOfMs: number
+}
+
+/**
+ * Durable messages and positions, the writing half.
  *
- * commit: one transaction, all or nothing, at most one at a time per store; begins before it returns, where it can. Resolves
+ * commit: one transaction, all or nothing, at most one at a time per log; begins before it returns, where it can. Resolves
  * only when it is durable. Messages of one conversation are numbered in the order of the batch, dense from the conversation's
  * head; `created_at` never decreases with `seq`. A message whose id its conversation already has gets that message's seq and
- * time and fate `duplicate`, or `conflict` when sender or content differ. Who sends has received what they sent: a sender whose
+ * time and fate `duplicate`, or `conflict` when sender or content differ. A new message of a conversation that is closed gets
+ * fate `closed`, and positions in it still move. A sender has received what they sent: a sender whose
  * position was at the head stays at the head. Positions never decrease nor pass the head. Returns every position that was asked
- * to change, as it is now.
- *
- * Reads see everything committed before they began; they throw StoreUnavailable rather than answer with less.
+ * to change, as it is now. Rejects with a CommitError; then the messages are as they were before.
  */
-export interface MessageStore {
+export interface MessageLog {
   commit(
     messages: readonly PendingMessage[],
     positions: readonly PositionChange[],
@@ -134,22 +169,35 @@ export interface MessageStore {
   ): Promise<PositionChange[]>
   /** Makes a commit under way fail as `aborted`, unless its COMMIT was sent already. */
   cancelCommit(): void
-  page(conversation: Conversation, request: PageRequest): Promise<Page>
-  /** 0 for a conversation without messages. */
-  lastSeq(conversation: Conversation): Promise<number>
-  conversations(user: UserId, limit: number, cursor?: string): Promise<ConversationPage>
-  /** Conversations of these users changed at or after `since` (milliseconds since the epoch), or all. */
-  changes(user: UserId, since?: number): Promise<ConversationChange[]>
-  /** Conversations of these users that changed within the last `ageMs` of the database's clock, once for each of the users. */
-  recentHeads(users: readonly UserId[], ageMs: number): Promise<RecentHead[]>
-  /**
-   * Of each conversation the first seq that was numbered within the last `ageMs` of the database's clock, looking back 1,000
-   * messages at most; one above the head when there is none.
-   */
-  firstSince(recent: readonly Recent[]): Promise<number[]>
-  /** Conversations in which the user has not acknowledged everything. */
-  backlog(user: UserId): Promise<Backlog[]>
-  /** Throws when the store can not commit right now. */
+  /** Throws when nothing can be committed right now. */
   check(): Promise<void>
   close(): Promise<void>
 }
+
+/** The reading half. Reads see everything committed before they began; they throw StoreUnavailable rather than answer with less. */
+export interface MessageReads {
+  page(conversation: Conversation, request: PageRequest): Promise<Page>
+  /** 0 for a conversation without messages. */
+  lastSeq(conversation: Conversation): Promise<number>
+  /** The same of several, in the order asked. */
+  lastSeqs(conversations: readonly Conversation[]): Promise<number[]>
+  /** Rejects with InvalidCursor where `cursor` is not the `nextCursor` of a page. */
+  conversations(user: UserId, limit: number, cursor?: string): Promise<ConversationPage>
+  /**
+   * Conversations of this user that changed at or after `sinceMs` by the store's clock, or all. A change has the time at which
+   * its transaction began.
+   */
+  changes(user: UserId, sinceMs?: number): Promise<AsOf<ConversationChange[]>>
+  /** The same of several users, once for each of them; of none it tells the time alone. */
+  recentHeads(users: readonly UserId[], sinceMs: number): Promise<AsOf<RecentHead[]>>
+  /**
+   * Of each conversation the first seq that was numbered since then, looking back 1,000 messages at most; one above the head
+   * when there is none.
+   */
+  firstSince(recent: readonly Recent[]): Promise<number[]>
+  /** Conversations in which the user has not acknowledged everything. */
+  backlog(user: UserId): Promise<AsOf<Backlog[]>>
+}
+
+/** Both halves, where one object is both. */
+export interface MessageStore extends MessageLog, MessageReads {}

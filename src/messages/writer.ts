@@ -1,10 +1,13 @@
-import { backoffMs } from '../lib/backoff.ts'
 import { type Clock, sleep } from '../lib/clock.ts'
 import type { Logger } from '../lib/logger.ts'
 import type { ErrorCode } from '../protocol/codes.ts'
+import { type Batch, halvesOf, partedBy, sizeOf } from './batch.ts'
+import { DuplicateWatch } from './duplicate-watch.ts'
 import { PositionQueue } from './position-queue.ts'
+import { expiryDelayMs, isWorthTrying, retryDelayMs } from './send-age.ts'
 import { isSettled, type QueuedSend, SendQueue } from './send-queue.ts'
-import { CommitError, type CommitPath, type MessageStore, type PositionChange } from './store.ts'
+import { type SettledListener, Settling } from './settling.ts'
+import { CommitError, type CommitFailure, type CommitPath, type MessageLog, type PositionChange } from './store.ts'
 
 export interface WriterLimits {
   /** Sends that may wait, in rows and in bytes of content. */
@@ -21,37 +24,19 @@ export interface WriterObserver {
 }
 
 export interface WriterOptions {
-  readonly store: MessageStore
+  readonly log: MessageLog
   readonly clock: Clock
   readonly logger: Logger
   readonly limits: WriterLimits
   readonly observer: WriterObserver
-  /** Told once about every send (its `fate` or `refusal` is final) and about positions that were asked to move. */
-  settled(sends: readonly QueuedSend[], positions: readonly PositionChange[]): void
-  /** From 0 to below 1, each time another: who is refused early. Math.random if none. */
+  readonly outcomes: SettledListener
+  /** From 0 to below 1, each time another: decides which send is refused early. Math.random if none. */
   readonly random?: () => number
 }
 
-interface Batch {
-  readonly sends: readonly QueuedSend[]
-  readonly positions: readonly PositionChange[]
-}
-
-/** Who waits for a send to settle and for so many batches to be done. */
-interface Waiter {
-  readonly last: QueuedSend | undefined
-  readonly batchesDone: number
-  resolve(): void
-}
-
-const RETRY = { firstMs: 10, maxMs: 500 }
-/** One duplicate announces more (a client that resends its outbox), and every failed COPY leaves dead rows. */
-const CAREFUL_AFTER_DUPLICATE = 8
-/** How often a commit that takes too long is given up again. */
-const MIN_EXPIRY_MS = 100
-/** The part of its time in which a send is tried again; what is left is for the last attempt. */
-const RETRIED_SHARE = 0.75
-/** Positions without messages wait so long for company: nobody waits for them. */
+/** How often a batch is halved in search of what is refused; if that much is, it is not worth the time of the others. */
+const MAX_SPLITS = 64
+/** Positions without messages wait so long for company; no client waits for their answer. */
 const POSITIONS_WAIT_MS = 20
 
 /**
@@ -60,33 +45,33 @@ const POSITIONS_WAIT_MS = 20
  * next batch before it tells the outcome of the last, so that database and service work side by side.
  *
  * Guarantees: every send settles exactly once, in order of arrival within a conversation · settled as stored only after the
- * commit · a batch keeps its limits · one bad row fails only itself · a send whose outcome is unknown is neither acked nor
- * refused until the store has told · no queue grows beyond its limits · `close` resolves after the last batch.
+ * commit · a batch keeps its limits · one bad row, and one conversation that the store refuses, fail only themselves · a send
+ * whose outcome is unknown is neither acked nor refused until the store has told · no queue grows beyond its limits · `close`
+ * resolves after the last batch.
  *
- * States of a batch: queued → in transaction → committed, or aborted (retried, until too old), or unknown (resolved).
+ * States of a batch: queued → in transaction → committed, or aborted (retried, until too old), or refused (its rest is tried
+ * again), or unknown (resolved).
  */
 export class MessageWriter {
   readonly #options: WriterOptions
   readonly #queue: SendQueue
   readonly #random: () => number
   readonly #positions = new PositionQueue()
+  readonly #duplicates = new DuplicateWatch()
+  readonly #settling: Settling
   #inFlight: Batch | undefined
-  /** Committed; told in the same turn of the event loop, once the next batch is on its way or there is none. */
-  #committed: Batch | undefined
   #running: Promise<void> | undefined
   /** When it was told to take no more. */
   #closedAtMs: number | undefined
   /** Whether the last attempt to commit failed. */
   #failing = false
-  #carefulBatches = 0
-  #batchesDone = 0
-  readonly #waiters = new Set<Waiter>()
   #cancelWait: (() => void) | undefined
   #cancelExpiry: (() => void) | undefined
 
   constructor(options: WriterOptions) {
     this.#options = options
     this.#queue = new SendQueue(options.limits)
+    this.#settling = new Settling(options)
     this.#random = options.random ?? Math.random
   }
 
@@ -99,7 +84,7 @@ export class MessageWriter {
     return oldest ? this.#options.clock.now() - oldest.queuedAtMs : 0
   }
 
-  /** Queues a send. Returns why it can not be taken: nothing was stored then, and `settled` is not called for it. */
+  /** Queues a send. Returns why it cannot be taken: nothing was stored then, and `settled` is not called for it. */
   append(send: QueuedSend): ErrorCode | undefined {
     if (this.#closedAtMs !== undefined) return 'unavailable'
     if (!this.#failing && this.#isRefusedEarly()) return 'overloaded'
@@ -109,8 +94,8 @@ export class MessageWriter {
     return undefined
   }
 
-  /** Queues a position. Returns why it can not be taken. Only positions at or below the conversation's head may come here. */
-  move(change: PositionChange): ErrorCode | undefined {
+  /** Queues a position. Returns why it cannot be taken. Only positions at or below the conversation's head may come here. */
+  advance(change: PositionChange): ErrorCode | undefined {
     if (this.#closedAtMs !== undefined) return 'unavailable'
     if (!this.#positions.add(change)) return 'overloaded'
     if (this.#running === undefined)
@@ -119,35 +104,19 @@ export class MessageWriter {
   }
 
   /** Resolves once everything appended before is settled and every position moved before is stored, or the limit is over. */
-  flushed(limitMs?: number): Promise<void> {
+  allSettled(limitMs?: number): Promise<void> {
     const last = this.#queue.newest
     const isMoving = this.#positions.size > 0
     if (!last && !this.#inFlight && !isMoving) return Promise.resolve()
     // Positions go in the order in which they came, so this many batches take those that wait now.
     const moving = Math.ceil(this.#positions.size / this.#options.limits.maxBatchRows)
-    const batchesDone = this.#batchesDone + (this.#inFlight ? 1 : 0) + moving
     if (isMoving) this.#start()
-    return this.#waitFor({ last, batchesDone }, limitMs)
-  }
-
-  /** Who gives up is forgotten: during an outage many come, each after another send, and no batch may be done for long. */
-  #waitFor(what: Omit<Waiter, 'resolve'>, limitMs: number | undefined): Promise<void> {
-    return new Promise((resolve) => {
-      let cancel = (): void => undefined
-      const end = (): void => {
-        this.#waiters.delete(waiter)
-        cancel()
-        resolve()
-      }
-      const waiter = { ...what, resolve: end }
-      this.#waiters.add(waiter)
-      if (limitMs !== undefined) cancel = this.#options.clock.after(limitMs, end)
-    })
+    return this.#settling.settled(last, (this.#inFlight ? 1 : 0) + moving, limitMs)
   }
 
   /**
    * Takes no more, stores what is queued, and resolves; at the latest after `timeoutMs`, refusing what is still queued. What
-   * is in flight then may yet be stored, and is not told. Positions that can not be stored are given up sooner.
+   * is in flight then may yet be stored, and is not told. Positions that cannot be stored are given up sooner.
    */
   async close(timeoutMs: number): Promise<void> {
     this.#closedAtMs ??= this.#options.clock.now()
@@ -155,7 +124,7 @@ export class MessageWriter {
     let cancel = (): void => undefined
     const timeout = new Promise<void>((resolve) => {
       cancel = this.#options.clock.after(timeoutMs, () => {
-        this.#refuse(this.#queue.takeAll(), 'unavailable')
+        this.#settling.refuse(this.#queue.takeAll(), 'unavailable')
         resolve()
       })
     })
@@ -165,7 +134,7 @@ export class MessageWriter {
   }
 
   async #idle(): Promise<void> {
-    await this.flushed()
+    await this.allSettled()
     await this.#running
   }
 
@@ -197,9 +166,9 @@ export class MessageWriter {
       this.#inFlight = batch
       await this.#store(batch)
       this.#inFlight = undefined
-      this.#batchesDone += 1
+      this.#settling.batchDone()
     }
-    this.#tell()
+    this.#settling.tell()
   }
 
   #hasWork(): boolean {
@@ -207,46 +176,52 @@ export class MessageWriter {
   }
 
   /** Tries until every send of the batch is settled; `isUnknown`: an earlier attempt may have stored some of it. */
-  async #store(batch: Batch, isUnknown = false): Promise<void> {
+  async #store(batch: Batch, isUnknown = false, splits = { left: MAX_SPLITS }): Promise<void> {
     let open = batch
     let unknown = isUnknown
     for (let attempt = 0; ; attempt += 1) {
       if (this.#failing && !unknown) open = this.#worthTrying(open)
-      if (isEmpty(open)) return
-      const path = unknown || this.#carefulBatches > 0 ? 'careful' : 'fast'
-      const failure = await this.#attempt(open, path)
-      if (failure === undefined) return
-      if (failure === 'rejected') return this.#bisect(open, unknown)
-      if (failure === 'duplicate') {
-        this.#carefulBatches = CAREFUL_AFTER_DUPLICATE
-        if (path === 'fast') continue
+      if (sizeOf(open) === 0) return
+      const path = unknown ? 'careful' : this.#duplicates.pathFor(open.sends)
+      const error = await this.#attempt(open, path)
+      if (error === undefined) return
+      if (this.#duplicates.failed(error, path)) continue
+      if (isAboutRows(error)) {
+        const [refused, rest] = partedBy(error.conversations, open)
+        // Of a conversation whose numbers are taken some may have been stored by the attempt whose outcome is unknown.
+        const isSure = sizeOf(refused) > 0 && !(unknown && error.failure === 'duplicate')
+        if (!isSure) return this.#bisect(open, error.failure, unknown, splits)
+        this.#settling.refuse(refused.sends, error.failure === 'unknown_person' ? 'not_found' : 'unavailable')
+        open = rest
+        continue
       }
-      if (failure === 'unknown') {
+      this.#failing = true
+      if (error.failure === 'unknown') {
         unknown = true
         for (const send of open.sends) send.wasUnknown = true
       }
-      this.#failing = true
+      if (error.failure === 'denied' && !unknown) return this.#settling.refuse(open.sends, 'unavailable')
       if (!unknown) open = this.#worthTrying(open)
-      if (isEmpty(open)) return
+      if (sizeOf(open) === 0) return
       await this.#pause(attempt, unknown ? undefined : open.sends[0])
     }
   }
 
-  async #attempt(batch: Batch, path: CommitPath): Promise<string | undefined> {
-    const { store, clock, observer, logger } = this.#options
+  async #attempt(batch: Batch, path: CommitPath): Promise<CommitError | undefined> {
+    const { log, clock, observer, logger } = this.#options
     const startedMs = clock.now()
     try {
-      const committing = store.commit(batch.sends, batch.positions, path)
+      const committing = log.commit(batch.sends, batch.positions, path)
       // The store is at work on this batch, so it does not wait while the one before is told.
-      this.#tell()
+      this.#settling.tell()
       const positions = await committing
-      if (path === 'careful') this.#carefulBatches = Math.max(0, this.#carefulBatches - 1)
+      this.#duplicates.committed(batch.sends, path)
       this.#failing = false
-      this.#committed = { sends: batch.sends, positions }
+      this.#settling.committed({ sends: batch.sends, positions })
     } catch (error) {
-      const failure = error instanceof CommitError ? error.failure : 'aborted'
-      observer.failed(failure)
       if (!(error instanceof CommitError)) logger.error({ err: error }, 'a commit failed in an unforeseen way')
+      const failure = error instanceof CommitError ? error : new CommitError('aborted', error)
+      observer.failed(failure.failure)
       return failure
     }
     observer.committed(batch.sends.length, clock.now() - startedMs, path)
@@ -254,44 +229,38 @@ export class MessageWriter {
   }
 
   /**
-   * Nothing was stored by this attempt. Halves the batch until the row that PostgreSQL refuses stands alone; order is kept.
-   * That row is not stored by an earlier attempt of unknown outcome either: the careful path would have found it.
+   * Nothing was stored by this attempt. Halves the batch until what PostgreSQL refuses stands alone; order is kept. That row is
+   * not stored by an earlier attempt of unknown outcome either: the careful path would have found it.
    */
-  async #bisect({ sends, positions }: Batch, unknown: boolean): Promise<void> {
-    if (sends.length <= 1) {
-      this.#refuse(sends, 'invalid_text')
-      if (positions.length > 0 && sends.length > 0) await this.#store({ sends: [], positions })
-      return
+  async #bisect(batch: Batch, failure: CommitFailure, unknown: boolean, splits: { left: number }): Promise<void> {
+    const isAlone = sizeOf(batch) === 1
+    if (isAlone || (splits.left <= 0 && !unknown)) {
+      const isBadText = isAlone && failure === 'rejected'
+      return this.#settling.refuse(batch.sends, isBadText ? 'invalid_text' : 'unavailable')
     }
-    const middle = sends.length >> 1
-    await this.#store({ sends: sends.slice(0, middle), positions }, unknown)
-    await this.#store({ sends: sends.slice(middle), positions: [] }, unknown)
+    splits.left -= 1
+    for (const half of halvesOf(batch)) await this.#store(half, unknown, splits)
   }
 
   /**
-   * What can wait for another attempt. One with a send whose time is nearly over would be given up before it gets anywhere,
-   * and with sends of every age in the batch so would the next one. Positions alone, told to nobody, are not worth a longer
+   * What can wait for another attempt; older sends are refused. Positions alone are told to no client and are not worth a longer
    * shutdown: their people get again what they stand for.
    */
   #worthTrying({ sends, positions }: Batch): Batch {
-    const { clock, limits } = this.#options
-    const now = clock.now()
-    const oldestAllowedMs = now - limits.maxQueueAgeMs * RETRIED_SHARE
-    this.#refuse(
-      sends.filter((send) => send.queuedAtMs <= oldestAllowedMs),
-      'unavailable',
-    )
-    const young = sends.filter((send) => send.queuedAtMs > oldestAllowedMs)
-    const isClosedForLong = this.#closedAtMs !== undefined && now - this.#closedAtMs >= limits.maxQueueAgeMs
+    const { maxQueueAgeMs } = this.#options.limits
+    const now = this.#options.clock.now()
+    const young = sends.filter((send) => isWorthTrying(send, now, maxQueueAgeMs))
+    const old = sends.filter((send) => !isWorthTrying(send, now, maxQueueAgeMs))
+    this.#settling.refuse(old, 'unavailable')
+    const isClosedForLong = this.#closedAtMs !== undefined && now - this.#closedAtMs >= maxQueueAgeMs
     return { sends: young, positions: young.length === 0 && isClosedForLong ? [] : positions }
   }
 
   /** Ends early when the oldest of those that may be refused has to be. */
   #pause(attempt: number, oldest: QueuedSend | undefined): Promise<void> {
     const { clock, limits } = this.#options
-    const leftMs = oldest ? oldest.queuedAtMs + limits.maxQueueAgeMs - clock.now() : Number.POSITIVE_INFINITY
-    const pauseMs = Math.min(Math.max(1, backoffMs(attempt, RETRY)), Math.max(MIN_EXPIRY_MS, leftMs))
-    return sleep(clock, pauseMs)
+    const longestMs = oldest ? expiryDelayMs(oldest, clock.now(), limits.maxQueueAgeMs) : Number.POSITIVE_INFINITY
+    return sleep(clock, Math.min(retryDelayMs(attempt), longestMs))
   }
 
   /** While something waits there is a timer for the moment in which the oldest will have waited too long. */
@@ -299,8 +268,7 @@ export class MessageWriter {
     const oldest = this.#oldestRefusable() ?? this.#queue.oldest
     if (this.#cancelExpiry || !oldest) return
     const { clock, limits } = this.#options
-    const delayMs = Math.max(MIN_EXPIRY_MS, oldest.queuedAtMs + limits.maxQueueAgeMs - clock.now())
-    this.#cancelExpiry = clock.after(delayMs, () => {
+    this.#cancelExpiry = clock.after(expiryDelayMs(oldest, clock.now(), limits.maxQueueAgeMs), () => {
       this.#cancelExpiry = undefined
       this.#expire(clock.now() - limits.maxQueueAgeMs)
       this.#armExpiry()
@@ -315,42 +283,14 @@ export class MessageWriter {
   #expire(queuedBeforeMs: number): void {
     const oldestInFlightMs = this.#oldestRefusable()?.queuedAtMs
     const isStuck = oldestInFlightMs !== undefined && oldestInFlightMs <= queuedBeforeMs
-    // What is in a transaction can not be refused; the transaction can be given up while its COMMIT was not sent.
-    if (isStuck) this.#options.store.cancelCommit()
-    this.#refuse(this.#queue.takeOlderThan(queuedBeforeMs), this.#failing || isStuck ? 'unavailable' : 'overloaded')
-  }
-
-  #refuse(sends: readonly QueuedSend[], code: ErrorCode): void {
-    if (sends.length === 0) return
-    for (const send of sends) send.refusal = code
-    this.#settle(sends, [])
-    this.#wake()
-  }
-
-  /** Settles what was committed last, unless that was done, and wakes who waited for it. */
-  #tell(): void {
-    const committed = this.#committed
-    this.#committed = undefined
-    if (committed) this.#settle(committed.sends, committed.positions)
-    this.#wake()
-  }
-
-  /** What listeners do with an outcome must not stop the writer. */
-  #settle(sends: readonly QueuedSend[], positions: readonly PositionChange[]): void {
-    try {
-      this.#options.settled(sends, positions)
-    } catch (error) {
-      this.#options.logger.error({ err: error }, 'a listener of the writer failed')
-    }
-  }
-
-  #wake(): void {
-    for (const { last, batchesDone, resolve } of this.#waiters) {
-      if ((!last || isSettled(last)) && batchesDone <= this.#batchesDone) resolve()
-    }
+    // What is in a transaction cannot be refused; the transaction can be given up while its COMMIT was not sent.
+    if (isStuck) this.#options.log.cancelCommit()
+    const code = this.#failing || isStuck ? 'unavailable' : 'overloaded'
+    this.#settling.refuse(this.#queue.takeOlderThan(queuedBeforeMs), code)
   }
 }
 
-function isEmpty({ sends, positions }: Batch): boolean {
-  return sends.length === 0 && positions.length === 0
+/** Another attempt with the same rows would fail again. On the careful path a duplicate is none of an id. */
+function isAboutRows({ failure }: CommitError): boolean {
+  return failure === 'rejected' || failure === 'refused' || failure === 'unknown_person' || failure === 'duplicate'
 }

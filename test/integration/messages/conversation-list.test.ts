@@ -8,10 +8,12 @@ import {
   PAGE_AFTER,
   PAGE_BEFORE,
 } from '../../../src/messages/read-statements.postgres.ts'
-import { PostgresMessageStore } from '../../../src/messages/store.postgres.ts'
-import { type Database, openDatabase, PLANNER_SETTINGS } from '../../../src/postgres/database.ts'
+import { PostgresMessageReads } from '../../../src/messages/reads.postgres.ts'
+import { type Database, openDatabase } from '../../../src/postgres/database.ts'
 import { parseDsn } from '../../../src/postgres/dsn.ts'
+import { PLANNER_SETTINGS } from '../../../src/postgres/session-settings.ts'
 import { createDatabase, silentLogger, type TestDatabase } from '../../support/databases.ts'
+import { figure } from '../../support/figures.ts'
 import { type Cost, costOfExecuting } from '../../support/plan-cost.ts'
 
 const CONVERSATIONS_OF_ME = 1000
@@ -98,7 +100,7 @@ let small: Filled
 beforeAll(async () => {
   const startedMs = performance.now()
   ;[small, large] = await Promise.all([Filled.create(100), Filled.create(1000)])
-  console.log(`filled in ${((performance.now() - startedMs) / 1000).toFixed(1)} s`)
+  figure(`filled in ${((performance.now() - startedMs) / 1000).toFixed(1)} s`)
 }, 60_000)
 afterAll(async () => {
   await Promise.all([large.drop(), small.drop()])
@@ -107,7 +109,7 @@ afterAll(async () => {
 /** The same statement over 1,000,000 messages and over a tenth of them must cost the same. */
 async function compare(name: string, text: string, types: string, values: (each: number) => string[]): Promise<Cost[]> {
   const [over, under] = [await large.cost(text, types, values(1000)), await small.cost(text, types, values(100))]
-  console.log(`${name}: 1,000,000 messages`, JSON.stringify(over.generic), '100,000', JSON.stringify(under.generic))
+  figure(`${name}: 1,000,000 messages`, JSON.stringify(over.generic), '100,000', JSON.stringify(under.generic))
   for (const plan of ['custom', 'generic'] as const) {
     expect(over[plan].scans.filter((scan) => scan.startsWith('Seq Scan'))).toEqual([])
     expect(over[plan].messages).toBe(under[plan].messages)
@@ -166,14 +168,14 @@ describe('costs what it returns, not what is stored', () => {
 
 describe('the conversation list', () => {
   let database: Database
-  let store: PostgresMessageStore
+  let reads: PostgresMessageReads
 
   beforeAll(async () => {
     database = await openDatabase({ dsn: large.dsn, dataDir: '', poolMax: 2, logger: silentLogger })
-    store = new PostgresMessageStore({ session: database.session, reader: database.reader, logger: silentLogger })
+    reads = new PostgresMessageReads(database.reader)
   })
   afterAll(async () => {
-    await store.close()
+    await database.writerConnection.close()
     await database.close()
   })
 
@@ -182,7 +184,7 @@ describe('the conversation list', () => {
     let cursor: string | undefined
     const startedMs = performance.now()
     do {
-      const page = await store.conversations('me', 100, cursor)
+      const page = await reads.conversations('me', 100, cursor)
       expect(page.conversations.length).toBe(100)
       for (const one of page.conversations) {
         expect(one).toMatchObject({
@@ -196,7 +198,7 @@ describe('the conversation list', () => {
       }
       cursor = page.nextCursor ?? undefined
     } while (cursor !== undefined)
-    console.log(`ten pages of 100 conversations in ${(performance.now() - startedMs).toFixed(0)} ms`)
+    figure(`ten pages of 100 conversations in ${(performance.now() - startedMs).toFixed(0)} ms`)
     expect(new Set(seen).size).toBe(CONVERSATIONS_OF_ME)
     const { rows } = await large.client.query<{ peer: string }>(
       `select case when user_lo = 'me' then user_hi else user_lo end as peer from conversations
@@ -206,13 +208,13 @@ describe('the conversation list', () => {
   })
 
   test('counts unread messages up to 100', async () => {
-    const { conversations } = await store.conversations('silent', 10)
+    const { conversations } = await reads.conversations('silent', 10)
     expect(conversations).toMatchObject([{ with: 'chatty', unread: 100, last_seq: 20_000 }])
-    expect((await store.conversations('chatty', 10)).conversations).toMatchObject([{ unread: 0, peer_read_seq: 0 }])
+    expect((await reads.conversations('chatty', 10)).conversations).toMatchObject([{ unread: 0, peer_read_seq: 0 }])
   })
 
   test('leads to pages of history in the midst of a long conversation', async () => {
-    const page = await store.page(conversationBetween('me', 'z501'), { before: 500, limit: 50 })
+    const page = await reads.page(conversationBetween('me', 'z501'), { before: 500, limit: 50 })
     expect(page).toMatchObject({ hasMore: true })
     expect(page.messages.map(({ seq }) => seq)).toEqual(Array.from({ length: 50 }, (_, index) => 450 + index))
   })

@@ -4,8 +4,8 @@ import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import * as reads from '../../../src/messages/read-statements.postgres.ts'
 import * as writes from '../../../src/messages/statements.postgres.ts'
-import { PLANNER_SETTINGS } from '../../../src/postgres/database.ts'
 import { parseDsn } from '../../../src/postgres/dsn.ts'
+import { PLANNER_SETTINGS } from '../../../src/postgres/session-settings.ts'
 import { createDatabase, type TestDatabase } from '../../support/databases.ts'
 import { type Cost, costOfExecuting } from '../../support/plan-cost.ts'
 
@@ -27,6 +27,7 @@ const END = String(Number.MAX_SAFE_INTEGER)
 const CASES: readonly Case[] = [
   { statement: reads.LAST_SEQ, types: 'text, text', values: ['a1', 'hub-hi'], messages: 0, conversations: 1 },
   { statement: reads.LAST_SEQ, types: 'text, text', values: ['hub-lo', 'z1'], messages: 0, conversations: 1 },
+  { statement: reads.LAST_SEQS, types: 'text[], text[]', values: ['{a1}', '{hub-hi}'], messages: 0, conversations: 1 },
   {
     statement: reads.PAGE_BEFORE,
     types: 'text, text, int8, int8',
@@ -69,7 +70,7 @@ const CASES: readonly Case[] = [
   {
     statement: reads.FIRST_SINCE,
     types: 'text[], text[], float8[]',
-    values: ['{long}', '{longer}', '{0}'],
+    values: ['{long}', '{longer}', `{${Date.UTC(2100, 0)}}`],
     messages: 1,
     conversations: 1,
   },
@@ -92,8 +93,8 @@ const CASES: readonly Case[] = [
     conversations: 2,
   },
 ]
-/** They look for nothing. */
-const WITHOUT_A_LOOK = [reads.CHECK, writes.COPY, writes.OPEN]
+/** They look for nothing in these two tables. */
+const WITHOUT_A_LOOK = [reads.CHECK, writes.COPY, writes.OPEN, writes.OPEN_FOR_ACCOUNTS]
 
 const FIRST_STATES = [
   { before: 'never gathered', conversations: 0, gather: false },

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { conversationBetween, otherPerson } from '../../../src/messages/conversation.ts'
+import { addressIn, conversationBetween } from '../../../src/messages/conversation.ts'
 import { KnownHeads } from '../../../src/messages/known-heads.ts'
 import { USER_ID_PATTERN } from '../../../src/protocol/limits.ts'
 
@@ -13,7 +13,7 @@ describe('a conversation', () => {
         const one = conversationBetween(a, b)
         expect(conversationBetween(b, a)).toEqual(one)
         expect(one.lo <= one.hi).toBe(true)
-        expect([otherPerson(one, a), otherPerson(one, b)]).toEqual([b, a])
+        expect([addressIn(one, a), addressIn(one, b)]).toEqual([b, a])
         const samePair = (a === c && b === d) || (a === d && b === c)
         expect(conversationBetween(c, d).key === one.key).toBe(samePair)
       }),

@@ -20,7 +20,7 @@ async function withMessages(count: number) {
 describe('positions', () => {
   test('ride along with the sends of the same batch', async () => {
     const { append, writer, store } = await withMessages(3)
-    writer.move(moved(2))
+    writer.advance(moved(2))
     append('four')
     await settled()
     expect(store.calls).toMatchObject([{ contents: ['four'], positions: [{ user: 'bob', delivered: 2 }] }])
@@ -28,10 +28,10 @@ describe('positions', () => {
 
   test('alone wait 20 ms for company', async () => {
     const { clock, writer, store, settledPositions } = await withMessages(3)
-    writer.move(moved(1))
+    writer.advance(moved(1))
     await clock.advance(19)
     expect(store.calls).toEqual([])
-    writer.move(moved(2))
+    writer.advance(moved(2))
     await clock.advance(1)
     expect(store.calls).toMatchObject([{ contents: [], positions: [{ delivered: 2 }] }])
     expect(settledPositions).toMatchObject([{ user: 'bob', delivered: 2 }])
@@ -41,10 +41,10 @@ describe('positions', () => {
 
   test('of one person in one conversation are one, the furthest; of others they stay apart', async () => {
     const { clock, writer, store } = await withMessages(5)
-    writer.move(moved(4))
-    writer.move(moved(2, 2))
-    writer.move(positionChange('ann', 'bob', { delivered: 1 }))
-    writer.move(positionChange('bob', 'cid', { delivered: 1 }))
+    writer.advance(moved(4))
+    writer.advance(moved(2, 2))
+    writer.advance(positionChange('ann', 'bob', { delivered: 1 }))
+    writer.advance(positionChange('bob', 'cid', { delivered: 1 }))
     await clock.advance(20)
     const positions = store.calls[0]?.positions.map(({ user, conversation, delivered, read }) => [
       user,
@@ -62,30 +62,30 @@ describe('positions', () => {
   test('name who asked only when it was one alone', async () => {
     const { clock, writer, settledPositions } = await withMessages(5)
     const [phone, laptop] = [{}, {}]
-    writer.move(moved(1, 0, phone))
-    writer.move(moved(2, 0, phone))
+    writer.advance(moved(1, 0, phone))
+    writer.advance(moved(2, 0, phone))
     await clock.advance(20)
-    writer.move(moved(3, 0, phone))
-    writer.move(moved(4, 0, laptop))
+    writer.advance(moved(3, 0, phone))
+    writer.advance(moved(4, 0, laptop))
     await clock.advance(20)
-    expect(settledPositions.map(({ origin }) => origin)).toEqual([phone, undefined])
-    expect(settledPositions[0]?.origin).toBe(phone)
+    expect(settledPositions.map(({ movedBy }) => movedBy)).toEqual([phone, undefined])
+    expect(settledPositions[0]?.movedBy).toBe(phone)
   })
 
   test('of a commit that failed are tried again until they are stored', async () => {
     const { clock, writer, store, settledPositions } = await withMessages(2)
     store.outcomes.push(...Array<'aborted'>(20).fill('aborted'))
-    writer.move(moved(2))
+    writer.advance(moved(2))
     await clock.advance(60_000)
     expect(settledPositions).toMatchObject([{ delivered: 2 }])
-    expect(await store.backlog('bob')).toEqual([])
+    expect((await store.backlog('bob')).found).toEqual([])
   })
 
   test('are stored in batches of the usual size, and whoever waits for them waits for all of those', async () => {
     const { clock, writer, store } = writerBench({ maxBatchRows: 2 })
-    for (let person = 0; person < 5; person += 1) writer.move(positionChange(`p${person}`, 'ann', { delivered: 1 }))
+    for (let person = 0; person < 5; person += 1) writer.advance(positionChange(`p${person}`, 'ann', { delivered: 1 }))
     let storedBefore = 0
-    void writer.flushed().then(() => {
+    void writer.allSettled().then(() => {
       storedBefore = store.calls.length
     })
     await clock.advance(20)
@@ -100,11 +100,11 @@ describe('positions', () => {
   test('let those go who gave up waiting for them, with the send before which they came', async () => {
     const { clock, writer, store, append, settledSends } = writerBench()
     store.outcomes.push(...Array<'aborted'>(100).fill('aborted'))
-    writer.move(positionChange('bob', 'ann', { delivered: 1 }))
+    writer.advance(positionChange('bob', 'ann', { delivered: 1 }))
     await clock.advance(20)
-    const waiting = [writer.flushed(2_000), writer.flushed(2_000)]
+    const waiting = [writer.allSettled(2_000), writer.allSettled(2_000)]
     const send = new WeakRef(append('refused in the end').send)
-    waiting.push(writer.flushed(2_000))
+    waiting.push(writer.allSettled(2_000))
     await clock.advance(2_500)
     await Promise.all(waiting)
     expect(settledSends.splice(0)).toHaveLength(1)
@@ -115,10 +115,10 @@ describe('positions', () => {
   test('are refused beyond 50,000 people, but those that wait may still move', async () => {
     const { writer } = writerBench()
     for (let person = 0; person < 50_000; person += 1) {
-      expect(writer.move(positionChange(`p${person}`, 'ann', { delivered: 1 }))).toBeUndefined()
+      expect(writer.advance(positionChange(`p${person}`, 'ann', { delivered: 1 }))).toBeUndefined()
     }
-    expect(writer.move(positionChange('late', 'ann', { delivered: 1 }))).toBe('overloaded')
-    expect(writer.move(positionChange('p7', 'ann', { delivered: 2 }))).toBeUndefined()
+    expect(writer.advance(positionChange('late', 'ann', { delivered: 1 }))).toBe('overloaded')
+    expect(writer.advance(positionChange('p7', 'ann', { delivered: 2 }))).toBeUndefined()
   })
 })
 
@@ -129,7 +129,7 @@ describe('close', () => {
     append('two')
     await settled()
     append('three')
-    writer.move(moved(1))
+    writer.advance(moved(1))
     let closed = false
     const closing = writer.close(5000).then(() => {
       closed = true
@@ -139,15 +139,15 @@ describe('close', () => {
     store.release()
     await closing
     expect(outcomes().slice(1)).toEqual(['two stored', 'three stored'])
-    expect(await store.backlog('bob')).toMatchObject([{ deliveredSeq: 1 }])
+    expect((await store.backlog('bob')).found).toMatchObject([{ deliveredSeq: 1 }])
     expect(clock.pending).toBe(0)
   })
 
   test('stores positions that wait for company', async () => {
     const { writer, store, clock } = await withMessages(2)
-    writer.move(moved(2))
+    writer.advance(moved(2))
     await writer.close(5000)
-    expect(await store.backlog('bob')).toEqual([])
+    expect((await store.backlog('bob')).found).toEqual([])
     expect(clock.pending).toBe(0)
   })
 
@@ -155,7 +155,7 @@ describe('close', () => {
     const { append, writer, outcomes } = await withMessages(1)
     const closing = writer.close(5000)
     expect(append('two').refusal).toBe('unavailable')
-    expect(writer.move(moved(1))).toBe('unavailable')
+    expect(writer.advance(moved(1))).toBe('unavailable')
     await closing
     expect(append('three').refusal).toBe('unavailable')
     expect(outcomes()).toEqual(['m0 stored'])
@@ -184,10 +184,10 @@ describe('close', () => {
     expect(outcomes()).toEqual(['queued unavailable'])
   })
 
-  test('gives up positions that can not be stored when a send would be: what they stand for comes again', async () => {
+  test('gives up positions that cannot be stored when a send would be: what they stand for comes again', async () => {
     const { writer, store, clock } = await withMessages(1)
     store.outcomes.push(...Array<'aborted'>(1000).fill('aborted'))
-    writer.move(moved(1))
+    writer.advance(moved(1))
     let closed = false
     void writer.close(20_000).then(() => {
       closed = true
@@ -196,7 +196,7 @@ describe('close', () => {
     expect(closed).toBe(false)
     await clock.advance(600)
     expect(closed).toBe(true)
-    expect(await store.backlog('bob')).toMatchObject([{ deliveredSeq: 0 }])
+    expect((await store.backlog('bob')).found).toMatchObject([{ deliveredSeq: 0 }])
     expect(clock.pending).toBe(0)
   })
 
@@ -208,7 +208,7 @@ describe('close', () => {
       await sleep(clock, 1_500)
       throw new CommitError('aborted', undefined)
     }
-    for (let person = 0; person < 10; person += 1) writer.move(positionChange(`p${person}`, 'ann', { delivered: 1 }))
+    for (let person = 0; person < 10; person += 1) writer.advance(positionChange(`p${person}`, 'ann', { delivered: 1 }))
     const closing = writer.close(20_000)
     await clock.advance(4_000)
     await closing

@@ -62,7 +62,7 @@ async function play(steps: readonly Step[]) {
       const first = taken[one.index]
       if (first) add(append(one.changed ? `${index}` : first.content, { to: first.receiver_id, id: first.id }))
     }
-    if (one.do === 'move' && !writer.move(positionChange('eve', 'dan', { delivered: one.delivered }))) {
+    if (one.do === 'move' && !writer.advance(positionChange('eve', 'dan', { delivered: one.delivered }))) {
       furthest = Math.max(furthest, one.delivered)
     }
     if (one.do === 'outcomes') store.outcomes.push(...one.outcomes)
@@ -116,7 +116,7 @@ test('whatever happens, every send settles once, truthfully and in order', async
       }
 
       for (const { contents } of store.calls) expect(contents.length).toBeLessThanOrEqual(LIMITS.maxBatchRows)
-      const [position] = await store.changes('eve')
+      const [position] = (await store.changes('eve')).found
       // A writer that closes does not try for ever.
       if (steps.some((one) => one.do === 'close')) expect(position?.delivered_seq).toBeLessThanOrEqual(furthest)
       else expect(position?.delivered_seq).toBe(furthest)

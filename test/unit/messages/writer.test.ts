@@ -130,10 +130,10 @@ describe('one bad row', () => {
     append('first')
     await settled()
     append('bad')
-    writer.move(positionChange('bob', 'ann', { delivered: 1 }))
+    writer.advance(positionChange('bob', 'ann', { delivered: 1 }))
     await settled()
     expect(settledPositions).toMatchObject([{ user: 'bob', delivered: 1 }])
-    expect(await store.backlog('bob')).toEqual([])
+    expect((await store.backlog('bob')).found).toEqual([])
   })
 
   test('among a batch whose outcome was unknown fails only itself too', async () => {
@@ -177,7 +177,7 @@ describe('a commit that fails', () => {
     expect(outcomes()).toEqual(['one stored', 'two stored'])
   })
 
-  test('for a duplicate goes the careful way at once, and so do the next batches', async () => {
+  test('for a duplicate goes the careful way at once, and so do the next batches of its conversation', async () => {
     const { append, outcomes, store } = writerBench()
     const { send } = append('one')
     await settled()
@@ -186,12 +186,12 @@ describe('a commit that fails', () => {
     append('two')
     await settled()
     expect(outcomes().slice(1)).toEqual(['one duplicate', 'other conflict', 'two stored'])
-    for (let batch = 0; batch < 8; batch += 1) {
+    for (let batch = 0; batch < 9; batch += 1) {
       append(`more ${batch}`)
       await settled()
     }
-    const paths = store.calls.map(({ path }) => (path === 'fast' ? 'f' : 'c')).join('')
-    expect(paths).toBe('ffccccccccf')
+    const paths = store.calls.map(({ path }) => (path === 'fast' ? 'f' : path === 'careful' ? 'c' : 's')).join('')
+    expect(paths).toBe('ffcssssssssf')
   })
 })
 
@@ -416,14 +416,14 @@ describe('a listener that throws', () => {
 describe('flushed', () => {
   test('resolves at once when nothing waits', async () => {
     const { writer } = writerBench()
-    expect(await isPending(writer.flushed())).toBe(false)
+    expect(await isPending(writer.allSettled())).toBe(false)
   })
 
   test('resolves when what was appended before is settled, and does not wait for what came after', async () => {
     const { append, store, writer, outcomes } = writerBench()
     store.outcomes.push('hang', 'hang')
     append('one')
-    const flushed = writer.flushed()
+    const flushed = writer.allSettled()
     expect(await isPending(flushed)).toBe(true)
     append('two')
     store.release()
@@ -437,7 +437,33 @@ describe('flushed', () => {
     append('one')
     await settled()
     append('two')
-    const flushed = writer.flushed()
+    const flushed = writer.allSettled()
+    store.release()
+    expect(await isPending(flushed)).toBe(true)
+    store.release()
+    expect(await isPending(flushed)).toBe(false)
+  })
+
+  test('waits for the batch in flight also when positions wait behind it, and for those', async () => {
+    const { append, store, writer } = writerBench()
+    store.outcomes.push('hang', 'hang')
+    append('one')
+    await settled()
+    writer.advance(positionChange('bob', 'ann', { delivered: 1 }))
+    const flushed = writer.allSettled()
+    store.release()
+    expect(await isPending(flushed)).toBe(true)
+    store.release()
+    expect(await isPending(flushed)).toBe(false)
+  })
+
+  test('waits for positions that the batch of the last send has no room for', async () => {
+    const { append, store, writer } = writerBench({ maxBatchRows: 2 })
+    store.outcomes.push('hang', 'hang')
+    append('one')
+    for (const person of ['bob', 'cid', 'dan']) writer.advance(positionChange(person, 'ann', { delivered: 1 }))
+    const flushed = writer.allSettled()
+    await settled()
     store.release()
     expect(await isPending(flushed)).toBe(true)
     store.release()
@@ -448,7 +474,7 @@ describe('flushed', () => {
     const { append, store, writer, clock } = writerBench()
     store.outcomes.push(...Array<'aborted'>(30).fill('aborted'))
     append('one')
-    const flushed = writer.flushed()
+    const flushed = writer.allSettled()
     await clock.advance(3000)
     expect(await isPending(flushed)).toBe(false)
   })

@@ -3,14 +3,14 @@ import type { Conversation } from './conversation.ts'
 import { furthest, type PendingMessage, type PositionChange } from './store.ts'
 
 /** What one batch does to one conversation. */
-export class Group {
+export class ConversationPart {
   readonly conversation: Conversation
   /** In order of arrival. */
   readonly messages: PendingMessage[] = []
   /** Position changes of the two people, coalesced; `lo` also stands for both ends of a conversation with oneself. */
   lo: PositionChange | undefined
   hi: PositionChange | undefined
-  #fresh: PendingMessage[] | undefined
+  #fresh: readonly PendingMessage[] | undefined
 
   constructor(conversation: Conversation) {
     this.conversation = conversation
@@ -18,11 +18,11 @@ export class Group {
 
   /** The messages that are still to be stored: all, until duplicates are found. Fixed once numbering begins. */
   get fresh(): readonly PendingMessage[] {
-    this.#fresh ??= this.messages.filter((message) => message.fate === 'pending')
+    this.#fresh ??= this.messages.every(isPending) ? this.messages : this.messages.filter(isPending)
     return this.#fresh
   }
 
-  get moves(): boolean {
+  get advances(): boolean {
     return this.lo !== undefined || this.hi !== undefined
   }
 
@@ -55,7 +55,13 @@ export class Group {
     return repeats
   }
 
-  move(change: PositionChange): void {
+  /** The conversation takes none of the messages that it does not have yet. */
+  refuseNew(): void {
+    for (const message of this.messages) if (message.fate === 'pending') message.fate = 'closed'
+    this.#fresh = []
+  }
+
+  advance(change: PositionChange): void {
     if (change.user === this.conversation.lo) this.lo = this.lo ? furthest(this.lo, change) : change
     else this.hi = this.hi ? furthest(this.hi, change) : change
   }
@@ -71,19 +77,23 @@ export class Group {
   }
 }
 
-export function groupByConversation(
+function isPending({ fate }: PendingMessage): boolean {
+  return fate === 'pending'
+}
+
+export function partsByConversation(
   messages: readonly PendingMessage[],
   positions: readonly PositionChange[],
-): Group[] {
-  const groups = new Map<string, Group>()
-  const groupOf = (conversation: Conversation): Group => {
-    const known = groups.get(conversation.key)
+): ConversationPart[] {
+  const parts = new Map<string, ConversationPart>()
+  const partOf = (conversation: Conversation): ConversationPart => {
+    const known = parts.get(conversation.key)
     if (known) return known
-    const group = new Group(conversation)
-    groups.set(conversation.key, group)
-    return group
+    const part = new ConversationPart(conversation)
+    parts.set(conversation.key, part)
+    return part
   }
-  for (const message of messages) groupOf(message.conversation).messages.push(message)
-  for (const change of positions) groupOf(change.conversation).move(change)
-  return [...groups.values()]
+  for (const message of messages) partOf(message.conversation).messages.push(message)
+  for (const change of positions) partOf(change.conversation).advance(change)
+  return [...parts.values()]
 }

@@ -1,0 +1,65 @@
+import type { Clock } from '../lib/clock.ts'
+import type { Logger } from '../lib/logger.ts'
+import type { CommitListener } from './commit-feed.ts'
+import type { KnownHeads } from './known-heads.ts'
+import type { KnownPositions } from './known-positions.ts'
+import type { QueuedSend } from './send-queue.ts'
+import type { SettledListener } from './settling.ts'
+import type { PositionChange } from './store.ts'
+
+export interface SendObserver {
+  /** `outcome`: stored, duplicate, conflict, or the code of a refusal. */
+  sendSettled(outcome: string, ageMs: number): void
+}
+
+export interface OutcomesOptions {
+  readonly feed: CommitListener
+  readonly heads: KnownHeads
+  readonly positions: KnownPositions
+  readonly observer: SendObserver
+  readonly clock: Clock
+  readonly logger: Logger
+}
+
+/**
+ * Passes on what became of a batch. Every sender hears the outcome of their own send first, because that was promised to
+ * them; only then is everybody else told. A listener that fails keeps nothing from the others.
+ */
+export class Outcomes implements SettledListener {
+  readonly #options: OutcomesOptions
+
+  constructor(options: OutcomesOptions) {
+    this.#options = options
+  }
+
+  settled(sends: readonly QueuedSend[], positions: readonly PositionChange[]): void {
+    const { feed, heads, clock } = this.#options
+    const now = clock.now()
+    for (const send of sends) {
+      // Before the sender knows: an acknowledgement may follow in the same turn.
+      if (isNews(send)) heads.saw(send.conversation, send.seq)
+      this.#tellSender(send, now)
+    }
+    for (const send of sends) if (isNews(send)) feed.message(send)
+    for (const change of positions) {
+      this.#options.positions.stored(change)
+      feed.position(change)
+    }
+    feed.batchDone()
+  }
+
+  #tellSender(send: QueuedSend, now: number): void {
+    const { observer, logger } = this.#options
+    try {
+      send.asker.settled(send)
+    } catch (error) {
+      logger.error({ err: error }, 'a sender could not be told what became of a send')
+    }
+    observer.sendSettled(send.refusal ?? send.fate, now - send.queuedAtMs)
+  }
+}
+
+/** Stored by this commit, or by an earlier one whose answer was lost. */
+function isNews({ fate, wasUnknown }: QueuedSend): boolean {
+  return fate === 'stored' || (fate === 'duplicate' && wasUnknown === true)
+}

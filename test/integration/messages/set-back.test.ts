@@ -1,0 +1,79 @@
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { KnownHeads } from '../../../src/messages/known-heads.ts'
+import type { MessageStore } from '../../../src/messages/store.ts'
+import { type Database, openDatabase } from '../../../src/postgres/database.ts'
+import { pendingMessage } from '../../support/builders.ts'
+import { createDatabase, execute, silentLogger, type TestDatabase } from '../../support/databases.ts'
+import { postgresStore } from '../../support/postgres-store.ts'
+import { rowsOf } from '../../support/transactions.ts'
+
+let created: TestDatabase
+let database: Database
+let heads: KnownHeads
+let store: MessageStore
+
+beforeEach(async () => {
+  created = await createDatabase()
+  database = await openDatabase({ dsn: created.dsn, dataDir: '', poolMax: 1, logger: silentLogger })
+  heads = new KnownHeads()
+  store = postgresStore(database, silentLogger, heads)
+})
+afterEach(async () => {
+  await store.close()
+  await database.close()
+  await created.drop()
+})
+
+/** Three messages, of which the database has lost the last. */
+async function loseTheLast(): Promise<void> {
+  const sent = ['one', 'two', 'three'].map((content) => pendingMessage('ann', 'bob', content))
+  await store.commit(sent, [], 'fast')
+  for (const { conversation, seq } of sent) heads.saw(conversation, seq)
+  await execute(created.dsn, 'delete from messages where seq > 2; update conversations set last_seq = 2')
+}
+
+test.each([
+  ['fast', false],
+  ['fast', true],
+  ['careful', false],
+] as const)(
+  'a conversation that was set back takes nothing on the %s path before its heads are forgotten (doubted: %s)',
+  async (path, isDoubted) => {
+    await loseTheLast()
+    let found = 0
+    const behind = (): void => {
+      found += 1
+    }
+    heads.listen({ behind, suspected: () => undefined })
+    if (isDoubted) heads.doubt()
+    const message = pendingMessage('bob', 'ann', 'another three')
+    await expect(store.commit([message], [], path)).rejects.toMatchObject({ failure: 'aborted' })
+    expect(found).toBe(1)
+    expect(await rowsOf(created.dsn, 'select seq from messages order by seq')).toHaveLength(2)
+    heads.forget()
+    await store.commit([message], [], path)
+    expect(message).toMatchObject({ fate: 'stored', seq: 3 })
+  },
+)
+
+test('where a clock was ahead, times go on from there in that conversation alone, as its row says', async () => {
+  await store.commit([pendingMessage('ann', 'bob'), pendingMessage('ann', 'cid')], [], 'fast')
+  await execute(
+    created.dsn,
+    `update conversations set last_message_at = '2100-01-02T03:04:05.678Z' where user_hi = 'bob'`,
+  )
+  const [ahead, other] = [pendingMessage('ann', 'bob'), pendingMessage('ann', 'cid')]
+  await store.commit([other, ahead], [], 'fast')
+  expect(ahead).toMatchObject({ seq: 2, created_at: '2100-01-02T03:04:05.678Z' })
+  expect(other.created_at < '2100').toBe(true)
+  expect(
+    await rowsOf(
+      created.dsn,
+      `select user_hi, seq from messages join conversations using (conversation_id)
+       where created_at = last_message_at and seq = last_seq order by user_hi`,
+    ),
+  ).toEqual([
+    { user_hi: 'bob', seq: '2' },
+    { user_hi: 'cid', seq: '2' },
+  ])
+})
