@@ -1,9 +1,21 @@
 import type { UserId } from '../protocol/message.ts'
 import type { Broker, BrokerListener, Envelope } from './broker.ts'
+import type { ControlMessage } from './control-codec.ts'
+
+type Batch = readonly { readonly userId: UserId; readonly envelope: Envelope }[]
+
+/** Decides what becomes of a batch on its way to one other broker: exactly one of the two is to be called, now or later. */
+export type Carry = (deliver: () => void, lost: () => void) => void
 
 /** Connects the brokers of several instances within one process, for tests of what stands above a broker. */
 export class MemoryBrokerHub {
   readonly #brokers: MemoryBroker[] = []
+  readonly #carry: Carry
+
+  /** Without `carry` batches arrive in the next turn, and nothing is lost. */
+  constructor(carry: Carry = (deliver) => void setImmediate(deliver)) {
+    this.#carry = carry
+  }
 
   connect(): MemoryBroker {
     const broker = new MemoryBroker(this)
@@ -11,12 +23,22 @@ export class MemoryBrokerHub {
     return broker
   }
 
+  /** From this broker to all others. */
+  carry(batch: Batch, from: MemoryBroker): void {
+    for (const broker of this.othersOf(from)) {
+      this.#carry(
+        () => broker.deliver(batch),
+        () => broker.told({ kind: 'gap' }),
+      )
+    }
+  }
+
   othersOf(broker: MemoryBroker): MemoryBroker[] {
-    return this.#brokers.filter((other) => other !== broker)
+    return this.#brokers.filter((peer) => peer !== broker)
   }
 }
 
-/** See `Broker`. Frames arrive in the next turn, and nothing is lost. */
+/** See `Broker`. */
 export class MemoryBroker implements Broker {
   readonly isConnected = true
   readonly #hub: MemoryBrokerHub
@@ -47,8 +69,12 @@ export class MemoryBroker implements Broker {
   flush(): void {
     const batch = this.#batch
     this.#batch = []
+    this.#hub.carry(batch, this)
+  }
+
+  tell(message: ControlMessage): void {
     setImmediate(() => {
-      for (const other of this.#hub.othersOf(this)) other.#deliver(batch)
+      for (const broker of this.#hub.othersOf(this)) broker.told(message)
     })
   }
 
@@ -56,7 +82,14 @@ export class MemoryBroker implements Broker {
     this.#listener = undefined
   }
 
-  #deliver(batch: readonly { userId: UserId; envelope: Envelope }[]): void {
+  /** For the hub: as if another instance had told it. */
+  told(message: ControlMessage): void {
+    if (message.kind === 'gap') this.#listener?.gap()
+    else this.#listener?.told(message)
+  }
+
+  /** For the hub. */
+  deliver(batch: Batch): void {
     for (const { userId, envelope } of batch) {
       if (this.#subscribed.has(userId)) this.#listener?.received(userId, [envelope])
     }

@@ -1,11 +1,15 @@
 import { chunks } from '../lib/chunks.ts'
 import type { Clock } from '../lib/clock.ts'
+import type { DependencyLog } from '../lib/dependency-log.ts'
+import { reasonOf } from '../lib/errors.ts'
 import type { Logger } from '../lib/logger.ts'
+import type { Epoch } from '../messages/epoch.ts'
 import type { UserId } from '../protocol/message.ts'
-import { defineScript, type Redis } from '../redis/client.ts'
+import { defineScript, isRefusal, type Redis } from '../redis/client.ts'
 import type { Subscriptions } from '../redis/subscriptions.ts'
 import type { Broker, BrokerListener, Envelope } from './broker.ts'
-import { decodeEnvelopes, encodeEnvelopes } from './envelope-codec.ts'
+import { type ControlMessage, decodeControl, encodeControl } from './control-codec.ts'
+import { decodeEnvelopes, encodeEnvelopes, epochOf } from './envelope-codec.ts'
 
 export interface RedisBrokerOptions {
   readonly commands: Redis
@@ -13,8 +17,12 @@ export interface RedisBrokerOptions {
   /** Names this instance among all; no two may share it. */
   readonly instanceId: string
   readonly prefix: string
+  /** What is published in another one is not passed on. */
+  readonly epoch: Pick<Epoch, 'current' | 'look'>
   readonly clock: Clock
   readonly logger: Logger
+  /** Told while Redis refuses what is published. */
+  readonly health: DependencyLog
   /** Told of every call, of a batch or a part of one, that could not be published. */
   readonly observer: { publishFailed(): void }
 }
@@ -26,9 +34,21 @@ const USERS_PER_CALL = 1_000
 /** Payload bytes waiting for Redis' answer beyond which a batch counts as failed: Redis is not keeping up. */
 const MAX_IN_FLIGHT_CHARS = 32 * 1024 * 1024
 
+/** How long after a publish failed it is tried whether Redis takes one again. */
+const PROBE_INTERVAL_MS = 1_000
+/** Names what is done here in what is told about Redis. */
+const PUBLISHING = 'publishing'
+
 /**
  * A channel per connected user: Redis' own table of subscribers is the routing table, so nothing in it can be stale. Each
  * payload names its publisher, whose own copy is ignored.
+ *
+ * What could not be published is in PostgreSQL, so it is enough that the others look there: they are told of a gap once
+ * Redis publishes again. While Redis refuses publishes (a right is missing, there is no room) those of the others
+ * most likely fail as well and cannot be told either, so this instance counts as not connected and polls.
+ *
+ * Numbers of another epoch say nothing about those that the sockets here go by. One of the two instances has not noticed yet
+ * that a new one began: this one looks, and then for what was committed meanwhile.
  */
 export class RedisBroker implements Broker {
   readonly #options: RedisBrokerOptions
@@ -38,18 +58,23 @@ export class RedisBroker implements Broker {
   #listener: BrokerListener | undefined
   #batch = new Map<UserId, Envelope[]>()
   #inFlightChars = 0
-  #failedSinceMs: number | undefined
+  #isLookingAtEpoch = false
+  /** Something could not be published, and the others have not been told. */
+  #owesGap = false
+  #isRefused = false
+  #cancelProbe: (() => void) | undefined
 
   constructor(options: RedisBrokerOptions) {
     this.#options = options
     this.#userChannel = `${options.prefix}user:`
     this.#controlChannel = `${options.prefix}control`
     this.#publishAll = defineScript(options.commands, 'publishAll', PUBLISH_ALL)
-    options.commands.on('ready', () => this.#reportFailedPublishes())
+    options.commands.on('ready', () => void this.#probe())
+    if (options.commands.status === 'ready') void this.#probe()
   }
 
   get isConnected(): boolean {
-    return this.#options.subscriptions.isConnected
+    return this.#options.subscriptions.isConnected && !this.#isRefused
   }
 
   listen(listener: BrokerListener): void {
@@ -57,7 +82,7 @@ export class RedisBroker implements Broker {
     const { subscriptions } = this.#options
     subscriptions.onMessage(this.#userChannel, (userId, payload) => this.#received(userId, payload))
     subscriptions.onMessage(this.#controlChannel, (_rest, payload) => this.#controlled(payload))
-    subscriptions.onGap((sinceMs) => listener.gap(sinceMs))
+    subscriptions.onGap(() => listener.gap())
     void subscriptions.add(this.#controlChannel)
   }
 
@@ -82,61 +107,96 @@ export class RedisBroker implements Broker {
     for (const users of chunks([...batch], USERS_PER_CALL)) this.#publish(users)
   }
 
+  tell(message: ControlMessage): void {
+    const { commands, instanceId, logger } = this.#options
+    commands.publish(this.#controlChannel, encodeControl(instanceId, message)).catch((error: unknown) => {
+      logger.debug({ kind: message.kind, reason: reasonOf(error) }, 'the other instances could not be told')
+    })
+  }
+
   async close(): Promise<void> {
-    // The connections are shared with presence; who made them closes them.
+    // The connections are shared with presence and are closed by the part that made them.
+    this.#cancelProbe?.()
   }
 
   #publish(batch: readonly [UserId, Envelope[]][]): void {
-    const { commands, clock, instanceId } = this.#options
-    const startedMs = clock.now()
+    const { commands, instanceId, epoch } = this.#options
     const args: string[] = []
     let chars = 0
     for (const [userId, envelopes] of batch) {
-      const payload = encodeEnvelopes(instanceId, envelopes)
+      const payload = encodeEnvelopes(instanceId, envelopes, epoch.current)
       chars += payload.length
       args.push(this.#userChannel + userId, payload)
     }
-    if (commands.status !== 'ready' || this.#inFlightChars + chars > MAX_IN_FLIGHT_CHARS) {
-      return this.#publishFailed(startedMs)
-    }
+    if (commands.status !== 'ready' || this.#inFlightChars + chars > MAX_IN_FLIGHT_CHARS) return this.#publishFailed()
     this.#inFlightChars += chars
     this.#publishAll(...args).then(
       () => {
         this.#inFlightChars -= chars
-        if (this.#failedSinceMs !== undefined) this.#reportFailedPublishes()
       },
-      () => {
+      (error: unknown) => {
         this.#inFlightChars -= chars
-        this.#publishFailed(startedMs)
+        this.#publishFailed(error)
       },
     )
   }
 
-  #publishFailed(sinceMs: number): void {
-    this.#failedSinceMs = Math.min(sinceMs, this.#failedSinceMs ?? sinceMs)
+  #publishFailed(error?: unknown): void {
+    this.#owesGap = true
     this.#options.observer.publishFailed()
+    this.#failing(error)
   }
 
-  /** What could not be published is in PostgreSQL: it is enough that the others look there. */
-  #reportFailedPublishes(): void {
-    const sinceMs = this.#failedSinceMs
-    if (sinceMs === undefined) return
-    const { commands, clock, instanceId } = this.#options
-    this.#failedSinceMs = undefined
-    commands.publish(this.#controlChannel, `${instanceId} ${clock.now() - sinceMs}`).catch(() => {
-      this.#failedSinceMs = Math.min(sinceMs, this.#failedSinceMs ?? sinceMs)
+  /** Publishes as a batch does, to a channel without listeners; a gap that is owed goes along. Never rejects. */
+  async #probe(): Promise<void> {
+    const { commands, instanceId } = this.#options
+    // A new connection begins with a probe.
+    if (commands.status !== 'ready') return
+    const owedGap = this.#owesGap
+    // A batch that fails from here on may have been published after the gap that is told now.
+    this.#owesGap = false
+    try {
+      const news = owedGap ? encodeControl(instanceId, { kind: 'gap' }) : ''
+      await this.#publishAll(this.#userChannel, '', this.#controlChannel, news)
+      this.#isRefused = false
+      this.#options.health.works(PUBLISHING)
+    } catch (error) {
+      this.#owesGap ||= owedGap
+      this.#failing(error)
+    }
+  }
+
+  /** Not at the next success: a Redis that takes every other batch would have everybody look without a pause. */
+  #failing(error?: unknown): void {
+    if (isRefusal(error)) {
+      this.#isRefused = true
+      this.#options.health.failed(PUBLISHING, error)
+    }
+    this.#cancelProbe ??= this.#options.clock.after(PROBE_INTERVAL_MS, () => {
+      this.#cancelProbe = undefined
+      void this.#probe()
     })
   }
 
   #received(userId: UserId, payload: string): void {
     const envelopes = decodeEnvelopes(this.#options.instanceId, payload)
-    if (envelopes) this.#listener?.received(userId, envelopes)
+    if (!envelopes) return
+    const epoch = epochOf(payload)
+    if (epoch === undefined || epoch === this.#options.epoch.current) this.#listener?.received(userId, envelopes)
+    else if (envelopes.some(({ message }) => message)) void this.#lookAtEpoch()
   }
 
-  /** The age travels, not the time: clocks of different machines differ. */
+  async #lookAtEpoch(): Promise<void> {
+    if (this.#isLookingAtEpoch) return
+    this.#isLookingAtEpoch = true
+    await this.#options.epoch.look()
+    this.#isLookingAtEpoch = false
+    this.#listener?.gap()
+  }
+
   #controlled(payload: string): void {
-    const [instanceId, ageMs] = payload.split(' ')
-    if (instanceId === this.#options.instanceId) return
-    this.#listener?.gap(this.#options.clock.now() - Number(ageMs ?? 0))
+    const message = decodeControl(this.#options.instanceId, payload)
+    if (message?.kind === 'gap') this.#listener?.gap()
+    else if (message) this.#listener?.told(message)
   }
 }

@@ -1,33 +1,20 @@
 import type { Clock } from '../lib/clock.ts'
+import type { Address } from '../messages/conversation.ts'
 import type { UserId } from '../protocol/message.ts'
 import type { KnownOfHole } from './recipient.ts'
 
-/** `isUnsure`: what is below this message may be missing. */
-type Push = (isUnsure: boolean) => void
+/** `mayLackBelow`: something below this message may be missing. */
+type Push = (mayLackBelow: boolean) => void
 
-/** What was pushed of a conversation: everything between the two, and what came late from below. */
+/** What was pushed of a conversation: everything from `from` to `to`, and what came late from below. */
 interface Pushed {
   from: number
   to: number
   late: Set<number> | undefined
-  /** What came too early waits here for `to + 1`. */
+  /** Messages that came too early wait here for `to + 1`. */
   gap: Gap | undefined
-  /** Nothing is missing from before `from`: a look has found what was committed there since the user came. */
+  /** Nothing is missing below `from`: a look has found what was committed there since the user came. */
   isComplete: boolean
-}
-
-/** A user of whom somebody is here; both maps go by the other person of a conversation. */
-interface Here {
-  readonly sinceMs: number
-  /** Of conversations that had lately changed: what the user had acknowledged on coming. */
-  readonly acknowledged: Map<UserId, number>
-  readonly pushed: Map<UserId, Pushed>
-}
-
-/** What may have been lost before the first push of a conversation: what came since, or, where it is known, after a seq. */
-export interface Unsure {
-  readonly sinceMs: number
-  readonly acknowledgedSeq: number | undefined
 }
 
 interface Gap {
@@ -35,20 +22,52 @@ interface Gap {
   readonly cancel: () => void
 }
 
+/** A user with a connection to this instance. */
+interface Here {
+  /** By the store's clock, no later than the user came. */
+  readonly sinceMs: number
+  /** What the user had acknowledged on coming, of conversations that had changed lately. */
+  readonly acknowledged: Map<Address, number>
+  /** The conversation that was pushed longest ago comes first, once there are many. */
+  readonly pushed: Map<Address, Pushed>
+}
+
+/** From where on something may be missing before the first push of a conversation: from a time on, or after a seq if one is known. */
+export interface Unsure {
+  readonly sinceMs: number
+  readonly acknowledgedSeq: number | undefined
+}
+
 /** How long a message that came too early waits for the one before it, which may be on its way over another connection. */
 const REORDER_WAIT_MS = 200
+/** Conversations of one user beyond which those that were pushed longest ago are forgotten. */
+export const MAX_CONVERSATIONS = 10_000
+/** Of so many of the oldest the first that may be forgotten is; the others wait for a message, or for the next look. */
+const FORGETTABLE_AMONG = 100
 
 export interface ContinuityOptions {
   readonly clock: Clock
-  /** Of this conversation messages from `fromSeq` on did not come: replay them to the user's connections. */
-  replay(user: UserId, other: UserId, fromSeq: number, known: KnownOfHole): void
+  /** Messages of this conversation from `fromSeq` on did not come: replay them to the user's connections. */
+  replay(user: UserId, address: Address, fromSeq: number, known: KnownOfHole): void
 }
 
 /**
- * Knows, for every user connected here, up to which seq each conversation has been pushed without a hole. Messages come from
- * this instance's own commits and from other instances over Redis, so they may come twice, late, in another order, or not
- * at all; what leaves here is without repeat and, but for what was under way when the user came, in order; and every hole is
+ * Knows, for every user who is connected here, up to which seq each conversation has been pushed without a hole. Messages come
+ * from this instance's own commits and from other instances over Redis. They may come twice, late, in another order, or not at
+ * all. Pushes leave here without a repeat and in order (but for what was under way when the user came), and every hole is
  * replayed from the store.
+ *
+ * One conversation, of which 5, 7, 6 and 9 come in this order, and 8 never:
+ *
+ *   comes            pushed     known then        why
+ *   5                5          5–5               the first since the user came; a look finds what is missing below it
+ *   7                           5–5, holds 7      6 may be on its way over another connection
+ *   6                6, 7       5–7               it was
+ *   6 again                     5–7               a repeat
+ *   9                           5–7, holds 9
+ *   200 ms pass      (replay)   5–9               8 was lost: everything from 8 on is replayed from the store, 9 with it
+ *   look: head 10    (replay)   5–10              10 was lost, and nothing came after it that would have told
+ *   4                4          4–10              late, from below: its order is lost, but the message is not
  */
 export class Continuity {
   readonly #options: ContinuityOptions
@@ -58,60 +77,71 @@ export class Continuity {
     this.#options = options
   }
 
-  /** True when nobody of this user was here before. */
-  joined(user: UserId): boolean {
+  /** True for a user's first connection here. `sinceMs`, by the store's clock, is no later than now. */
+  joined(user: UserId, sinceMs: number): boolean {
     if (this.#here.has(user)) return false
-    this.#here.set(user, { sinceMs: this.#options.clock.now(), acknowledged: new Map(), pushed: new Map() })
+    this.#here.set(user, { sinceMs, acknowledged: new Map(), pushed: new Map() })
     return true
   }
 
   /** When the user came everything up to this seq was acknowledged: it is not missing. */
-  hadAcknowledged(user: UserId, other: UserId, seq: number): void {
-    this.#here.get(user)?.acknowledged.set(other, seq)
+  hadAcknowledged(user: UserId, address: Address, seq: number): void {
+    const acknowledged = this.#here.get(user)?.acknowledged
+    if (acknowledged && acknowledged.size < MAX_CONVERSATIONS) acknowledged.set(address, seq)
   }
 
-  /** Nobody of this user is here any more: whatever comes is none of our business, and what was known grows stale. */
+  /** The user's last connection has gone: what was known of it grows stale. */
   left(user: UserId): void {
     for (const pushed of this.#here.get(user)?.pushed.values() ?? []) closeGap(pushed)
     this.#here.delete(user)
   }
 
+  /** The numbers of the store are no longer those that were known: it was set back, or is another one. */
+  forget(): void {
+    for (const { pushed, acknowledged } of this.#here.values()) {
+      for (const one of pushed.values()) closeGap(one)
+      pushed.clear()
+      acknowledged.clear()
+    }
+  }
+
   /** As long as it is not known whether anything was lost before the first push of this conversation. */
-  unsure(user: UserId, other: UserId): Unsure | undefined {
+  unsure(user: UserId, address: Address): Unsure | undefined {
     const here = this.#here.get(user)
-    if (!here || here.pushed.get(other)?.isComplete) return undefined
-    return { sinceMs: here.sinceMs, acknowledgedSeq: here.acknowledged.get(other) }
+    if (!here || here.pushed.get(address)?.isComplete) return undefined
+    return { sinceMs: here.sinceMs, acknowledgedSeq: here.acknowledged.get(address) }
   }
 
   /** Pushes the message when it is its turn: now, a little later, or never when it was pushed before. */
-  offer(user: UserId, other: UserId, seq: number, push: Push): void {
+  offer(user: UserId, address: Address, seq: number, push: Push): void {
     const here = this.#here.get(user)
     if (!here) return
-    const pushed = here.pushed.get(other)
+    const pushed = here.pushed.get(address)
     if (!pushed) {
-      // What is below the first since the user came may be on its way over another connection, or lost: `late`, `compare`.
-      here.pushed.set(other, { from: seq, to: seq, late: undefined, gap: undefined, isComplete: false })
-      push(seq > (here.acknowledged.get(other) ?? 0) + 1)
+      // What is below may be on its way over another connection (then it comes late), or lost (then a look finds it).
+      remember(here, address, { from: seq, to: seq, late: undefined, gap: undefined, isComplete: false })
+      push(seq > (here.acknowledged.get(address) ?? 0) + 1)
     } else if (seq === pushed.to + 1) {
       pushed.to = seq
+      touch(here, address, pushed)
       push(false)
       if (pushed.gap) release(pushed, pushed.gap)
     } else if (seq > pushed.to) {
-      pushed.gap ??= this.#openGap(user, other, pushed)
+      pushed.gap ??= this.#openGap(user, address, pushed)
       pushed.gap.held.set(seq, push)
     } else if (seq < pushed.from) {
-      this.#late(pushed, seq, push)
+      late(pushed, seq, push)
     }
   }
 
   /**
-   * The store's head of a conversation, and the first seq that the user's connections may lack: what was committed between the
-   * two and not pushed is replayed.
+   * The store holds this conversation up to `head`, and the user's connections may lack it from `fromSeq` on: what was
+   * committed between the two and not pushed is replayed. True when there was something.
    */
-  compare(user: UserId, other: UserId, head: number, fromSeq: number): boolean {
-    const known = this.#here.get(user)?.pushed
-    if (!known) return false
-    const pushed = known.get(other)
+  compare(user: UserId, address: Address, head: number, fromSeq: number): boolean {
+    const here = this.#here.get(user)
+    if (!here) return false
+    const pushed = here.pushed.get(address)
     const hasHoleBelow = pushed === undefined || fromSeq < pushed.from
     const firstMissing = hasHoleBelow ? fromSeq : pushed.to + 1
     if (firstMissing > head) return false
@@ -119,34 +149,64 @@ export class Continuity {
     const to = Math.max(head, pushed?.to ?? 0, ...(pushed?.gap?.held.keys() ?? []))
     const from = Math.min(fromSeq, pushed?.from ?? fromSeq)
     if (pushed) closeGap(pushed)
-    known.set(other, { from, to, late: pushed?.late, gap: undefined, isComplete: pushed?.isComplete ?? false })
-    this.#options.replay(user, other, firstMissing, { head: to, pushed })
+    const isComplete = pushed?.isComplete ?? false
+    remember(here, address, { from, to, late: pushed?.late, gap: undefined, isComplete })
+    this.#options.replay(user, address, firstMissing, { head: to, pushed })
     return true
   }
 
-  /** Whatever was committed since the user came, up to this head, was part of a comparison. */
-  compared(user: UserId, other: UserId, head: number): void {
-    const pushed = this.#here.get(user)?.pushed.get(other)
+  /** Everything that was committed since the user came, up to this head, was part of a comparison. */
+  compared(user: UserId, address: Address, head: number): void {
+    const pushed = this.#here.get(user)?.pushed.get(address)
     // A head from before the first push says nothing of what was committed between the two.
     if (pushed && head >= pushed.from - 1) pushed.isComplete = true
   }
 
-  /** Below the first that was pushed: its order is lost, but it is not. */
-  #late(pushed: Pushed, seq: number, push: Push): void {
-    pushed.late ??= new Set()
-    if (pushed.late.has(seq)) return
-    pushed.late.add(seq)
-    push(false)
-    while (pushed.late.delete(pushed.from - 1)) pushed.from -= 1
-  }
-
-  #openGap(user: UserId, other: UserId, pushed: Pushed): Gap {
+  #openGap(user: UserId, address: Address, pushed: Pushed): Gap {
     const held = new Map<number, Push>()
     const cancel = this.#options.clock.after(REORDER_WAIT_MS, () => {
-      this.compare(user, other, Math.max(...held.keys()), pushed.from)
+      this.compare(user, address, Math.max(...held.keys()), pushed.from)
     })
     return { held, cancel }
   }
+}
+
+function remember(here: Here, address: Address, pushed: Pushed): void {
+  here.pushed.set(address, pushed)
+  if (here.pushed.size > MAX_CONVERSATIONS) forgetOldest(here)
+}
+
+/** Only for those who have many conversations: most users never come near the limit. */
+function touch({ pushed: all }: Here, address: Address, pushed: Pushed): void {
+  if (all.size <= MAX_CONVERSATIONS / 2) return
+  all.delete(address)
+  all.set(address, pushed)
+}
+
+/**
+ * A conversation without a hole says nothing that the last look did not. Its next message is a first push again, and the next
+ * look finds what was lost in between; by the time, for what was acknowledged long ago would bring all that followed again.
+ */
+function forgetOldest({ pushed, acknowledged }: Here): void {
+  let left = FORGETTABLE_AMONG
+  for (const [address, { isComplete, gap }] of pushed) {
+    if (isComplete && !gap) {
+      pushed.delete(address)
+      acknowledged.delete(address)
+      return
+    }
+    left -= 1
+    if (left === 0) return
+  }
+}
+
+/** Below the first that was pushed. */
+function late(pushed: Pushed, seq: number, push: Push): void {
+  pushed.late ??= new Set()
+  if (pushed.late.has(seq)) return
+  pushed.late.add(seq)
+  push(false)
+  while (pushed.late.delete(pushed.from - 1)) pushed.from -= 1
 }
 
 /** Pushes what was waiting for the last push. */

@@ -1,63 +1,78 @@
-import { conversationBetween } from '../messages/conversation.ts'
+import { addressOf, conversationBetween } from '../messages/conversation.ts'
 import type { KnownHeads } from '../messages/known-heads.ts'
 import type { QueuedSend } from '../messages/send-queue.ts'
 import type { PositionChange } from '../messages/store.ts'
+import type { Encoder } from '../protocol/encoding.ts'
 import type { UserId } from '../protocol/message.ts'
 import type { Broker, Envelope } from './broker.ts'
 import type { Continuity } from './continuity.ts'
 import { EncodedEvent } from './encoded.ts'
 import type { Fanout } from './fanout.ts'
 import type { LocalUsers } from './local-users.ts'
-import { receiptsOf, toMessage } from './pushes.ts'
-import { type MessagePlace, otherOf, type Recipient } from './recipient.ts'
+import { receiptsOf, toMessage } from './receipts.ts'
+import type { MessagePlace } from './recipient.ts'
 
 export interface ClusterFanoutOptions {
   readonly users: LocalUsers
   readonly broker: Broker
   readonly continuity: Continuity
   readonly heads: KnownHeads
-  /** Somebody came of whom nobody was here; awaited before anything is read for them. */
-  arrived(user: UserId): Promise<void>
+  /** Of what the other instances are sent: they pass it on as it is. */
+  readonly json: Encoder
+  /** By the store's clock, when everybody was last compared with it. */
+  comparedMs(): number
+  /** A user's first connection to this instance; awaited before anything is read for any connection of this user. */
+  arrived(user: UserId, sinceMs: number): Promise<void>
 }
 
 /** Fan-out of one instance among several: to its own sockets directly, to the others' through the broker. */
 export class ClusterFanout implements Fanout {
   readonly #options: ClusterFanoutOptions
+  readonly #arriving = new Map<UserId, Promise<void>>()
 
   constructor(options: ClusterFanoutOptions) {
     this.#options = options
   }
 
-  async joined(recipient: Recipient): Promise<void> {
-    const { users, continuity, broker, arrived } = this.#options
-    const { userId } = recipient
-    users.add(recipient)
-    const isFirst = continuity.joined(userId)
-    await Promise.all([broker.subscribe(userId), isFirst && arrived(userId)])
+  async joined(userId: UserId): Promise<void> {
+    const { continuity, broker, comparedMs } = this.#options
+    const sinceMs = comparedMs()
+    if (continuity.joined(userId, sinceMs)) this.#arrive(userId, sinceMs)
+    await Promise.all([broker.subscribe(userId), this.#arriving.get(userId)])
   }
 
-  left(recipient: Recipient): void {
+  #arrive(userId: UserId, sinceMs: number): void {
+    const arrival = this.#options.arrived(userId, sinceMs)
+    this.#arriving.set(userId, arrival)
+    void arrival.then(() => {
+      // The user may have left and come again meanwhile.
+      if (this.#arriving.get(userId) === arrival) this.#arriving.delete(userId)
+    })
+  }
+
+  left(userId: UserId): void {
     const { users, continuity, broker } = this.#options
-    if (!users.remove(recipient)) return
-    continuity.left(recipient.userId)
-    broker.unsubscribe(recipient.userId)
+    if (users.of(userId).length > 0) return
+    continuity.left(userId)
+    broker.unsubscribe(userId)
   }
 
   message(send: QueuedSend): void {
-    const { broker } = this.#options
+    const { broker, json } = this.#options
     const message = toMessage(send)
     const encoded = new EncodedEvent({ type: 'message', ...message })
-    const envelope = { message, json: encoded.json }
+    const envelope = { message, json: encoded.frame(json) }
     for (const userId of new Set([send.receiver_id, send.sender_id])) {
-      this.#offer(userId, message, encoded, send.origin)
+      this.#offer(userId, message, encoded, send.asker)
       broker.add(userId, envelope)
     }
   }
 
   position(change: PositionChange): void {
+    const { broker, json } = this.#options
     for (const { userId, encoded } of receiptsOf(change)) {
-      this.#event(userId, encoded, change.origin)
-      this.#options.broker.add(userId, { json: encoded.json })
+      this.#event(userId, encoded, change.movedBy)
+      broker.add(userId, { json: encoded.frame(json) })
     }
   }
 
@@ -66,9 +81,9 @@ export class ClusterFanout implements Fanout {
   }
 
   typing(receiver: UserId, encoded: EncodedEvent): void {
-    const { broker } = this.#options
+    const { broker, json } = this.#options
     this.#event(receiver, encoded)
-    broker.add(receiver, { json: encoded.json })
+    broker.add(receiver, { json: encoded.frame(json) })
     broker.flush()
   }
 
@@ -86,19 +101,19 @@ export class ClusterFanout implements Fanout {
     this.#offer(userId, message, encoded)
   }
 
-  #offer(userId: UserId, message: MessagePlace, encoded: EncodedEvent, origin?: object): void {
+  #offer(userId: UserId, message: MessagePlace, encoded: EncodedEvent, exceptFor?: object): void {
     const { users, continuity } = this.#options
-    const other = otherOf(message, userId)
-    continuity.offer(userId, other, message.seq, (isUnsure) => {
+    const address = addressOf(message, userId)
+    continuity.offer(userId, address, message.seq, (mayLackBelow) => {
       for (const recipient of users.of(userId)) {
         // Also the one that sent it: no later push will be unsure.
-        if (isUnsure) recipient.unsure(other)
-        if (recipient !== origin) recipient.message(message, encoded)
+        if (mayLackBelow) recipient.mayLackBelow(address)
+        if (recipient !== exceptFor) recipient.message(message, encoded)
       }
     })
   }
 
-  #event(userId: UserId, encoded: EncodedEvent, origin?: object): void {
-    for (const recipient of this.#options.users.of(userId)) if (recipient !== origin) recipient.event(encoded)
+  #event(userId: UserId, encoded: EncodedEvent, exceptFor?: object): void {
+    for (const recipient of this.#options.users.of(userId)) if (recipient !== exceptFor) recipient.event(encoded)
   }
 }

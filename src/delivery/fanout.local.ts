@@ -4,12 +4,11 @@ import type { UserId } from '../protocol/message.ts'
 import { EncodedEvent } from './encoded.ts'
 import type { Fanout } from './fanout.ts'
 import type { LocalUsers } from './local-users.ts'
-import { receiptsOf, toMessage } from './pushes.ts'
-import type { Recipient } from './recipient.ts'
+import { receiptsOf, toMessage } from './receipts.ts'
 
 const JOINED = Promise.resolve()
 
-/** Fan-out of a single instance: what it did not commit itself, nobody did. */
+/** Fan-out of a single instance: every commit is its own. */
 export class LocalFanout implements Fanout {
   readonly #users: LocalUsers
 
@@ -17,30 +16,29 @@ export class LocalFanout implements Fanout {
     this.#users = users
   }
 
-  joined(recipient: Recipient): Promise<void> {
-    this.#users.add(recipient)
+  joined(): Promise<void> {
     return JOINED
   }
 
-  left(recipient: Recipient): void {
-    this.#users.remove(recipient)
+  left(): void {
+    // No other instance was told that the user was here.
   }
 
-  /** To every socket of the receiver and to the sender's other sockets; the sending one gets its reply instead. */
+  /** To every socket of the receiver and to the sender's other sockets; the sending one gets its reply instead (a replay may repeat it there). */
   message(send: QueuedSend): void {
     const receivers = this.#users.of(send.receiver_id)
     const senders = send.sender_id === send.receiver_id ? [] : this.#users.of(send.sender_id)
-    const origin: unknown = send.origin
-    if (receivers.length === 0 && (senders.length === 0 || (senders.length === 1 && senders[0] === origin))) return
+    const asker: unknown = send.asker
+    if (receivers.length === 0 && (senders.length === 0 || (senders.length === 1 && senders[0] === asker))) return
     const message = toMessage(send)
     const encoded = new EncodedEvent({ type: 'message', ...message })
-    for (const recipient of receivers) if (recipient !== origin) recipient.message(message, encoded)
-    for (const recipient of senders) if (recipient !== origin) recipient.message(message, encoded)
+    for (const recipient of receivers) if (recipient !== asker) recipient.message(message, encoded)
+    for (const recipient of senders) if (recipient !== asker) recipient.message(message, encoded)
   }
 
   position(change: PositionChange): void {
     for (const { userId, encoded } of receiptsOf(change)) {
-      for (const recipient of this.#users.of(userId)) if (recipient !== change.origin) recipient.event(encoded)
+      for (const recipient of this.#users.of(userId)) if (recipient !== change.movedBy) recipient.event(encoded)
     }
   }
 

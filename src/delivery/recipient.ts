@@ -1,3 +1,4 @@
+import type { Address } from '../messages/conversation.ts'
 import type { Message, UserId } from '../protocol/message.ts'
 import type { EncodedEvent } from './encoded.ts'
 import type { SeqRange } from './written-ranges.ts'
@@ -5,30 +6,37 @@ import type { SeqRange } from './written-ranges.ts'
 /** Which message it is, without its text. */
 export type MessagePlace = Pick<Message, 'seq' | 'sender_id' | 'receiver_id'>
 
-/** The other person of a message, seen from one of the two. */
-export function otherOf({ sender_id, receiver_id }: MessagePlace, user: UserId): UserId {
-  return sender_id === user ? receiver_id : sender_id
-}
-
-/** One open connection, as delivery sees it. No method throws; after the connection closed they do nothing. */
+/**
+ * One open connection, as delivery sees it. No method throws; after the connection closed they do nothing.
+ *
+ * A conversation of which 5 is pushed, 6 is lost, and 7 waited for it in vain (see `Continuity`):
+ *
+ *   message(5)                          writes 5
+ *   replayFrom(6), known: head 7        reads from 6 on
+ *   message(8), while it reads          is only noted
+ *   the page comes                      writes 6, 7 and 8; another push of one of these is a repeat, and ignored
+ *
+ * A connection that was busy with a replay while 5 was pushed did not write it. It noted that, and 5 comes first.
+ */
 export interface Recipient {
   readonly userId: UserId
   /**
-   * Pushes a durable message. When it can not be written (the socket lags, or is still catching up) the recipient remembers
-   * that it owes it and replays it from the store: never silently lost.
+   * Pushes a durable message. When it cannot be written (the socket lags, or is still catching up) the recipient notes that and
+   * replays it from the store: never silently lost.
    */
   message(message: MessagePlace, encoded: EncodedEvent): void
   /** Pushes what may be lost: a newer event of its kind says the same and more. */
   event(encoded: EncodedEvent): void
-  /** Of this conversation something may be missing below the message that is about to be pushed: it may come yet, or be lost. */
-  unsure(other: UserId): void
+  /** Something may be missing below the message of this conversation that is pushed next: it may come yet, or be lost. */
+  mayLackBelow(address: Address): void
   /** Replays this conversation from the store, from this seq on, but for what is known to have been written to it. */
-  owe(other: UserId, fromSeq: number, known?: KnownOfHole): void
+  replayFrom(address: Address, fromSeq: number, known?: KnownOfHole): void
 }
 
-/** What is known of a conversation of which something seems to be missing. */
+/** What is known of a conversation in which something seems to be missing. */
 export interface KnownOfHole {
+  /** The last seq that is known to be stored. */
   readonly head: number
-  /** Went to every connection of the user that was up to date then. */
+  /** What went to every connection of the user that was up to date then. */
   readonly pushed: SeqRange | undefined
 }

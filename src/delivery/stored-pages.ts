@@ -1,8 +1,8 @@
 import { backoffMs } from '../lib/backoff.ts'
 import { type Clock, sleep } from '../lib/clock.ts'
 import { Semaphore } from '../lib/semaphore.ts'
-import { conversationBetween } from '../messages/conversation.ts'
-import type { Backlog, MessageStore, Page } from '../messages/store.ts'
+import { type Address, conversationBetween } from '../messages/conversation.ts'
+import type { AsOf, Backlog, MessageReads, Page } from '../messages/store.ts'
 import type { UserId } from '../protocol/message.ts'
 
 /** Messages read at a time: small enough that a page of the largest messages stays below 2 MB. */
@@ -18,27 +18,27 @@ export interface PagesReader {
 }
 
 /**
- * Reads for replays, at most `concurrency` at a time over all connections, so that a storm of reconnects can not starve the
+ * Reads for replays, at most `concurrency` at a time over all connections, so that a storm of reconnects cannot starve the
  * writer of the database. A failed read is tried again; after the last attempt it throws. Never answers with less than there
  * is: undefined means that the reader has gone.
  */
 export class StoredPages {
-  readonly #store: MessageStore
+  readonly #store: Pick<MessageReads, 'page' | 'backlog'>
   readonly #clock: Clock
   readonly #places: Semaphore
 
-  constructor(store: MessageStore, clock: Clock, concurrency: number) {
+  constructor(store: Pick<MessageReads, 'page' | 'backlog'>, clock: Clock, concurrency: number) {
     this.#store = store
     this.#clock = clock
     this.#places = new Semaphore(concurrency)
   }
 
-  after(reader: PagesReader, other: UserId, seq: number): Promise<Page | undefined> {
-    const conversation = conversationBetween(reader.userId, other)
+  after(reader: PagesReader, address: Address, seq: number): Promise<Page | undefined> {
+    const conversation = conversationBetween(reader.userId, address)
     return this.#retried(reader, () => this.#store.page(conversation, { after: seq, limit: PAGE_ROWS }))
   }
 
-  backlog(reader: PagesReader): Promise<Backlog[] | undefined> {
+  backlog(reader: PagesReader): Promise<AsOf<Backlog[]> | undefined> {
     return this.#retried(reader, () => this.#store.backlog(reader.userId))
   }
 

@@ -1,4 +1,4 @@
-import type { Codec } from '../protocol/codec.ts'
+import type { Encoding } from '../protocol/encoding.ts'
 import type { UserId } from '../protocol/message.ts'
 import type { EncodedEvent } from './encoded.ts'
 
@@ -11,7 +11,7 @@ export interface Topics {
   publish(topic: string, encoded: EncodedEvent): void
 }
 
-/** Sockets of either encoding subscribe to a topic of their own: one frame can not serve both. */
-export const encodedTopic = (topic: string, codec: Codec): string => `${topic}/${codec.name}`
+/** Sockets of either encoding subscribe to a topic of their own: one frame cannot serve both. */
+export const encodedTopic = (topic: string, encoding: Encoding): string => `${topic}/${encoding}`
 
 export const presenceTopic = (userId: UserId): string => `presence/${userId}`

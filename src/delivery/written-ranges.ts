@@ -1,4 +1,4 @@
-import type { UserId } from '../protocol/message.ts'
+import type { Address } from '../messages/conversation.ts'
 
 /** Consecutive seqs of one conversation, both ends included. */
 export interface SeqRange {
@@ -11,36 +11,40 @@ export interface SeqRange {
  * well.
  */
 export class WrittenRanges {
-  readonly #ranges = new Map<UserId, SeqRange>()
+  readonly #ranges = new Map<Address, SeqRange>()
 
   get isEmpty(): boolean {
     return this.#ranges.size === 0
   }
 
-  has(other: UserId, seq: number): boolean {
-    const range = this.#ranges.get(other)
+  has(address: Address, seq: number): boolean {
+    const range = this.#ranges.get(address)
     return range !== undefined && range.from <= seq && seq <= range.to
   }
 
   /** The first seq, from this one on, that is not known to have been written. */
-  firstMissing(other: UserId, seq: number): number {
-    const range = this.#ranges.get(other)
+  firstMissing(address: Address, seq: number): number {
+    const range = this.#ranges.get(address)
     return range && range.from <= seq && seq <= range.to ? range.to + 1 : seq
   }
 
   /** Of two ranges with anything between them only the higher is kept: what is still to come is nearer to it. */
-  add(other: UserId, from: number, to: number): void {
-    const known = this.#ranges.get(other)
-    if (!known || from > known.to + 1) this.#ranges.set(other, { from, to })
+  add(address: Address, from: number, to: number): void {
+    const known = this.#ranges.get(address)
+    if (!known || from > known.to + 1) this.#ranges.set(address, { from, to })
     else if (to + 1 >= known.from)
-      this.#ranges.set(other, { from: Math.min(from, known.from), to: Math.max(to, known.to) })
+      this.#ranges.set(address, { from: Math.min(from, known.from), to: Math.max(to, known.to) })
   }
 
-  /** This message got lost on its way: it comes again, and after it, in order, all that follows. */
-  takeBack(other: UserId, seq: number): void {
-    const known = this.#ranges.get(other)
+  /** This message was dropped on its way: it comes again, and after it, in order, all that follows. */
+  forgetFrom(address: Address, seq: number): void {
+    const known = this.#ranges.get(address)
     if (!known || seq > known.to) return
-    if (seq > known.from) this.#ranges.set(other, { from: known.from, to: seq - 1 })
-    else this.#ranges.delete(other)
+    if (seq > known.from) this.#ranges.set(address, { from: known.from, to: seq - 1 })
+    else this.#ranges.delete(address)
+  }
+
+  clear(): void {
+    this.#ranges.clear()
   }
 }

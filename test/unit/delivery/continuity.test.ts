@@ -1,17 +1,19 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { Continuity } from '../../../src/delivery/continuity.ts'
+import { Continuity, MAX_CONVERSATIONS } from '../../../src/delivery/continuity.ts'
 import { FakeClock, settled } from '../../support/fake-clock.ts'
 
 /** Longer than a message that came too early waits. */
 const LONG_MS = 1000
+/** By the store's clock. */
+const JOINED_MS = 7
 
 function setUp() {
   const clock = new FakeClock()
   const pushed: number[] = []
   const replays: number[] = []
   const continuity = new Continuity({ clock, replay: (_user, _other, fromSeq) => replays.push(fromSeq) })
-  continuity.joined('ann')
+  continuity.joined('ann', JOINED_MS)
   const offer = (seq: number) => continuity.offer('ann', 'bob', seq, () => pushed.push(seq))
   return { clock, continuity, pushed, replays, offer }
 }
@@ -65,7 +67,7 @@ describe('messages of one conversation', () => {
 
   test('of other conversations and other users are counted apart', () => {
     const { continuity, pushed } = setUp()
-    continuity.joined('cid')
+    continuity.joined('cid', JOINED_MS)
     continuity.offer('ann', 'bob', 1, () => pushed.push(1))
     continuity.offer('ann', 'cid', 8, () => pushed.push(8))
     continuity.offer('cid', 'ann', 8, () => pushed.push(80))
@@ -182,7 +184,7 @@ test('whatever is lost, repeated or reordered, pushes come in order without repe
             for (let seq = fromSeq; seq <= head; seq += 1) have.add(seq)
           },
         })
-        continuity.joined('ann')
+        continuity.joined('ann', JOINED_MS)
         const inFlight: { atStep: number; seq: number }[] = []
         const arrive = (step: number) => {
           for (const { seq } of inFlight.filter(({ atStep }) => atStep === step)) {
@@ -215,20 +217,18 @@ test('whatever is lost, repeated or reordered, pushes come in order without repe
 })
 
 describe('what came before the first push', () => {
-  test('is not known until a look at the store has covered it', async () => {
-    const { continuity, offer, clock } = setUp()
-    const joinedMs = clock.now()
-    await clock.advance(LONG_MS)
-    expect(continuity.unsure('ann', 'bob')?.sinceMs).toBe(joinedMs)
+  test('is not known until a look at the store has covered it', () => {
+    const { continuity, offer } = setUp()
+    expect(continuity.unsure('ann', 'bob')?.sinceMs).toBe(JOINED_MS)
     offer(5)
-    expect(continuity.unsure('ann', 'bob')?.sinceMs).toBe(joinedMs)
+    expect(continuity.unsure('ann', 'bob')?.sinceMs).toBe(JOINED_MS)
     continuity.compare('ann', 'bob', 5, 6)
-    expect(continuity.unsure('ann', 'bob')?.sinceMs).toBe(joinedMs)
+    expect(continuity.unsure('ann', 'bob')?.sinceMs).toBe(JOINED_MS)
     continuity.compared('ann', 'bob', 5)
     expect(continuity.unsure('ann', 'bob')).toBeUndefined()
     continuity.left('ann')
-    continuity.joined('ann')
-    expect(continuity.unsure('ann', 'bob')?.sinceMs).toBe(clock.now())
+    continuity.joined('ann', JOINED_MS + 1)
+    expect(continuity.unsure('ann', 'bob')?.sinceMs).toBe(JOINED_MS + 1)
   })
 
   test('stays unknown when the look was from before that push', () => {
@@ -245,14 +245,14 @@ describe('what came before the first push', () => {
     expect(continuity.unsure('ann', 'bob')).toMatchObject({ acknowledgedSeq: 7 })
     continuity.left('ann')
     continuity.hadAcknowledged('ann', 'bob', 8)
-    continuity.joined('ann')
+    continuity.joined('ann', JOINED_MS)
     expect(continuity.unsure('ann', 'bob')).toMatchObject({ acknowledgedSeq: undefined })
   })
 
   test('is replayed together with what is known to have been pushed', () => {
     const known: unknown[] = []
     const continuity = new Continuity({ clock: new FakeClock(), replay: (...hole) => known.push(hole) })
-    continuity.joined('ann')
+    continuity.joined('ann', JOINED_MS)
     for (const seq of [5, 6]) continuity.offer('ann', 'bob', seq, () => undefined)
     continuity.compare('ann', 'bob', 6, 3)
     continuity.compare('ann', 'cid', 4, 4)
@@ -261,4 +261,79 @@ describe('what came before the first push', () => {
       ['ann', 'cid', 4, { head: 4, pushed: undefined }],
     ])
   })
+})
+
+describe('a user with very many conversations', () => {
+  const partners = Array.from({ length: 20_000 }, (_, index) => `${index}.36-characters-as-ids-mostly-have`)
+
+  function withAll() {
+    const bench = setUp()
+    const { continuity } = bench
+    const told: string[] = []
+    const offer = (peer: string, seq: number) => continuity.offer('ann', peer, seq, () => told.push(`${peer} ${seq}`))
+    const known = () => partners.filter((peer) => continuity.unsure('ann', peer) === undefined)
+    for (const peer of partners) {
+      continuity.hadAcknowledged('ann', peer, 4)
+      offer(peer, 5)
+      continuity.compared('ann', peer, 5)
+    }
+    return { ...bench, told, offer, known }
+  }
+
+  test('is remembered by those that were pushed last', () => {
+    const { known, offer } = withAll()
+    expect(known()).toEqual(partners.slice(-MAX_CONVERSATIONS))
+    const [first = '', second = ''] = known()
+    offer(first, 6)
+    offer('new', 1)
+    expect(known()).toContain(first)
+    expect(known()).not.toContain(second)
+  })
+
+  test('gets what follows in one that was forgotten, once, and nothing of it anew', () => {
+    const { told, offer, continuity, replays } = withAll()
+    const [old = ''] = partners
+    told.length = 0
+    for (const seq of [6, 7, 6]) offer(old, seq)
+    expect(told).toEqual([`${old} 6`, `${old} 7`])
+    // The look finds by the time that 6 is the first since the last one.
+    expect(continuity.unsure('ann', old)).toMatchObject({ acknowledgedSeq: undefined })
+    expect(continuity.compare('ann', old, 7, 6)).toBe(false)
+    expect(replays).toEqual([])
+  })
+
+  test('keeps those of which something is missing, or may be', () => {
+    const { continuity, offer, told, clock } = setUpWithTold()
+    for (const peer of ['unsure', 'waiting']) offer(peer, 5)
+    continuity.compared('ann', 'waiting', 5)
+    offer('waiting', 7)
+    for (const peer of partners) {
+      offer(peer, 1)
+      continuity.compared('ann', peer, 1)
+    }
+    expect(clock.pending).toBe(1)
+    offer('waiting', 6)
+    offer('unsure', 5)
+    expect(told.slice(-2)).toEqual(['waiting 6', 'waiting 7'])
+  })
+
+  function setUpWithTold() {
+    const bench = setUp()
+    const told: string[] = []
+    const offer = (peer: string, seq: number) =>
+      bench.continuity.offer('ann', peer, seq, () => told.push(`${peer} ${seq}`))
+    return { ...bench, told, offer }
+  }
+})
+
+test('what was known is forgotten when the numbers of the store are others: they are pushed again, and nothing waits', async () => {
+  const { continuity, offer, pushed, clock } = setUp()
+  continuity.hadAcknowledged('ann', 'cid', 3)
+  for (const seq of [1, 2, 4]) offer(seq)
+  continuity.forget()
+  expect(clock.pending).toBe(0)
+  offer(2)
+  expect(pushed).toEqual([1, 2, 2])
+  expect(continuity.unsure('ann', 'bob')).toEqual({ sinceMs: JOINED_MS, acknowledgedSeq: undefined })
+  expect(continuity.unsure('ann', 'cid')).toEqual({ sinceMs: JOINED_MS, acknowledgedSeq: undefined })
 })

@@ -1,35 +1,42 @@
 import { describe, expect, test, vi } from 'vitest'
 import { EncodedEvent } from '../../../src/delivery/encoded.ts'
 import { LocalFanout } from '../../../src/delivery/fanout.local.ts'
-import { LocalUsers } from '../../../src/delivery/local-users.ts'
 import type { Recipient } from '../../../src/delivery/recipient.ts'
-import { CODECS } from '../../../src/protocol/codec.ts'
-import { bytesOf } from '../../../src/protocol/msgpack.ts'
+import { Connections } from '../../../src/gateway/connections.ts'
+import { CODECS } from '../../../src/gateway/wire/codec.ts'
+import { bytesOf } from '../../../src/gateway/wire/msgpack.ts'
 import { positionChange, queuedSend } from '../../support/builders.ts'
 
+interface Device extends Recipient {
+  settled(): void
+  close(): void
+}
+
 function setUp() {
-  const users = new LocalUsers()
+  const users = new Connections<Device>()
   const fanout = new LocalFanout(users)
   const encodings = new Set<EncodedEvent>()
   const got: string[] = []
   /** A device with a name of its own; it may also be where a send came from. */
   const device = async (userId: string, name: string) => {
-    const recipient: Recipient & { settled(): void } = {
+    const recipient: Device = {
       userId,
       message: ({ seq }, encoded) => {
         got.push(`${name} message ${seq}`)
         encodings.add(encoded)
       },
-      event: ({ json }) => {
-        const event = JSON.parse(json)
+      event: (encoded) => {
+        const event = JSON.parse(encoded.frame(CODECS.json))
         if (event.type === 'typing') return got.push(`${name} sees ${event.sender_id} type`)
         got.push(`${name} ${event.user_id ?? '-'} with ${event.with} ${event.delivered_seq}/${event.read_seq}`)
       },
-      unsure: () => undefined,
-      owe: () => undefined,
+      mayLackBelow: () => undefined,
+      replayFrom: () => undefined,
       settled: () => undefined,
+      close: () => undefined,
     }
-    await fanout.joined(recipient)
+    users.add(recipient)
+    await fanout.joined()
     return recipient
   }
   return { users, fanout, encodings, got, device }
@@ -38,12 +45,12 @@ function setUp() {
 describe('a committed message', () => {
   test("reaches every device of the receiver and the sender's others, not the one that sent it", async () => {
     const { fanout, got, device, encodings } = setUp()
-    const origin = await device('ann', 'ann 1')
+    const asker = await device('ann', 'ann 1')
     await device('ann', 'ann 2')
     await device('bob', 'bob 1')
     await device('bob', 'bob 2')
     await device('cid', 'cid')
-    fanout.message({ ...queuedSend(), seq: 7, origin })
+    fanout.message({ ...queuedSend(), seq: 7, asker })
     expect(got.sort()).toEqual(['ann 2 message 7', 'bob 1 message 7', 'bob 2 message 7'])
     expect(encodings.size).toBe(1)
   })
@@ -58,16 +65,16 @@ describe('a committed message', () => {
 
   test('to oneself reaches the other devices once', async () => {
     const { fanout, got, device } = setUp()
-    const origin = await device('ann', 'ann 1')
+    const asker = await device('ann', 'ann 1')
     await device('ann', 'ann 2')
-    fanout.message({ ...queuedSend({ to: 'ann' }), seq: 1, origin })
+    fanout.message({ ...queuedSend({ to: 'ann' }), seq: 1, asker })
     expect(got).toEqual(['ann 2 message 1'])
   })
 
   test('is not even encoded when nobody is there to be told', async () => {
     const { fanout, got, device } = setUp()
-    const origin = await device('ann', 'ann')
-    fanout.message({ ...queuedSend(), origin })
+    const asker = await device('ann', 'ann')
+    fanout.message({ ...queuedSend(), asker })
     fanout.message(queuedSend({ from: 'dan', to: 'eve' }))
     expect(got).toEqual([])
   })
@@ -86,10 +93,11 @@ describe('a committed message', () => {
   })
 
   test('reaches nobody who has left', async () => {
-    const { fanout, got, device } = setUp()
+    const { users, fanout, got, device } = setUp()
     const first = await device('bob', 'bob 1')
     await device('bob', 'bob 2')
-    fanout.left(first)
+    users.remove(first)
+    fanout.left()
     fanout.message({ ...queuedSend(), seq: 1 })
     expect(got).toEqual(['bob 2 message 1'])
   })
@@ -126,42 +134,4 @@ test('typing goes to every socket of its receiver and to nobody else', async () 
     await device(user, name)
   fanout.typing('bob', new EncodedEvent({ type: 'typing', sender_id: 'ann', active: true }))
   expect(got).toEqual(['one sees ann type', 'two sees ann type'])
-})
-
-describe('local users', () => {
-  const someone = (userId: string): Recipient => ({
-    userId,
-    message: () => undefined,
-    event: () => undefined,
-    unsure: () => undefined,
-    owe: () => undefined,
-  })
-
-  test('know the first and the last connection of each', () => {
-    const users = new LocalUsers()
-    const [one, two, other] = [someone('ann'), someone('ann'), someone('bob')]
-    expect([users.add(one), users.add(two), users.add(other)]).toEqual([true, false, true])
-    expect(users.of('ann')).toEqual([one, two])
-    expect(users.ids().sort()).toEqual(['ann', 'bob'])
-    expect([users.remove(one), users.remove(one), users.remove(two), users.remove(two)]).toEqual([
-      false,
-      false,
-      true,
-      false,
-    ])
-    expect(users.of('ann')).toEqual([])
-    expect(users.ids()).toEqual(['bob'])
-  })
-
-  test('may leave while they are gone through', () => {
-    const users = new LocalUsers()
-    const all = [someone('ann'), someone('ann'), someone('ann')]
-    for (const one of all) users.add(one)
-    const visited = []
-    for (const one of users.of('ann')) {
-      visited.push(one)
-      users.remove(one)
-    }
-    expect(visited).toEqual(all)
-  })
 })

@@ -2,8 +2,9 @@
 import { expect, test } from 'vitest'
 import { Replay } from '../../../src/delivery/replay.ts'
 import { StoredPages } from '../../../src/delivery/stored-pages.ts'
+import { WrittenRanges } from '../../../src/delivery/written-ranges.ts'
 import { MemoryMessageStore } from '../../../src/messages/store.memory.ts'
-import type { MessageStore, Page } from '../../../src/messages/store.ts'
+import type { MessageReads, Page } from '../../../src/messages/store.ts'
 import { pendingMessage } from '../../support/builders.ts'
 import { FakeClock, settled } from '../../support/fake-clock.ts'
 
@@ -11,13 +12,13 @@ test.each([
   ['before it arrives', 2],
   ['with a start that it holds', 3],
   ['with a start that was never sent', 4],
-])('everything stored reaches the socket, owed while an older page is on its way, %s', async (_when, fromSeq) => {
+])('everything stored reaches the socket, asked for while an older page is on its way, %s', async (_when, fromSeq) => {
   const clock = new FakeClock()
   const store = new MemoryMessageStore(() => clock.now())
   const commit = () => store.commit([pendingMessage('bob', 'ann')], [], 'fast')
   for (let count = 0; count < 3; count += 1) await commit()
   const arrivals: (() => void)[] = []
-  const slow: Pick<MessageStore, 'page' | 'backlog'> = {
+  const slow: Pick<MessageReads, 'page' | 'backlog'> = {
     backlog: (user) => store.backlog(user),
     async page(conversation, request): Promise<Page> {
       const page = await store.page(conversation, request)
@@ -27,21 +28,26 @@ test.each([
   }
   const sent: number[] = []
   let isDone = false
-  const replay = new Replay(new StoredPages(slow as MessageStore, clock, 1), {
-    userId: 'ann',
-    isOpen: true,
-    replayed: ({ seq }) => sent.push(seq),
-    room: async () => undefined,
-    upToDate: () => {
-      isDone = true
+  const replay = new Replay(
+    new StoredPages(slow, clock, 1),
+    {
+      userId: 'ann',
+      isOpen: true,
+      willReplayUpTo: () => undefined,
+      replayed: ({ seq }) => sent.push(seq),
+      room: async () => undefined,
+      upToDate: () => {
+        isDone = true
+      },
     },
-  })
-  replay.oweFrom('bob', 2)
+    new WrittenRanges(),
+  )
+  replay.bring('bob', 2)
   const running = replay.run()
   await settled()
   // The page ends at 3; by the time in which the store is compared, it holds 5.
   for (let count = 0; count < 2; count += 1) await commit()
-  replay.oweFrom('bob', fromSeq)
+  replay.bring('bob', fromSeq)
   while (!isDone) {
     arrivals.shift()?.()
     await settled()

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { Replay, type ReplayTarget } from '../../../src/delivery/replay.ts'
 import { StoredPages } from '../../../src/delivery/stored-pages.ts'
-import type { WrittenRanges } from '../../../src/delivery/written-ranges.ts'
+import { WrittenRanges } from '../../../src/delivery/written-ranges.ts'
 import { pendingMessage, positionChange } from '../../support/builders.ts'
 import { FakeClock, settled } from '../../support/fake-clock.ts'
 import { ScriptedStore } from '../../support/scripted-store.ts'
@@ -10,13 +10,15 @@ import { ScriptedStore } from '../../support/scripted-store.ts'
 /** A connection of bob as far as a replay sees it: live pushes go through `push`, as in a connection. */
 function bobsSocket(store: ScriptedStore, clock: FakeClock) {
   const seen: string[] = []
-  const state = { isOpen: true, pages: 0, written: undefined as WrittenRanges | undefined }
+  const state = { isOpen: true, isUpToDate: false, pages: 0, promised: [] as number[] }
+  const written = new WrittenRanges()
   const onReplayed: ((seq: number, other: string) => void)[] = []
   const target: ReplayTarget = {
     userId: 'bob',
     get isOpen() {
       return state.isOpen
     },
+    willReplayUpTo: ({ seq }) => void state.promised.push(seq),
     replayed({ sender_id, receiver_id, seq }) {
       const other = sender_id === 'bob' ? receiver_id : sender_id
       seen.push(`${other} ${seq}`)
@@ -25,16 +27,21 @@ function bobsSocket(store: ScriptedStore, clock: FakeClock) {
     room: async () => {
       state.pages += 1
     },
-    upToDate(written) {
-      state.written = written
+    upToDate() {
+      state.isUpToDate = true
     },
   }
-  const replay = new Replay(new StoredPages(store, clock, 2), target)
+  const replay = new Replay(new StoredPages(store, clock, 2), target, written)
   const push = (other: string, seq: number) => {
-    if (state.written === undefined) replay.owe(other, seq)
-    else if (!state.written.has(other, seq)) seen.push(`${other} ${seq}`)
+    if (!state.isUpToDate) replay.bring(other, seq, seq)
+    else if (!written.has(other, seq)) seen.push(`${other} ${seq}`)
   }
-  return { replay, seen, state, push, onReplayed }
+  /** What was written to the socket did not get through. */
+  const drop = (other: string, seq: number) => {
+    written.forgetFrom(other, seq)
+    replay.bring(other, seq, seq)
+  }
+  return { replay, seen, state, written, push, drop, onReplayed }
 }
 
 async function setUp(...written: readonly [from: string, count: number][]) {
@@ -55,38 +62,38 @@ const upTo = (other: string, from: number, to: number) =>
 
 describe('a replay', () => {
   test('brings everything unacknowledged, each conversation in order, and nothing else', async () => {
-    const { store, replay, seen, state } = await setUp(['ann', 5], ['cid', 2], ['dan', 3])
+    const { store, replay, seen, written } = await setUp(['ann', 5], ['cid', 2], ['dan', 3])
     await store.commit([], [positionChange('bob', 'ann', { delivered: 3 })], 'fast')
     await store.commit([], [positionChange('bob', 'dan', { delivered: 3 })], 'fast')
-    await replay.oweBacklog()
+    await replay.bringBacklog()
     await replay.run()
     expect(seen.sort()).toEqual([...upTo('ann', 4, 5), ...upTo('cid', 1, 2)])
-    const repeats = ['ann', 'cid', 'dan'].map((other) =>
-      [1, 2, 3, 4, 5, 6].filter((seq) => state.written?.has(other, seq)),
-    )
+    const repeats = ['ann', 'cid', 'dan'].map((other) => [1, 2, 3, 4, 5, 6].filter((seq) => written.has(other, seq)))
     expect(repeats).toEqual([[4, 5], [1, 2], []])
   })
 
   test('reads a long backlog page by page, and waits for room before each', async () => {
     const { replay, seen, state } = await setUp(['ann', 450])
-    await replay.oweBacklog()
+    await replay.bringBacklog()
     await replay.run()
     expect(seen).toEqual(upTo('ann', 1, 450))
     expect(state.pages).toBe(5)
+    // Known before its page is written, so that an acknowledgement asks the store for none.
+    expect(state.promised).toEqual([100, 200, 300, 400, 450])
   })
 
-  test('is up to date at once when nothing is owed', async () => {
+  test('is up to date at once when nothing is lacking', async () => {
     const { replay, seen, state } = await setUp()
-    await replay.oweBacklog()
+    await replay.bringBacklog()
     await replay.run()
     expect(seen).toEqual([])
-    expect(state.written).toBeDefined()
+    expect(state.isUpToDate).toBe(true)
     expect(state.pages).toBe(0)
   })
 
-  test('brings what was owed while it ran, once', async () => {
+  test('brings what was asked for while it ran, once', async () => {
     const { write, replay, seen, push } = await setUp(['ann', 2])
-    await replay.oweBacklog()
+    await replay.bringBacklog()
     const running = replay.run()
     await write('ann', 2)
     push('ann', 3)
@@ -98,23 +105,23 @@ describe('a replay', () => {
   })
 
   test('brings a message again that was lost after it was written, and what followed', async () => {
-    const { replay, seen, onReplayed } = await setUp(['ann', 6])
+    const { replay, seen, drop, onReplayed } = await setUp(['ann', 6])
     let drops = 2
     onReplayed.push((seq, other) => {
-      if (seq === 4 && drops-- > 0) queueMicrotask(() => replay.lost(other, seq))
+      if (seq === 4 && drops-- > 0) queueMicrotask(() => drop(other, seq))
     })
-    await replay.oweBacklog()
+    await replay.bringBacklog()
     await replay.run()
     expect(seen).toEqual([...upTo('ann', 1, 6), ...upTo('ann', 4, 6), ...upTo('ann', 4, 6)])
   })
 
   test('brings a message again that was lost in the very call that wrote it', async () => {
-    const { replay, seen, onReplayed } = await setUp(['ann', 6])
+    const { replay, seen, drop, onReplayed } = await setUp(['ann', 6])
     let drops = 1
     onReplayed.push((seq, other) => {
-      if (seq === 4 && drops-- > 0) replay.lost(other, seq)
+      if (seq === 4 && drops-- > 0) drop(other, seq)
     })
-    await replay.oweBacklog()
+    await replay.bringBacklog()
     await replay.run()
     expect(seen.slice(seen.lastIndexOf('ann 4'))).toEqual(upTo('ann', 4, 6))
     expect(seen.filter((one) => one === 'ann 4')).toHaveLength(2)
@@ -132,28 +139,28 @@ describe('a replay', () => {
       push('ann', 2)
       return result
     }
-    await replay.oweBacklog()
+    await replay.bringBacklog()
     await replay.run()
     expect(seen).toEqual(upTo('ann', 1, 2))
   })
 
   test('that is unsure brings all that is not acknowledged, also behind what it wrote before', async () => {
     const { replay, seen, write } = await setUp(['ann', 1])
-    await replay.oweBacklog()
+    await replay.bringBacklog()
     await replay.run()
     await write('ann', 2)
-    replay.oweUnacknowledged('ann')
+    replay.bringUnacknowledged('ann')
     // The push of the third came, that of the second was lost.
-    replay.owe('ann', 3)
+    replay.bring('ann', 3, 3)
     await replay.run()
     expect(seen).toEqual(upTo('ann', 1, 3))
   })
 
-  test('takes the lowest of what is owed', async () => {
+  test('takes the lowest of what is asked for', async () => {
     const { replay, seen } = await setUp(['ann', 5])
-    replay.owe('ann', 4)
-    replay.owe('ann', 2)
-    replay.owe('ann', 5)
+    replay.bring('ann', 4, 4)
+    replay.bring('ann', 2, 2)
+    replay.bring('ann', 5, 5)
     await replay.run()
     expect(seen).toEqual(upTo('ann', 2, 5))
   })
@@ -163,16 +170,16 @@ describe('a replay', () => {
     onReplayed.push((seq) => {
       if (seq === 100) state.isOpen = false
     })
-    await replay.oweBacklog()
+    await replay.bringBacklog()
     await replay.run()
     expect(seen).toEqual(upTo('ann', 1, 100))
-    expect(state.written).toBeUndefined()
+    expect(state.isUpToDate).toBe(false)
   })
 
   test('survives reads that fail four times', async () => {
     const { store, clock, replay, seen } = await setUp(['ann', 2])
     store.failingReads = 4
-    const running = replay.oweBacklog().then(() => replay.run())
+    const running = replay.bringBacklog().then(() => replay.run())
     await clock.advance(10_000)
     await running
     expect(seen).toEqual(upTo('ann', 1, 2))
@@ -182,9 +189,9 @@ describe('a replay', () => {
     'fails when reading the %s fails five times, and is never up to date',
     async (read) => {
       const { store, clock, replay, seen, state } = await setUp(['ann', 2])
-      if (read === 'page') replay.owe('ann', 1)
+      if (read === 'page') replay.bring('ann', 1, 1)
       store.failingReads = 5
-      const running = read === 'page' ? replay.run() : replay.oweBacklog()
+      const running = read === 'page' ? replay.run() : replay.bringBacklog()
       const failure = running.then(
         () => 'came through',
         (error: Error) => error.name,
@@ -192,7 +199,7 @@ describe('a replay', () => {
       await clock.advance(10_000)
       expect(await failure).toBe('StoreUnavailable')
       expect(seen).toEqual([])
-      expect(state.written).toBeUndefined()
+      expect(state.isUpToDate).toBe(false)
     },
   )
 })
@@ -228,7 +235,7 @@ test('whatever the order of commits, pushes and reads, each message is seen once
           push(author, seq)
         }
       }
-      await scheduler.waitFor(Promise.all([writing(), replay.oweBacklog().then(() => replay.run())]))
+      await scheduler.waitFor(Promise.all([writing(), replay.bringBacklog().then(() => replay.run())]))
       for (const person of people) {
         const own = seen.filter((one) => one.startsWith(person))
         expect(own).toEqual(upTo(person, 1, heads.get(person) ?? 0))
@@ -243,7 +250,7 @@ test('whatever is lost on the way, and whenever that is noticed, nothing stays m
   const loss = fc.tuple(fc.integer({ min: 1, max: 250 }), fc.constantFrom('at once', 'in this turn', 'while reading'))
   await fc.assert(
     fc.asyncProperty(fc.array(loss, { maxLength: 8 }), fc.integer({ min: 1, max: 250 }), async (losses, count) => {
-      const { store, replay, seen, onReplayed } = await setUp(['ann', count])
+      const { store, replay, seen, drop, onReplayed } = await setUp(['ann', count])
       const left = [...losses]
       const unnoticed: (() => void)[] = []
       onReplayed.push((seq, other) => {
@@ -251,7 +258,7 @@ test('whatever is lost on the way, and whenever that is noticed, nothing stays m
         if (index < 0) return
         const when = left.splice(index, 1)[0]?.[1]
         seen.pop()
-        const lost = () => replay.lost(other, seq)
+        const lost = () => drop(other, seq)
         if (when === 'at once') lost()
         else if (when === 'in this turn' || count - seq < 100) queueMicrotask(lost)
         else unnoticed.push(lost)
@@ -262,7 +269,7 @@ test('whatever is lost on the way, and whenever that is noticed, nothing stays m
         for (const lost of unnoticed.splice(0)) lost()
         return result
       }
-      await replay.oweBacklog()
+      await replay.bringBacklog()
       await replay.run()
       // A client applies the next and drops what it has; what it misses the replay has to bring.
       let last = 0
@@ -287,7 +294,7 @@ describe('stored pages', () => {
       await settled()
       reading -= 1
       if (most < 3) throw new Error('not yet')
-      return []
+      return { found: [], asOfMs: 0 }
     }
     const pages = new StoredPages(store, clock, 3)
     const reads = Promise.all(Array.from({ length: 20 }, (_, index) => pages.backlog(reader(`user ${index}`))))
@@ -303,9 +310,9 @@ describe('stored pages', () => {
     store.failingReads = 1
     const slow = pages.backlog(reader('ann'))
     await settled()
-    expect(await pages.backlog(reader('bob'))).toEqual([])
+    expect(await pages.backlog(reader('bob'))).toMatchObject({ found: [] })
     await clock.advance(10_000)
-    expect(await slow).toEqual([])
+    expect(await slow).toMatchObject({ found: [] })
   })
 
   test('are not read for who has gone while waiting for a place, or for the next attempt', async () => {

@@ -37,7 +37,7 @@ test.each([
 ])('what is taken back at %j holds nothing from there on', (seq, expected) => {
   const ranges = rangesOf([10, 20])
   ranges.add('cid', 1, 3)
-  ranges.takeBack('ann', seq)
+  ranges.forgetFrom('ann', seq)
   expect(held(ranges)).toEqual(expected)
   expect(held(ranges, 'cid')).toEqual([1, 2, 3])
 })
@@ -45,7 +45,7 @@ test.each([
 test('is empty when everything was taken back', () => {
   const ranges = rangesOf([10, 20])
   expect(ranges.isEmpty).toBe(false)
-  ranges.takeBack('ann', 1)
+  ranges.forgetFrom('ann', 1)
   expect(ranges.isEmpty).toBe(true)
 })
 
@@ -61,7 +61,7 @@ test('whatever is added and taken back, nothing is held that was not added since
       const written = new Set<number>()
       for (const each of steps) {
         if ('takenBack' in each) {
-          ranges.takeBack('ann', each.takenBack)
+          ranges.forgetFrom('ann', each.takenBack)
           for (const seq of between(each.takenBack, 40)) written.delete(seq)
         } else {
           ranges.add('ann', each.from, each.from + each.length)

@@ -1,4 +1,4 @@
-import { otherPerson } from '../messages/conversation.ts'
+import { addressIn } from '../messages/conversation.ts'
 import type { QueuedSend } from '../messages/send-queue.ts'
 import type { PositionChange, RecentHead } from '../messages/store.ts'
 import type { Message, UserId } from '../protocol/message.ts'
@@ -16,22 +16,22 @@ export function receiptsOf({ conversation, user, delivered, read }: PositionChan
   readonly userId: UserId
   readonly encoded: EncodedEvent
 }[] {
-  const other = otherPerson(conversation, user)
+  const address = addressIn(conversation, user)
   const positions = { delivered_seq: delivered, read_seq: read }
   const own = {
     userId: user,
-    encoded: new EncodedEvent({ type: 'receipt', with: other, ...positions, user_id: user }),
+    encoded: new EncodedEvent({ type: 'receipt', with: address, ...positions, user_id: user }),
   }
-  if (other === user) return [own]
-  return [own, { userId: other, encoded: new EncodedEvent({ type: 'receipt', with: user, ...positions }) }]
+  if (address === user) return [own]
+  return [own, { userId: address, encoded: new EncodedEvent({ type: 'receipt', with: user, ...positions }) }]
 }
 
 /** What the receipts of this conversation would have told its user, had they come. */
-export function missedReceipts({ user, other, ...head }: RecentHead): EncodedEvent[] {
+export function missedReceipts({ user, with: address, ...head }: RecentHead): EncodedEvent[] {
   const theirs = { delivered_seq: head.peerDeliveredSeq, read_seq: head.peerReadSeq }
   const own = { delivered_seq: head.deliveredSeq, read_seq: head.readSeq }
   return [
-    ...(theirs.delivered_seq > 0 ? [new EncodedEvent({ type: 'receipt', with: other, ...theirs })] : []),
-    ...(own.delivered_seq > 0 ? [new EncodedEvent({ type: 'receipt', with: other, ...own, user_id: user })] : []),
+    ...(theirs.delivered_seq > 0 ? [new EncodedEvent({ type: 'receipt', with: address, ...theirs })] : []),
+    ...(own.delivered_seq > 0 ? [new EncodedEvent({ type: 'receipt', with: address, ...own, user_id: user })] : []),
   ]
 }
