@@ -1,0 +1,62 @@
+import type { Queryable } from '../postgres/queries.ts'
+import { SCOPES, type Scope, type ServiceKey, type ServiceKeyStore, type StoredServiceKey } from './service-key.ts'
+
+interface Row {
+  readonly key_id: string
+  readonly secret_hash: Buffer
+  readonly name: string
+  readonly scopes: string[]
+  readonly expires_at: Date | null
+  readonly revoked_at: Date | null
+  readonly last_used_at: Date | null
+}
+
+const COLUMNS = 'key_id, secret_hash, name, scopes, expires_at, revoked_at, last_used_at'
+
+/** Service keys in the table of that name. */
+export class PostgresServiceKeyStore implements ServiceKeyStore {
+  readonly #queries: Queryable
+
+  constructor(queries: Queryable) {
+    this.#queries = queries
+  }
+
+  async add({ keyId, secretHash, name, scopes, expiresAtMs }: ServiceKey & { secretHash: Buffer }): Promise<void> {
+    await this.#queries.query(
+      `insert into service_keys (key_id, secret_hash, name, scopes, expires_at)
+       values ($1, $2, $3, $4, to_timestamp($5::float8 / 1000))`,
+      [keyId, secretHash, name, scopes, expiresAtMs],
+    )
+  }
+
+  async find(keyId: string): Promise<StoredServiceKey | undefined> {
+    const [row] = await this.#queries.query<Row>(`select ${COLUMNS} from service_keys where key_id = $1`, [keyId])
+    return row && { ...toKey(row), secretHash: row.secret_hash }
+  }
+
+  async list(): Promise<ReturnType<typeof toKey>[]> {
+    const rows = await this.#queries.query<Row>(`select ${COLUMNS} from service_keys order by created_at, key_id`)
+    return rows.map(toKey)
+  }
+
+  async revoke(keyId: string): Promise<boolean> {
+    const text = `update service_keys set revoked_at = now() where key_id = $1 and revoked_at is null returning key_id`
+    return (await this.#queries.query(text, [keyId])).length > 0
+  }
+
+  async used(keyId: string): Promise<void> {
+    await this.#queries.query('update service_keys set last_used_at = now() where key_id = $1', [keyId])
+  }
+}
+
+function toKey({ key_id, name, scopes, expires_at, revoked_at, last_used_at }: Row) {
+  return {
+    keyId: key_id,
+    name,
+    // A scope of a later version means nothing to this one.
+    scopes: scopes.filter((scope): scope is Scope => SCOPES.some((one) => one === scope)),
+    expiresAtMs: expires_at?.getTime(),
+    revokedAtMs: revoked_at?.getTime(),
+    lastUsedAtMs: last_used_at?.getTime(),
+  }
+}

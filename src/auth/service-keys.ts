@@ -1,0 +1,100 @@
+import type { Clock } from '../lib/clock.ts'
+import type { Logger } from '../lib/logger.ts'
+import type { Revocations } from './revocations.ts'
+import {
+  isSecretOf,
+  parseServiceKey,
+  type ServiceKey,
+  type ServiceKeyStore,
+  type StoredServiceKey,
+} from './service-key.ts'
+
+export interface ServiceKeysOptions {
+  readonly store: Pick<ServiceKeyStore, 'find' | 'used'>
+  readonly revocations: Pick<Revocations, 'isKeyRevoked'>
+  readonly clock: Clock
+  readonly logger: Logger
+}
+
+interface Remembered {
+  readonly key: StoredServiceKey | undefined
+  readonly untilMs: number
+}
+
+/** A key that was found is not looked up again for a minute: its revocation reaches every instance by itself. */
+const KNOWN_MS = 60_000
+/** An id that nobody has is remembered shorter: the key may be made at any moment. */
+const UNKNOWN_MS = 5_000
+const MAX_REMEMBERED = 1_000
+/** `last_used_at` is written at most so often for a key. */
+const USED_INTERVAL_MS = 60_000
+
+/** Verifies service keys; the database is asked at most once a minute for each. */
+export class ServiceKeys {
+  readonly #options: ServiceKeysOptions
+  readonly #remembered = new Map<string, Remembered>()
+  #looking = new Map<string, Promise<StoredServiceKey | undefined>>()
+  readonly #usedAtMs = new Map<string, number>()
+
+  constructor(options: ServiceKeysOptions) {
+    this.#options = options
+  }
+
+  /** The key, or undefined when it is to be refused. Rejects when the database cannot be asked. */
+  async verify(text: string): Promise<ServiceKey | undefined> {
+    const parsed = parseServiceKey(text)
+    if (!parsed) return undefined
+    const { revocations, clock } = this.#options
+    const key = await this.#find(parsed.keyId)
+    if (!key || !isSecretOf(key, parsed.secret)) return undefined
+    if (key.revokedAtMs !== undefined || revocations.isKeyRevoked(key.keyId)) return undefined
+    if (key.expiresAtMs !== undefined && key.expiresAtMs <= clock.now()) return undefined
+    this.#noteUse(key.keyId)
+    return key
+  }
+
+  /** The database's history may be another one now (`epoch`): what was found in the other is looked up again. */
+  historyChanged(): void {
+    this.#remembered.clear()
+    this.#looking = new Map()
+  }
+
+  async #find(keyId: string): Promise<StoredServiceKey | undefined> {
+    const now = this.#options.clock.now()
+    const known = this.#remembered.get(keyId)
+    if (known && known.untilMs > now) return known.key
+    const looking = this.#looking.get(keyId) ?? this.#look(keyId)
+    this.#looking.set(keyId, looking)
+    return looking
+  }
+
+  async #look(keyId: string): Promise<StoredServiceKey | undefined> {
+    const looking = this.#looking
+    try {
+      const key = await this.#options.store.find(keyId)
+      const untilMs = this.#options.clock.now() + (key ? KNOWN_MS : UNKNOWN_MS)
+      // Asked in another history otherwise.
+      if (looking === this.#looking) remember(this.#remembered, keyId, { key, untilMs })
+      return key
+    } finally {
+      looking.delete(keyId)
+    }
+  }
+
+  #noteUse(keyId: string): void {
+    const { clock, store, logger } = this.#options
+    const now = clock.now()
+    if (now - (this.#usedAtMs.get(keyId) ?? Number.NEGATIVE_INFINITY) < USED_INTERVAL_MS) return
+    remember(this.#usedAtMs, keyId, now)
+    store.used(keyId).catch((error: unknown) => logger.debug({ err: error }, 'the use of a key was not noted'))
+  }
+}
+
+/** Bounded: the entry that was set first goes. */
+function remember<T>(map: Map<string, T>, key: string, value: T): void {
+  map.delete(key)
+  map.set(key, value)
+  if (map.size <= MAX_REMEMBERED) return
+  const [first] = map.keys()
+  if (first !== undefined) map.delete(first)
+}
