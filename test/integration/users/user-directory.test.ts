@@ -1,0 +1,110 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type Database, openDatabase } from '../../../src/postgres/database.ts'
+import { avatarUrlFault, displayNameFault, searchWords } from '../../../src/users/user.ts'
+import { PostgresUserDirectory } from '../../../src/users/user-directory.postgres.ts'
+import { createDatabase, silentLogger, type TestDatabase } from '../../support/databases.ts'
+
+let database: TestDatabase
+let opened: Database
+let directory: PostgresUserDirectory
+
+beforeAll(async () => {
+  database = await createDatabase()
+  opened = await openDatabase({ dsn: database.dsn, dataDir: '', poolMax: 1, logger: silentLogger })
+  directory = new PostgresUserDirectory(opened.openQueries(4))
+})
+
+afterAll(async () => {
+  await opened.writerConnection.close()
+  await opened.close()
+  await database.drop()
+})
+
+const ids = (users: readonly { userId: string }[]) => users.map(({ userId }) => userId)
+
+describe('the directory of people', () => {
+  test('shows somebody whom nobody described by their id, in the order asked', async () => {
+    await directory.describe('ann', { displayName: 'Ann Lee', avatarUrl: 'https://example.com/a.png' })
+    expect(await directory.find(['zoe', 'ann', 'zoe'])).toEqual([
+      { userId: 'zoe', displayName: 'zoe', avatarUrl: undefined },
+      { userId: 'ann', displayName: 'Ann Lee', avatarUrl: 'https://example.com/a.png' },
+      { userId: 'zoe', displayName: 'zoe', avatarUrl: undefined },
+    ])
+  })
+
+  test('changes what is given and leaves the rest; null takes away', async () => {
+    await directory.describe('bob', { displayName: 'Bob' })
+    await directory.describe('bob', { avatarUrl: 'https://example.com/b.png' })
+    expect(await directory.describe('bob', { displayName: null })).toEqual({
+      userId: 'bob',
+      displayName: 'bob',
+      avatarUrl: 'https://example.com/b.png',
+    })
+  })
+
+  test('finds people by the beginning of their id or of any word of their name, without case', async () => {
+    await directory.describe('User-17', { displayName: 'Élodie van der Berg' })
+    for (const text of ['user-', 'él', 'BERG', 'van', 'ＢＥＲＧ'])
+      expect(ids(await directory.search(text, 20))).toEqual(['User-17'])
+    for (const text of ['odie', 'erg', '%', '_']) expect(await directory.search(text, 20)).toEqual([])
+  })
+
+  test('finds a changed name and no longer the old one, and each person once', async () => {
+    await directory.describe('cid', { displayName: 'Carla Carlsen' })
+    expect(ids(await directory.search('carl', 20))).toEqual(['cid'])
+    await directory.describe('cid', { displayName: 'Dora' })
+    expect(await directory.search('carl', 20)).toEqual([])
+    expect(ids(await directory.search('dora', 20))).toEqual(['cid'])
+  })
+
+  test('gives so many as are asked for, in the order of their ids', async () => {
+    for (const name of ['e3', 'e1', 'e2']) await directory.describe(name, { displayName: 'Eve' })
+    expect(ids(await directory.search('eve', 2))).toEqual(['e1', 'e2'])
+  })
+
+  test('takes descriptions of one person at once without mixing them', async () => {
+    const names = Array.from({ length: 20 }, (_, number) => `Name${String.fromCharCode(97 + number)}`)
+    await Promise.all(names.map((displayName) => directory.describe('fay', { displayName })))
+    const [{ displayName = '' } = {}] = await directory.find(['fay'])
+    const found = await Promise.all(names.map((name) => directory.search(name, 20)))
+    expect(names.filter((_, index) => (found[index]?.length ?? 0) > 0)).toEqual([displayName])
+  })
+})
+
+describe('a name', () => {
+  test.each([
+    ['', 'must not be empty'],
+    [' \t', 'must not be empty'],
+    ['x'.repeat(65), 'may have 64 characters'],
+    ['a\nb', 'control characters'],
+    ['a\u202eb', 'control characters'],
+    ['a\u2066b', 'control characters'],
+    ['\ud800', 'well-formed'],
+  ])('is refused: %j', (name, fault) => {
+    expect(displayNameFault(name)).toContain(fault)
+  })
+
+  test.each(['Ann', 'Élodie van der Berg', '李雷', 'مريم', '👩‍👩‍👧', 'x'.repeat(64)])('is taken: %s', (name) => {
+    expect(displayNameFault(name)).toBeUndefined()
+  })
+
+  test('is found by at most sixteen words', () => {
+    expect(searchWords('ann', Array.from({ length: 30 }, (_, number) => `w${number}`).join(' '))).toHaveLength(16)
+  })
+})
+
+describe('the address of a picture', () => {
+  test.each([
+    'http://example.com/a.png',
+    'javascript:alert(1)',
+    'data:image/png;base64,AA',
+    '/a.png',
+    'https://u:p@example.com/',
+  ])('is refused: %s', (url) => {
+    expect(avatarUrlFault(url)).toMatch(/^must/)
+  })
+
+  test('is taken with https', () => {
+    expect(avatarUrlFault('https://example.com/a.png')).toBeUndefined()
+  })
+})
