@@ -1,0 +1,118 @@
+import { PostgresAccountStore } from './accounts/account-store.postgres.ts'
+import { PostgresAdminStore } from './accounts/admin-store.postgres.ts'
+import { Administration } from './accounts/administration.ts'
+import type { Actor } from './accounts/audit.ts'
+import { CredentialChanges } from './accounts/credential-changes.ts'
+import { OpenSessions } from './accounts/open-sessions.ts'
+import { Argon2Hasher } from './accounts/passwords.ts'
+import { PostgresProfileStore } from './accounts/profile-store.postgres.ts'
+import { Profiles } from './accounts/profiles.ts'
+import { newSecret } from './accounts/secrets.ts'
+import { PostgresSessionStore } from './accounts/session-store.postgres.ts'
+import { SignIn } from './accounts/sign-in.ts'
+import { PostgresThrottle } from './accounts/throttle.postgres.ts'
+import type { Authentication } from './authentication.ts'
+import type { Config } from './config.ts'
+import type { AccountServices } from './gateway/account-routes.ts'
+import { NetworkCount } from './gateway/network-count.ts'
+import { PublicAddress } from './gateway/public-address.ts'
+import { systemClock as clock } from './lib/clock.ts'
+import { reasonOf } from './lib/errors.ts'
+import type { Logger } from './lib/logger.ts'
+import { CONVERSATION_GATE } from './messages/gate.postgres.ts'
+import type { Database } from './postgres/database.ts'
+import type { UserId } from './protocol/message.ts'
+
+export interface AccountsOptions {
+  readonly database: Database
+  readonly authentication: Authentication | undefined
+  readonly logger: Logger
+}
+
+/** What an instance needs for people who sign in here. */
+export interface Accounts {
+  readonly services: AccountServices
+  /** When a token for this person is issued, seconds; undefined where there is nobody who is neither suspended nor deleted. */
+  readonly issuedAt: (userId: UserId) => Promise<number | undefined>
+  /** The service listens: links can be made. `tell` shows the one for the first administrator; none for later processes. */
+  listensOn(port: number, tell: ((text: string) => void) | undefined): Promise<void>
+  close(): Promise<void>
+}
+
+/** So that people who sign in wait for no messages. */
+const QUERY_CONNECTIONS = 3
+const CLEAN_UP_INTERVAL_MS = 60 * 60_000
+/** Seconds. */
+const BOOTSTRAP_SECONDS = 3_600
+
+const SERVICE: Actor = { kind: 'service', id: '', address: '', requestId: '' }
+
+/** The part of the composition root about built-in accounts; none unless `AUTH=accounts`. */
+export async function openAccounts(config: Config, options: AccountsOptions): Promise<Accounts | undefined> {
+  const { database, authentication, logger } = options
+  const { auth, http, publicUrl } = config
+  const issuer = authentication?.services.issuer
+  if (auth.mode !== 'accounts' || !authentication || !issuer) return undefined
+  const queries = database.openQueries(QUERY_CONNECTIONS)
+  const life = { lifetimeSeconds: auth.maxLifetimeSeconds + auth.leewaySeconds }
+  const store = new PostgresAccountStore(queries, life)
+  const sessions = new PostgresSessionStore(queries, life)
+  const adminStore = new PostgresAdminStore({ queries, life, gate: CONVERSATION_GATE })
+  const throttle = new PostgresThrottle(queries)
+  const hasher = await Argon2Hasher.create()
+  const address = new PublicAddress({ publicUrl, host: http.host, tls: http.tls !== undefined })
+  const { revocations } = authentication.services
+  const contextWords = (): string[] => address.hostname.split('.')
+  const credentials = { store, hasher, throttle, revocations, contextWords }
+  const cancelCleanUp = keepClean(store, logger)
+  return {
+    services: {
+      signIn: new SignIn({ ...credentials, tokens: issuer, logger, registration: auth.registration }),
+      sessions: new OpenSessions({ store: sessions, tokens: issuer, revocations }),
+      changes: new CredentialChanges(credentials),
+      profiles: new Profiles(new PostgresProfileStore(queries)),
+      administration: new Administration({ store: adminStore, revoked: () => revocations.added() }),
+      address,
+      networks: new NetworkCount(logger),
+    },
+    issuedAt: (userId) => store.issuedAt(userId),
+    async listensOn(port, tell) {
+      address.listensOn(port)
+      if (address.isInClear) {
+        logger.warn({ url: address.origin }, 'without https passwords and cookies can be read on their way')
+      }
+      if (tell) await tellFirstLink(store, address, tell)
+    },
+    async close() {
+      cancelCleanUp()
+      await hasher.close()
+    },
+  }
+}
+
+/** Written past the log: whoever reads this link is the administrator. */
+async function tellFirstLink(
+  store: PostgresAccountStore,
+  address: PublicAddress,
+  tell: (text: string) => void,
+): Promise<void> {
+  const { text, hash } = newSecret()
+  if (!(await store.addBootstrapLink(hash, BOOTSTRAP_SECONDS, SERVICE))) return
+  tell(
+    `\nNobody administers this service yet. Whoever opens this link within an hour does:\n\n  ${address.link('bootstrap', text)}\n\n`,
+  )
+}
+
+function keepClean(store: PostgresAccountStore, logger: Logger): () => void {
+  let cancel = (): void => undefined
+  const arm = (): void => {
+    cancel = clock.after(CLEAN_UP_INTERVAL_MS, () => {
+      store
+        .removeExpired()
+        .catch((error: unknown) => logger.warn({ reason: reasonOf(error) }, 'what has ended was not forgotten'))
+      arm()
+    })
+  }
+  arm()
+  return () => cancel()
+}

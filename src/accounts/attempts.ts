@@ -1,0 +1,55 @@
+import type { Asker } from './asker.ts'
+import { AccountRefusal } from './refusal.ts'
+import { type Throttle, type ThrottleKey, throttleKey } from './throttle.ts'
+
+/** What an attempt counts against. All of it is taken before a password is hashed. */
+export interface Attempt {
+  /** Given back when it was right: it was no guess. */
+  readonly guesses: readonly ThrottleKey[]
+  /**
+   * Given back when it was wrong, so that no stranger uses up what is somebody else's. Whoever knows a password could otherwise keep
+   * the queue of hashes full, and everybody out, with attempts that are all right.
+   */
+  readonly rights: readonly ThrottleKey[]
+  /** Never given back. */
+  readonly hashes: readonly ThrottleKey[]
+}
+
+type Network = Pick<Asker, 'address' | 'isNetworkCounted'>
+
+/** A stranger's at this name. Without a network that can be told, that of all is not counted. */
+export function strangerAttempt(nameKey: string, { address, isNetworkCounted }: Network): Attempt {
+  const ofNetwork = isNetworkCounted ? [throttleKey('network', address)] : []
+  return {
+    guesses: [throttleKey('nameAndNetwork', nameKey, address), throttleKey('name', nameKey), ...ofNetwork],
+    rights: [throttleKey('nameRight', nameKey)],
+    hashes: hashesOf({ address, isNetworkCounted }),
+  }
+}
+
+/** From a device that this person signed in from before: counted by itself, so that no stranger can shut them out. */
+export function deviceAttempt(nameKey: string, deviceToken: string): Attempt {
+  const guesses = [throttleKey('device', nameKey, deviceToken)]
+  return { guesses, rights: [throttleKey('deviceRight', nameKey)], hashes: [] }
+}
+
+/** Of somebody who is signed in. */
+export function ownAttempt(userId: string): Attempt {
+  return { guesses: [throttleKey('user', userId)], rights: [throttleKey('userRight', userId)], hashes: [] }
+}
+
+/** With a code or a link, or with nothing where everybody may register. */
+export function codeAttempt({ address, isNetworkCounted }: Network): Attempt {
+  const guesses = isNetworkCounted ? [throttleKey('network', address)] : []
+  return { guesses, rights: [], hashes: hashesOf({ address, isNetworkCounted }) }
+}
+
+function hashesOf({ address, isNetworkCounted }: Network): ThrottleKey[] {
+  return isNetworkCounted ? [throttleKey('hashes', address)] : []
+}
+
+/** Throws when there have been too many. */
+export async function takeAttempt(throttle: Throttle, { guesses, rights, hashes }: Attempt): Promise<void> {
+  const retryAfterMs = await throttle.take([...guesses, ...rights, ...hashes])
+  if (retryAfterMs > 0) throw new AccountRefusal('rate_limited', { retryAfterMs })
+}

@@ -1,0 +1,111 @@
+import type { Revocations } from '../auth/revocations.ts'
+import type { TokenIssuer } from '../auth/token-issuer.ts'
+import type { UserId } from '../protocol/message.ts'
+import type { OpenSession } from './account-store.ts'
+import { type Asker, actorOf } from './asker.ts'
+import { isGenuine, parseRefreshToken, refreshToken } from './refresh-token.ts'
+import { AccountRefusal } from './refusal.ts'
+import { hashOf } from './secrets.ts'
+import type { Session } from './session.ts'
+import type { RefreshState, SessionStore } from './session-store.ts'
+import { ACCESS_SECONDS } from './sign-in.ts'
+
+export interface OpenSessionsOptions {
+  readonly store: SessionStore
+  readonly tokens: Pick<TokenIssuer, 'issue'>
+  readonly revocations: Pick<Revocations, 'added'>
+}
+
+export interface IssuedToken {
+  readonly token: string
+  readonly expiresAtMs: number
+}
+
+/** How old a login may be for what a borrowed phone must not do. */
+const FRESH_SECONDS = 300
+/** A second process of one client may come with a token that the first has just used; so long after its use nobody is thrown out. */
+const IN_PROGRESS_MS = 10_000
+
+/** What goes on after a login: access tokens are renewed, and sessions end. Rejects with an AccountRefusal. */
+export class OpenSessions {
+  readonly #options: OpenSessionsOptions
+
+  constructor(options: OpenSessionsOptions) {
+    this.#options = options
+  }
+
+  /** A page's cookie gets an access token; the cookie stays as it is, so tabs cannot race. */
+  async tokenByCookie(cookie: string): Promise<IssuedToken> {
+    const session = await this.byCookie(cookie)
+    if (!session) throw new AccountRefusal('unauthorized')
+    return this.#issue(session)
+  }
+
+  byCookie(cookie: string): Promise<OpenSession | undefined> {
+    return this.#options.store.byCookie(hashOf(cookie))
+  }
+
+  /**
+   * A program's refresh token gets an access token and its successor. `attempt` is a UUID that the client kept before the call: the
+   * same one gets the same successor again, however often and however late its answer was lost. A used token with another attempt
+   * was copied, so the session ends; in the first seconds after its use it may be a second process, which is told to look at what
+   * the first kept. What is used since does not prolong them, or a thief who goes on fast enough would never be noticed.
+   */
+  async refresh(text: string, attempt: string, asker: Asker): Promise<IssuedToken & { readonly refreshToken: string }> {
+    const { store } = this.#options
+    const given = parseRefreshToken(text)
+    const before = given && (await store.refreshState(given.sessionId))
+    if (!given || !before || !isGenuine(given, before.macKey)) throw new AccountRefusal('unauthorized')
+    // Above the counter only where the database was set back: no one but this service signs.
+    const rotated =
+      given.counter >= before.counter ? await store.rotate(given.sessionId, given.counter, attempt) : undefined
+    if (rotated) return this.#renewed(rotated, given.counter + 1, before)
+    const now = await store.refreshState(given.sessionId)
+    if (!now) throw new AccountRefusal('unauthorized')
+    if (given.counter === now.counter - 1 && attempt === now.lastAttempt) return this.#renewed(now, now.counter, now)
+    const usedAgoMs = now.usedAgoMs[now.counter - 1 - given.counter] ?? Number.POSITIVE_INFINITY
+    if (usedAgoMs < IN_PROGRESS_MS) throw new AccountRefusal('refresh_in_progress')
+    await this.#endStolen(now, asker)
+    throw new AccountRefusal('unauthorized')
+  }
+
+  list(userId: UserId): Promise<Session[]> {
+    return this.#options.store.list(userId)
+  }
+
+  /** Ends one session of this person; false when there is no such session. */
+  async end(userId: UserId, sessionId: string, because: 'logout' | 'session_end', asker: Asker): Promise<boolean> {
+    return this.#ended(await this.#options.store.end(userId, sessionId, { because, actor: actorOf(asker, userId) }))
+  }
+
+  async endAll(userId: UserId, asker: Asker): Promise<void> {
+    const end = { because: 'logout_all', actor: actorOf(asker, userId) } as const
+    await this.#options.store.end(userId, undefined, end)
+    // Also where no session was open: tokens without one have ended.
+    await this.#options.revocations.added()
+  }
+
+  /** Throws unless the login is at most five minutes old: for what a borrowed phone must not be able to do. */
+  async requireFresh(sessionId: string | undefined): Promise<void> {
+    if (sessionId !== undefined && (await this.#options.store.isFresh(sessionId, FRESH_SECONDS))) return
+    throw new AccountRefusal('reauthentication_required')
+  }
+
+  async #ended(count: number): Promise<boolean> {
+    if (count > 0) await this.#options.revocations.added()
+    return count > 0
+  }
+
+  async #endStolen({ userId, sessionId }: RefreshState, asker: Asker): Promise<void> {
+    const actor = actorOf(asker)
+    await this.#ended(await this.#options.store.end(userId, sessionId, { because: 'refresh_reuse', actor }))
+  }
+
+  #renewed(session: OpenSession, counter: number, { macKey }: Pick<RefreshState, 'macKey'>) {
+    return { ...this.#issue(session), refreshToken: refreshToken(session.sessionId, counter, macKey) }
+  }
+
+  #issue(session: OpenSession): IssuedToken {
+    return this.#options.tokens.issue(session.userId, ACCESS_SECONDS, session)
+  }
+}

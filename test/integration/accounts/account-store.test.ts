@@ -1,0 +1,155 @@
+// Logins, revocations and passwords in PostgreSQL: what holds when two things happen to one account at once, or in one second.
+import { randomUUID } from 'node:crypto'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { PostgresAccountStore } from '../../../src/accounts/account-store.postgres.ts'
+import type { Credentials, Opening, OpenSession } from '../../../src/accounts/account-store.ts'
+import { PostgresAdminStore } from '../../../src/accounts/admin-store.postgres.ts'
+import { newMacKey } from '../../../src/accounts/refresh-token.ts'
+import { PostgresRevocationStore } from '../../../src/auth/revocation-store.postgres.ts'
+import { Revocations } from '../../../src/auth/revocations.ts'
+import { CONVERSATION_GATE } from '../../../src/messages/gate.postgres.ts'
+import { type Database, openDatabase } from '../../../src/postgres/database.ts'
+import type { Queries } from '../../../src/postgres/queries.ts'
+import { createDatabase, silentLogger, type TestDatabase } from '../../support/databases.ts'
+import { FakeClock } from '../../support/fake-clock.ts'
+import { openTransaction } from '../../support/transactions.ts'
+
+let created: TestDatabase
+let database: Database
+let queries: Queries
+let accounts: PostgresAccountStore
+let administration: PostgresAdminStore
+
+const LIFE = { lifetimeSeconds: 60 }
+const ACTOR = { kind: 'user', id: 'ann', address: '192.0.2.1', requestId: 'r1' } as const
+
+beforeAll(async () => {
+  created = await createDatabase()
+  database = await openDatabase({ dsn: created.dsn, dataDir: '', poolMax: 1, logger: silentLogger })
+  queries = database.openQueries(4)
+  accounts = new PostgresAccountStore(queries, LIFE)
+  administration = new PostgresAdminStore({ queries, life: LIFE, gate: CONVERSATION_GATE })
+})
+
+afterAll(async () => {
+  await database.writerConnection.close()
+  await database.close()
+  await created.drop()
+})
+
+const opening = (): Opening => ({
+  session: {
+    secret: { kind: 'refresh', macKey: newMacKey() },
+    deviceName: undefined,
+    userAgent: undefined,
+    address: '',
+  },
+  deviceHash: Buffer.from(randomUUID()),
+  replaces: undefined,
+  actor: ACTOR,
+})
+
+/** Somebody with an account, signed in by the password whose text of the database is `phc 1`. */
+async function somebody(): Promise<{ verified: Credentials; session: OpenSession }> {
+  const username = `p${randomUUID().slice(0, 12)}`
+  const registration = {
+    userId: `u-${username}`,
+    username,
+    displayName: undefined,
+    phc: 'phc 1',
+    door: { kind: 'open' },
+  }
+  const session = await accounts.register({ ...registration, door: { kind: 'open' } }, opening())
+  const verified = await accounts.credentialsOf(registration.userId)
+  if (typeof session === 'string' || !verified) throw new Error('nobody was registered')
+  return { verified, session }
+}
+
+async function signIn(userId: string): Promise<OpenSession> {
+  const verified = await accounts.credentialsOf(userId)
+  const session = verified && (await accounts.login(verified, opening(), undefined))
+  if (!session) throw new Error('not signed in')
+  return session
+}
+
+/** What an instance says of the tokens of a session after its next look. */
+async function verdictOn({
+  userId,
+  sessionId,
+  issuedAtSeconds,
+}: Omit<OpenSession, 'sessionId'> & { sessionId?: string }) {
+  const store = new PostgresRevocationStore(queries)
+  const revocations = new Revocations({ store, clock: new FakeClock(), logger: silentLogger, ...LIFE })
+  await revocations.start()
+  revocations.close()
+  const identity = { userId, issuedAtSeconds, sessionId, tokenId: undefined }
+  if (!revocations.isRevoked(identity)) return 'good'
+  return revocations.isSuspended(identity) ? 'account_suspended' : 'session_revoked'
+}
+
+describe('within one second', () => {
+  test.each(['suspend', 'remove'] as const)('%s refuses the login that followed another revocation', async (end) => {
+    const { userId } = (await somebody()).session
+    for (let times = 0; times < 3; times += 1) await administration.setRole(userId, 'member', ACTOR)
+    const session = await signIn(userId)
+    expect(await verdictOn(session)).toBe('good')
+    expect(await administration[end](userId, ACTOR)).toBe('done')
+    // Also a token that a backend asked for, which belongs to no login.
+    for (const sessionId of [session.sessionId, undefined]) {
+      expect(
+        await verdictOn({ userId, issuedAtSeconds: session.issuedAtSeconds, ...(sessionId && { sessionId }) }),
+      ).toBe('account_suspended')
+    }
+  })
+
+  test('each revocation of a user refuses what was issued since the one before, and a login after it is good', async () => {
+    const store = new PostgresRevocationStore(queries)
+    const { userId } = (await somebody()).session
+    const issued = []
+    for (let times = 0; times < 5; times += 1) {
+      await store.add({ user_id: userId }, { actor: 'key 1', ...LIFE })
+      const { issuedAtSeconds } = await signIn(userId)
+      issued.push({ userId, issuedAtSeconds })
+    }
+    const verdicts = await Promise.all(issued.map(verdictOn))
+    expect(verdicts).toEqual([...Array.from({ length: 4 }, () => 'session_revoked'), 'good'])
+  })
+})
+
+test('a token is issued for nobody whose suspension is being committed', async () => {
+  const { userId } = (await somebody()).session
+  expect(await accounts.issuedAt(userId)).toBeGreaterThan(0)
+  const commits = await openTransaction(created.dsn, 'select from audit_head for update')
+  const suspending = administration.suspend(userId, ACTOR)
+  const waiting = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
+  await expect.poll(() => queries.query(waiting), { interval: 5 }).toHaveLength(1)
+  const issued = accounts.issuedAt(userId)
+  await expect.poll(() => queries.query(waiting), { interval: 5 }).toHaveLength(2)
+  await commits.end()
+  expect([await suspending, await issued]).toEqual(['done', undefined])
+})
+
+describe('a password', () => {
+  test('that two change at once is changed by one of them', async () => {
+    const { verified, session } = await somebody()
+    const change = (phc: string) => accounts.changePassword(verified, phc, session.sessionId, ACTOR)
+    const outcomes = await Promise.all([change('phc 2'), change('phc 3')])
+    expect([...outcomes].sort()).toEqual([false, true])
+    const { phc } = (await accounts.credentialsOf(session.userId)) ?? {}
+    expect(phc).toBe(outcomes[0] ? 'phc 2' : 'phc 3')
+    const entries = `select from audit_log where action = 'password_change' and target = $1`
+    expect(await queries.query(entries, [session.userId])).toHaveLength(1)
+  })
+
+  test('that is set by a link voids the recovery codes; one that is set by a code leaves the others', async () => {
+    const { userId } = (await somebody()).session
+    const [first, second] = [Buffer.from('code 1'), Buffer.from('code 2')]
+    await accounts.setRecoveryCodes(userId, [first, second], ACTOR)
+    expect(await accounts.recover(userId, first, 'phc 2', ACTOR)).toBe(true)
+    const link = Buffer.from(randomUUID())
+    await administration.addResetLink(userId, { hash: link, lifetimeSeconds: 60 }, ACTOR)
+    expect(await accounts.reset(link, 'phc 3', ACTOR)).toBe(true)
+    expect(await accounts.recover(userId, second, 'phc 4', ACTOR)).toBe(false)
+    expect((await accounts.credentialsOf(userId))?.phc).toBe('phc 3')
+  })
+})
