@@ -1,0 +1,174 @@
+import { createHash } from 'node:crypto'
+import type { Queries } from '../postgres/queries.ts'
+import { asUuid } from '../postgres/uuid-text.ts'
+import type { UserId } from '../protocol/message.ts'
+import {
+  type Declaration,
+  PUSH_CONTENTS,
+  type Subscription,
+  type SubscriptionStore,
+  type Verdict,
+} from './subscription.ts'
+
+export interface SubscriptionRow {
+  readonly id: string
+  readonly user_id: UserId
+  readonly endpoint: string
+  readonly host: string
+  readonly p256dh: string
+  readonly auth: string
+  readonly vapid_kid: string
+  readonly content: number
+  readonly locale: string | null
+}
+
+const MAX_PER_USER = 10
+const ASK_AFTER_DAYS = 60
+const FORGET_AFTER_DAYS = 90
+const SECONDS_BETWEEN_TESTS = 10
+/** One who is asked is told so once; a few at a time, each ten seconds. */
+const ASKED_AT_ONCE = 100
+
+const COLUMNS = `s.subscription_id as id, s.user_id, s.endpoint, s.host, s.p256dh, s.auth, s.vapid_kid, s.content, s.locale`
+
+/**
+ * Of a subscription `s`: its login still stands. Sessions of the built-in accounts end by their own row; those of another
+ * issuer, and all of a user, by a revocation, unless that spares logins (`sessionless`).
+ */
+export const IS_LIVE = `(s.expires_at is null or s.expires_at > now())
+  and not exists (select from revocations r where r.session_id = s.session_id)
+  and not exists (select from revocations r where r.user_id = s.user_id and r.not_before >= s.confirmed_at
+    and (s.session_id is null or r.reason is distinct from 'sessionless'))
+  and not exists (select from sessions l where l.session_id = ${asUuid('s.session_id')}
+    and (l.revoked_at is not null or l.expires_at <= now()))`
+
+/** Another owner's past does not count. */
+const PUT = `insert into push_subscriptions as s
+    (user_id, session_id, endpoint, endpoint_hash, host, p256dh, auth, vapid_kid, content, locale, expires_at)
+  values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, to_timestamp($11::float8 / 1000))
+  on conflict (endpoint_hash) do update set
+    user_id = excluded.user_id, session_id = excluded.session_id, p256dh = excluded.p256dh, auth = excluded.auth,
+    vapid_kid = excluded.vapid_kid, content = excluded.content, locale = excluded.locale, expires_at = excluded.expires_at,
+    confirmed_at = now(), asked_at = null,
+    created_at = case when s.user_id = excluded.user_id then s.created_at else now() end,
+    tested_at = case when s.user_id = excluded.user_id then s.tested_at end,
+    failures = case when s.p256dh = excluded.p256dh and s.vapid_kid = excluded.vapid_kid then s.failures else 0 end`
+const KEEP_NEWEST = `delete from push_subscriptions where subscription_id in
+  (select subscription_id from push_subscriptions where user_id = $1 order by confirmed_at desc offset ${MAX_PER_USER})`
+const REMOVE = 'delete from push_subscriptions where endpoint_hash = $1 and user_id = $2'
+const TAKE_FOR_TEST = `update push_subscriptions s set tested_at = now()
+  where s.user_id = $1 and ${IS_LIVE} and not exists (select from push_subscriptions t
+    where t.user_id = $1 and t.tested_at > now() - make_interval(secs => ${SECONDS_BETWEEN_TESTS}))
+  returning ${COLUMNS}`
+const HAS_ANY = `select 1 from push_subscriptions s where s.user_id = $1 and ${IS_LIVE} limit 1`
+const USERS = `select distinct user_id from push_subscriptions where user_id > $1 order by user_id limit $2`
+const USERS_SINCE = `select distinct user_id from push_subscriptions
+  where confirmed_at >= to_timestamp($1::float8 / 1000)`
+const NOW = `select (extract(epoch from clock_timestamp()) * 1000)::text as ms`
+
+/** $1 ids. The window is the hour in which a user is told so much and no more. */
+const NOTE_SENT = `update push_subscriptions set last_success_at = now(), failures = 0,
+    window_started_at = case when window_started_at < now() - interval '1 hour' then now() else window_started_at end,
+    window_pushes = case when window_started_at < now() - interval '1 hour' then 1 else window_pushes + 1 end
+  where subscription_id = any($1::uuid[])`
+const NOTE_CLEAR = `update push_subscriptions set last_success_at = now(), failures = 0, clears_on = current_date,
+    clears = case when clears_on = current_date then clears + 1 else 1 end
+  where subscription_id = any($1::uuid[])`
+const FORGET = 'delete from push_subscriptions where subscription_id = any($1::uuid[])'
+const NOTE_REFUSED =
+  'update push_subscriptions set failures = least(failures + 1, 1000) where subscription_id = any($1::uuid[])'
+/** What never worked. */
+const FORGET_REFUSED = `delete from push_subscriptions where subscription_id = any($1::uuid[]) and failures >= 3
+  and last_success_at is null`
+
+const REMOVE_DEAD = `delete from push_subscriptions s where not (${IS_LIVE})
+  or confirmed_at < now() - make_interval(days => ${FORGET_AFTER_DAYS})`
+const TAKE_SILENT = `update push_subscriptions s set asked_at = now() where subscription_id in
+    (select subscription_id from push_subscriptions
+      where confirmed_at < now() - make_interval(days => ${ASK_AFTER_DAYS}) and asked_at is null
+      limit ${ASKED_AT_ONCE} for update skip locked)
+  returning ${COLUMNS}`
+
+/** Subscriptions in the table of that name. */
+export class PostgresSubscriptionStore implements SubscriptionStore {
+  readonly #queries: Queries
+
+  constructor(queries: Queries) {
+    this.#queries = queries
+  }
+
+  async put({ userId, sessionId, subscription, content, locale }: Declaration, vapidKid: string): Promise<void> {
+    const { endpoint, p256dh, auth, expiresAtMs } = subscription
+    await this.#queries.transaction(async (transaction) => {
+      await transaction.query(PUT, [
+        userId,
+        sessionId ?? null,
+        endpoint,
+        hashOf(endpoint),
+        new URL(endpoint).host,
+        p256dh,
+        auth,
+        vapidKid,
+        PUSH_CONTENTS.indexOf(content),
+        locale ?? null,
+        expiresAtMs ?? null,
+      ])
+      await transaction.query(KEEP_NEWEST, [userId])
+    })
+  }
+
+  async remove(userId: UserId, endpoint: string): Promise<void> {
+    await this.#queries.query(REMOVE, [hashOf(endpoint), userId])
+  }
+
+  async takeForTest(userId: UserId): Promise<Subscription[] | 'wait'> {
+    const rows = await this.#queries.query<SubscriptionRow>(TAKE_FOR_TEST, [userId])
+    if (rows.length > 0) return rows.map(toSubscription)
+    return (await this.#queries.query(HAS_ANY, [userId])).length > 0 ? 'wait' : []
+  }
+
+  async users(after: UserId, limit: number): Promise<UserId[]> {
+    return (await this.#queries.query<{ user_id: string }>(USERS, [after, limit])).map(({ user_id }) => user_id)
+  }
+
+  async usersSince(sinceMs: number | undefined): Promise<{ users: UserId[]; asOfMs: number }> {
+    // Asked before the rows are read: what is committed between the two is read again by the next look.
+    const [now] = await this.#queries.query<{ ms: string }>(NOW)
+    const rows = sinceMs === undefined ? [] : await this.#queries.query<{ user_id: string }>(USERS_SINCE, [sinceMs])
+    return { users: rows.map(({ user_id }) => user_id), asOfMs: Number(now?.ms) }
+  }
+
+  async note(verdicts: readonly Verdict[]): Promise<void> {
+    const statements = {
+      sent: [NOTE_SENT],
+      clear: [NOTE_CLEAR],
+      gone: [FORGET],
+      refused: [NOTE_REFUSED, FORGET_REFUSED],
+    }
+    for (const kind of ['sent', 'clear', 'gone', 'refused'] as const) {
+      const ids = verdicts.filter((one) => one.kind === kind).map(({ id }) => id)
+      // In one order, so that two instances never wait for each other.
+      const sorted = [...new Set(ids)].sort()
+      for (const statement of sorted.length > 0 ? statements[kind] : []) await this.#queries.query(statement, [sorted])
+    }
+  }
+
+  async cleanUp(): Promise<Subscription[]> {
+    await this.#queries.query(REMOVE_DEAD)
+    return (await this.#queries.query<SubscriptionRow>(TAKE_SILENT)).map(toSubscription)
+  }
+}
+
+export function toSubscription({ user_id, vapid_kid, content, locale, ...row }: SubscriptionRow): Subscription {
+  return {
+    ...row,
+    userId: user_id,
+    vapidKid: vapid_kid,
+    content: PUSH_CONTENTS[content] ?? 'none',
+    locale: locale ?? undefined,
+  }
+}
+
+function hashOf(endpoint: string): Buffer {
+  return createHash('sha256').update(endpoint).digest()
+}
