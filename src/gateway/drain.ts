@@ -1,4 +1,4 @@
-import type { Client } from './client.ts'
+import type { Connections } from './connections.ts'
 
 /**
  * How long a closed socket goes on reading what its client had under way, milliseconds. Ending the connection with bytes
@@ -11,15 +11,15 @@ const LINGER_MS = 500
  * closes what is still open, after the answers that are on their way have been written, and resolves when the clients had
  * time to read why.
  */
-export function drainConnections(connections: ReadonlySet<Client>, spreadMs: number): () => Promise<void> {
-  for (const connection of connections) {
+export function drainConnections(connections: Connections, spreadMs: number): () => Promise<void> {
+  for (const connection of connections.all()) {
     connection.reply({ type: 'draining', reconnect_after_ms: Math.floor(Math.random() * spreadMs) })
   }
   return async () => {
     // Outcomes reach their sockets, and answers their requests, at the end of the turn in which the writer gave them.
     await new Promise((resolve) => setImmediate(resolve))
     if (connections.size === 0) return
-    for (const connection of [...connections]) connection.close('restart')
+    for (const connection of connections.all()) connection.close('restart')
     await new Promise((resolve) => setTimeout(resolve, LINGER_MS))
   }
 }

@@ -7,9 +7,17 @@ export interface GuardLimits {
   readonly userCommandsPerSecond: number
   readonly addressRequestsPerSecond: number
   readonly upgradesPerSecond: number
+  /** Credentials of one address that may be wrong. */
+  readonly addressRefusalsPerSecond: number
   /** Open sockets, of all and of one address. */
   readonly maxConnections: number
   readonly maxConnectionsPerAddress: number
+}
+
+/** A place among the sockets that may be open. */
+export interface Place {
+  /** Gives it back; only the first call counts. */
+  release(): void
 }
 
 /** Far longer than it takes a bucket to fill up: what was not counted meanwhile adds next to nothing to what one may. */
@@ -25,6 +33,7 @@ export class Guard {
   readonly #requests: TokenBuckets<'all'>
   #addressesCountUntilMs = 0
   readonly #upgrades: TokenBuckets<'all'>
+  readonly #refusals: TokenBuckets<string>
   readonly #connectionsByAddress = new Map<string, number>()
   #connections = 0
 
@@ -38,11 +47,12 @@ export class Guard {
     // With what was not counted before, one address may ask twice its rate at once.
     this.#addresses = new TokenBuckets(perSecond, 2 * perSecond - uncounted)
     this.#upgrades = new TokenBuckets(limits.upgradesPerSecond)
+    this.#refusals = new TokenBuckets(limits.addressRefusalsPerSecond, limits.addressRefusalsPerSecond)
   }
 
-  /** 0 when the user may go on, else after how many milliseconds. */
-  command(userId: UserId): number {
-    return this.#users.take(userId, this.#clock.now())
+  /** 0 when the user may go on, else after how many milliseconds. `cost`: as how many commands it counts. */
+  command(userId: UserId, cost = 1): number {
+    return this.#users.take(userId, this.#clock.now(), cost)
   }
 
   /**
@@ -56,19 +66,34 @@ export class Guard {
     return now < this.#addressesCountUntilMs ? this.#addresses.take(address(), now) : 0
   }
 
-  /** Why no further socket can be opened from this address now. */
-  refusal(address: string): 'overloaded' | 'rate_limited' | undefined {
+  /**
+   * Counts a credential of this address that is not accepted: 0 when it is answered as such, else after how many milliseconds the
+   * next one is. A good one is never counted, so those who share the address with somebody who guesses go on.
+   */
+  credentialRefused(address: string): number {
+    return this.#refusals.take(address, this.#clock.now())
+  }
+
+  /**
+   * A place for one more socket of this address, counted from now on, or why there is none. It is taken before the socket exists,
+   * so that what is looked up meanwhile cannot exceed the limits.
+   */
+  reserve(address: string): Place | 'overloaded' | 'rate_limited' {
     if (this.#connections >= this.#limits.maxConnections) return 'overloaded'
     if (this.#ofAddress(address) >= this.#limits.maxConnectionsPerAddress) return 'rate_limited'
-    return this.#upgrades.take('all', this.#clock.now()) > 0 ? 'overloaded' : undefined
-  }
-
-  opened(address: string): void {
+    if (this.#upgrades.take('all', this.#clock.now()) > 0) return 'overloaded'
     this.#connections += 1
     this.#connectionsByAddress.set(address, this.#ofAddress(address) + 1)
+    let isReleased = false
+    return {
+      release: () => {
+        if (!isReleased) this.#release(address)
+        isReleased = true
+      },
+    }
   }
 
-  closed(address: string): void {
+  #release(address: string): void {
     this.#connections -= 1
     const left = this.#ofAddress(address) - 1
     if (left > 0) this.#connectionsByAddress.set(address, left)

@@ -1,12 +1,37 @@
 import type { EncodedEvent } from '../delivery/encoded.ts'
-import { type KnownOfHole, type MessagePlace, otherOf } from '../delivery/recipient.ts'
+import type { KnownOfHole, MessagePlace } from '../delivery/recipient.ts'
 import { Replay, type ReplayTarget } from '../delivery/replay.ts'
+import type { StoredPages } from '../delivery/stored-pages.ts'
 import { WrittenRanges } from '../delivery/written-ranges.ts'
-import type { Frame } from '../protocol/codec.ts'
+import type { Clock } from '../lib/clock.ts'
+import type { Logger } from '../lib/logger.ts'
+import { addressOf } from '../messages/conversation.ts'
+import type { Epoch } from '../messages/epoch.ts'
+import type { MessageService } from '../messages/service.ts'
+import type { Frame } from '../protocol/encoding.ts'
 import type { ServerEvent } from '../protocol/events.ts'
 import type { Message, UserId } from '../protocol/message.ts'
-import type { Client, ClientIdentity, ConnectionServices } from './client.ts'
+import type { Caller, CallerIdentity } from './caller.ts'
+import { ImplicitAcks } from './implicit-acks.ts'
+import { OwnSends } from './own-sends.ts'
+import type { ServerTime } from './server-time.ts'
+import { SlowReader } from './slow-reader.ts'
 import type { Socket } from './socket.ts'
+
+export interface OutboundServices {
+  readonly pages: StoredPages
+  readonly messages: Pick<MessageService, 'allSettled' | 'advanceStored' | 'sawStored'>
+  readonly epoch: Pick<Epoch, 'current'>
+  readonly clock: Clock
+  readonly serverTime: ServerTime
+  readonly logger: Logger
+  readonly limits: {
+    /** Bytes waiting for a slow reader beyond which it lags. */
+    readonly maxBackpressureBytes: number
+    /** How long a reader may lag without reading before it is closed; milliseconds. */
+    readonly laggingTimeoutMs: number
+  }
+}
 
 /**
  * How long after a replay a push may still arrive that a page already held, or healing ask for it: longer than a commit takes
@@ -14,43 +39,44 @@ import type { Socket } from './socket.ts'
  */
 const REPEATS_EXPECTED_MS = 10_000
 
-/** An id names a message in its conversation only. */
-const sendKey = (other: UserId, id: string): string => `${id} ${other}`
-
 /**
- * What one connection is told. No durable message is lost here: what can not be written is owed, and replayed from the store.
+ * What one connection is told. No durable message is lost here: one that cannot be written is brought by a replay from the
+ * store. While a replay is under way, messages reach the socket through it alone.
  *
- * States: catching up (from the start) → live ⇄ lagging → closed. While catching up or lagging `#replay` is set and messages
- * reach the socket from the store only.
+ * One conversation at one connection; its user acknowledged 5 and lacks 6 and 7:
+ *
+ *   state           known                a push of 6 or 7 is    becomes
+ *   catching up     6, 7 to be brought   noted, also to bring   replayed when the page that begins at 6 is written
+ *   replayed        6–7 written          a repeat, ignored      live after ten seconds without a further replay
+ *   live            nothing              written                lagging when the socket drops 6, or is full of what waits
+ *                                                               for its reader, or somebody finds that 6 was not pushed
+ *   lagging         6, 7 to be brought   noted, also to bring   replayed, as above; 7 comes again although it was written
  */
 export class Outbound implements ReplayTarget {
-  readonly #client: Client
-  readonly #identity: ClientIdentity
-  readonly #services: ConnectionServices
+  readonly #identity: CallerIdentity
+  readonly #services: OutboundServices
   readonly #socket: Socket
-  #isOpen = true
-  #replay: Replay | undefined
-  /** Known to be written here, for a while after the last replay; while one is under way it is that one's. */
-  #written: WrittenRanges | undefined
+  readonly #reader: SlowReader
+  readonly #ownSends = new OwnSends()
+  readonly #acks: ImplicitAcks | undefined
+  /** Known to be written here, until ten seconds after the last replay. */
+  readonly #written = new WrittenRanges()
   #cancelForgetting: (() => void) | undefined
-  /**
-   * Sent or answered on this socket while it was being replayed to, by conversation and id, and whether the reply was given:
-   * a page may hold them before. No replay repeats them as a push.
-   */
-  #sentMeanwhile: Map<string, boolean> | undefined
-  /** What a replay left out for a reply that is still to come. */
-  #leftOut: Map<string, MessagePlace> | undefined
-  /** Of a client without a subprotocol: written, by conversation, but not known to have left this process. */
-  #unacked: Map<UserId, number> | undefined
-  #waitingForRoom: (() => void) | undefined
+  #replay: Replay | undefined
+  #isOpen = true
 
-  constructor(client: Client, socket: Socket) {
-    this.#client = client
-    this.#identity = client.identity
-    this.#services = client.services
+  constructor(caller: Caller, socket: Socket, services: OutboundServices) {
+    const { pages, clock, limits } = services
+    this.#identity = caller.identity
+    this.#services = services
     this.#socket = socket
+    this.#reader = new SlowReader({ socket, clock, ...limits })
+    this.#acks = this.#identity.implicit
+      ? new ImplicitAcks((peer, seq) => this.#acknowledge(caller, peer, seq))
+      : undefined
     // From the first moment: what is committed from here on is noted, so nothing falls between the backlog and live pushes.
-    this.#replay = new Replay(client.services.pages, this)
+    this.#replay = new Replay(pages, this, this.#written)
+    this.#ownSends.replayBegins()
   }
 
   get userId(): UserId {
@@ -62,15 +88,16 @@ export class Outbound implements ReplayTarget {
 
   /** Replays what the user has not acknowledged, once pushes arrive, then says `synced`. */
   async catchUp(joined: Promise<void>): Promise<void> {
-    const { messages, clock } = this.#services
+    const { messages, epoch, serverTime } = this.#services
     const replay = this.#replay
     try {
       await joined
       // What another connection of this user acknowledged just before is not to come again.
-      await messages.flushed()
-      await replay?.oweBacklog()
+      await messages.allSettled()
+      const asOfMs = await replay?.bringBacklog()
       await replay?.run()
-      this.send({ type: 'synced', server_time: new Date(clock.now()).toISOString() })
+      if (asOfMs === undefined) return
+      this.send({ type: 'synced', server_time: serverTime.asOf(asOfMs), epoch: epoch.current })
     } catch (error) {
       this.#failed(error)
     }
@@ -81,171 +108,127 @@ export class Outbound implements ReplayTarget {
   }
 
   /** A send with this id to that person is on its way; `answered` follows. */
-  sending(other: UserId, id: string): void {
-    if (this.#replay) this.#noteSent(sendKey(other, id), false)
+  sending(peer: UserId, id: string): void {
+    this.#ownSends.sending(peer, id)
   }
 
-  /** A resend may be refused though the message was stored before: a reply that does not tell of it leaves it owed. */
-  answered(other: UserId, id: string, isStored: boolean): void {
-    if (!this.#replay && !this.#leftOut) return
-    const key = sendKey(other, id)
-    if (!isStored) this.#sentMeanwhile?.delete(key)
-    else if (this.#replay) this.#noteSent(key, true)
-    const leftOut = this.#leftOut?.get(key)
-    this.#leftOut?.delete(key)
-    if (leftOut && !isStored) this.#lost(leftOut)
-  }
-
-  #noteSent(key: string, isAnswered: boolean): void {
-    this.#sentMeanwhile ??= new Map()
-    this.#sentMeanwhile.set(key, isAnswered)
+  answered(peer: UserId, id: string, isStored: boolean): void {
+    const untold = this.#ownSends.answered(peer, id, isStored)
+    if (untold) this.#bringAgain(untold)
   }
 
   message(message: MessagePlace, encoded: EncodedEvent): void {
     if (!this.#isOpen) return
-    if (this.#replay) return this.#replay.owe(otherOf(message, this.userId), message.seq)
-    if (this.#written?.has(otherOf(message, this.userId), message.seq)) return
-    if (this.#isBackedUp()) return this.dropped(message)
-    this.#write(message, encoded.frame(this.#identity.codec))
+    const peer = addressOf(message, this.userId)
+    if (this.#replay) return this.#replay.bring(peer, message.seq, message.seq)
+    if (this.#written.has(peer, message.seq)) return
+    if (this.#reader.isBackedUp) return this.dropped(message)
+    this.#write(peer, message, encoded.frame(this.#identity.codec))
   }
 
   event(encoded: EncodedEvent): void {
-    if (this.#isOpen && !this.#isBackedUp()) this.#socket.offer(encoded.frame(this.#identity.codec))
+    if (this.#isOpen && !this.#reader.isBackedUp) this.#socket.offer(encoded.frame(this.#identity.codec))
+  }
+
+  /** Before the page is written: a client may acknowledge it in the same turn. */
+  willReplayUpTo(last: Message): void {
+    this.#services.messages.sawStored(last)
   }
 
   replayed(message: Message): void {
     if (!this.#isOpen) return
-    const key = this.#sentMeanwhile && sendKey(otherOf(message, this.userId), message.id)
-    const isAnswered = key && this.#sentMeanwhile?.get(key)
-    if (!key || isAnswered === undefined) {
-      return this.#write(message, this.#identity.codec.encode({ type: 'message', ...message }))
-    }
-    if (isAnswered) return
-    const { seq, sender_id, receiver_id } = message
-    this.#leftOut ??= new Map()
-    this.#leftOut.set(key, { seq, sender_id, receiver_id })
+    const peer = addressOf(message, this.userId)
+    if (this.#ownSends.leavesOut(peer, message.id, message)) return
+    this.#write(peer, message, this.#identity.codec.encode({ type: 'message', ...message }))
   }
 
-  /** A message could not be written: it is owed from here on, and so is everything after it. */
+  /** A message could not be written: it is brought by a replay, and so is everything after it. */
   dropped(message: MessagePlace | undefined): void {
     if (!this.#isOpen) return
-    // A reply can not be replayed: a client that asks without reading the answers has to start over.
+    // A reply cannot be replayed: a client that asks without reading the answers has to start over.
     if (!message) return this.#socket.close('slow_consumer')
-    const other = otherOf(message, this.userId)
-    // It was noted when it was handed to the socket; what did not leave must not count as received.
-    if ((this.#unacked?.get(other) ?? 0) >= message.seq) this.#unacked?.set(other, message.seq - 1)
-    if (!this.#replay) this.#socket.offer(this.#identity.codec.encode({ type: 'lagging', with: other }))
-    this.#lost(message)
+    const peer = addressOf(message, this.userId)
+    this.#acks?.dropped(peer, message.seq)
+    if (!this.#replay) this.#socket.offer(this.#identity.codec.encode({ type: 'lagging', with: peer }))
+    this.#bringAgain(message)
   }
 
-  /** It and whatever follows it is replayed, also what was replayed before. */
-  #lost(message: MessagePlace): void {
-    const other = otherOf(message, this.userId)
-    if (this.#replay) return this.#replay.lost(other, message.seq)
-    this.#written?.takeBack(other, message.seq)
-    this.owe(other, message.seq)
-  }
-
-  unsure(other: UserId): void {
+  mayLackBelow(peer: UserId): void {
     // A message that is written here counts as acknowledged, and with it all below: that has to be written before.
-    if (this.#isOpen && this.#identity.implicit) this.#replayWith((replay) => replay.oweUnacknowledged(other))
+    if (this.#isOpen && this.#acks) this.#replayWith((replay) => replay.bringUnacknowledged(peer))
   }
 
-  owe(other: UserId, fromSeq: number, known?: KnownOfHole): void {
+  replayFrom(peer: UserId, fromSeq: number, known?: KnownOfHole): void {
     if (!this.#isOpen) return
-    // What was pushed meanwhile is not written yet, but owed.
-    if (this.#replay) return this.#replay.oweFrom(other, fromSeq)
-    const written = this.#written ?? new WrittenRanges()
+    // What was pushed meanwhile was not written, but noted.
+    if (this.#replay) return this.#replay.bring(peer, fromSeq)
     // First, as of two ranges apart only the higher is kept.
-    const from = written.firstMissing(other, fromSeq)
-    if (known?.pushed) written.add(other, known.pushed.from, known.pushed.to)
-    if (known && written.firstMissing(other, from) > known.head) return
-    this.#written = written
-    this.#replayWith((replay) => replay.oweFrom(other, from))
+    const from = this.#written.firstMissing(peer, fromSeq)
+    if (known?.pushed) this.#written.add(peer, known.pushed.from, known.pushed.to)
+    if (known && this.#written.firstMissing(peer, from) > known.head) return this.#forgetWrittenLater()
+    this.#replayWith((replay) => replay.bring(peer, from))
+  }
+
+  upToDate(): void {
+    this.#replay = undefined
+    this.#ownSends.replayEnds()
+    this.#forgetWrittenLater()
+  }
+
+  /** Everything written so far has left this process. */
+  emptied(): void {
+    this.#reader.emptied()
+    this.#acks?.emptied()
+  }
+
+  room(): Promise<void> {
+    return this.#reader.room()
+  }
+
+  closed(): void {
+    this.#isOpen = false
+    this.#replay = undefined
+    this.#cancelForgetting?.()
+    this.#reader.emptied()
+  }
+
+  /** It and everything behind it, also what was written before. */
+  #bringAgain(message: MessagePlace): void {
+    const peer = addressOf(message, this.userId)
+    this.#written.forgetFrom(peer, message.seq)
+    if (this.#replay) this.#replay.bring(peer, message.seq, message.seq)
+    else this.replayFrom(peer, message.seq)
   }
 
   /** In the replay under way, or in one that begins with it. */
   #replayWith(note: (replay: Replay) => void): void {
     if (this.#replay) return note(this.#replay)
     const replay = new Replay(this.#services.pages, this, this.#written)
-    this.#forgetWritten()
+    this.#cancelForgetting?.()
+    this.#cancelForgetting = undefined
     this.#replay = replay
+    this.#ownSends.replayBegins()
     note(replay)
     replay.run().catch((error: unknown) => this.#failed(error))
   }
 
-  upToDate(written: WrittenRanges): void {
-    this.#replay = undefined
-    this.#sentMeanwhile = undefined
-    if (written.isEmpty) return
-    this.#written = written
-    this.#cancelForgetting = this.#services.clock.after(REPEATS_EXPECTED_MS, () => this.#forgetWritten())
-  }
-
-  /** Everything written so far has left this process. */
-  flushed(): void {
-    this.#waitingForRoom?.()
-    this.#acknowledgeWritten()
-  }
-
-  async room(): Promise<void> {
-    if (this.#socket.bufferedBytes === 0) return
-    const cancel = this.#closeWhenStuck(this.#socket.bufferedBytes)
-    await new Promise<void>((resolve) => {
-      this.#waitingForRoom = resolve
+  #forgetWrittenLater(): void {
+    if (this.#written.isEmpty || this.#cancelForgetting) return
+    this.#cancelForgetting = this.#services.clock.after(REPEATS_EXPECTED_MS, () => {
+      this.#cancelForgetting = undefined
+      this.#written.clear()
     })
-    this.#waitingForRoom = undefined
-    cancel()
   }
 
-  closed(): void {
-    this.#isOpen = false
-    this.#replay = undefined
-    this.#leftOut = undefined
-    this.#forgetWritten()
-    this.#waitingForRoom?.()
-  }
-
-  #forgetWritten(): void {
-    this.#written = undefined
-    this.#cancelForgetting?.()
-    this.#cancelForgetting = undefined
-  }
-
-  #isBackedUp(): boolean {
-    return this.#socket.bufferedBytes > this.#services.limits.maxBackpressureBytes
-  }
-
-  /** A slow reader may take its time; one that reads nothing at all may not. */
-  #closeWhenStuck(bufferedBytes: number): () => void {
-    const { clock, limits } = this.#services
-    let cancel = clock.after(limits.laggingTimeoutMs, () => {
-      if (this.#socket.bufferedBytes >= bufferedBytes) this.#socket.close('slow_consumer')
-      else cancel = this.#closeWhenStuck(this.#socket.bufferedBytes)
-    })
-    return () => cancel()
-  }
-
-  #write(message: MessagePlace, frame: Frame): void {
+  #write(peer: UserId, message: MessagePlace, frame: Frame): void {
     this.#socket.send(frame, message)
-    if (!this.#identity.implicit) return
-    this.#unacked ??= new Map()
-    const other = otherOf(message, this.userId)
-    this.#unacked.set(other, Math.max(message.seq, this.#unacked.get(other) ?? 0))
+    this.#acks?.written(peer, message.seq)
   }
 
-  /** For a client without a subprotocol: what has left this process counts as acknowledged. */
-  #acknowledgeWritten(): void {
-    const written = this.#unacked
-    if (!written || written.size === 0) return
-    this.#unacked = undefined
+  #acknowledge(caller: Caller, peer: UserId, seq: number): void {
     const { messages, logger } = this.#services
-    for (const [other, seq] of written) {
-      if (seq === 0) continue
-      messages
-        .move(this.userId, { type: 'ack', with: other, seq }, this.#client)
-        .catch((error: unknown) => logger.warn({ err: error }, 'an implicit acknowledgement was lost'))
-    }
+    const code = messages.advanceStored(this.userId, { type: 'ack', with: peer, seq }, caller)
+    if (code) logger.warn({ code, connection_id: this.#identity.connectionId }, 'an implicit acknowledgement was lost')
   }
 
   /** An empty answer would be a lie: the client resumes with a new connection. */

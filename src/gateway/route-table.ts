@@ -1,122 +1,141 @@
-import { claimedIdentity } from '../auth/identity.ts'
-import type { Logger } from '../lib/logger.ts'
-import type { QueuedSend } from '../messages/send-queue.ts'
-import type { MessageService } from '../messages/service.ts'
-import { StoreUnavailable } from '../messages/store.ts'
-import { type OnlinePage, type Presence, PresenceUnknown } from '../presence/presence.ts'
-import { messageJson, pageJson } from '../protocol/codec.ts'
-import type { UserId } from '../protocol/message.ts'
-import { openApiDocument } from '../protocol/openapi.ts'
-import * as rest from '../protocol/rest.ts'
-import { contentFault } from '../protocol/text.ts'
-import type { Guard } from './guard.ts'
+import type { PushService } from '../push/service.ts'
+import { type AccountServices, loginRoute, recoverRoute, registerRoute, resetRoute } from './account-routes.ts'
 import {
-  errorAnswer,
-  type HttpAnswer,
-  type HttpHandler,
-  type HttpQuestion,
-  jsonAnswer,
-  jsonTextAnswer,
-  RequestError,
-} from './http.ts'
-import { crossOriginHeaders, type OriginPolicy } from './origin.ts'
-import { parseBody, parseQuery } from './request.ts'
+  type AdminRequest,
+  adminRequest,
+  inviteRoute,
+  invitesRoute,
+  peopleRoute,
+  removeRoute,
+  resetLinkRoute,
+  revokeInviteRoute,
+  roleRoute,
+  suspendRoute,
+  unsuspendRoute,
+} from './admin-routes.ts'
+import { type AuthServices, revokeRoute, ticketRoute, tokensRoute } from './auth-routes.ts'
+import type { Access, Credential } from './credential.ts'
+import { conversationsRoute, messagesRoute, onlineUsersRoute, sendMessageRoute } from './message-routes.ts'
+import { metricsRoute, readyRoute, serverRoute, upgradeRequiredRoute } from './operator-routes.ts'
+import {
+  avatarRoute,
+  changeProfileRoute,
+  deleteMeRoute,
+  profileRoute,
+  removeAvatarRoute,
+  setAvatarRoute,
+} from './profile-routes.ts'
+import { pushKeyRoute, pushTestRoute, subscribeRoute, unsubscribeRoute } from './push-routes.ts'
+import { jsonAnswer, RequestError, type RestAnswer, type RestRequest } from './rest-exchange.ts'
+import type { Route } from './route.ts'
+import {
+  cookieTokenRoute,
+  endSessionRoute,
+  logoutAllRoute,
+  logoutRoute,
+  passwordRoute,
+  recoveryCodesRoute,
+  refreshRoute,
+  sessionsRoute,
+} from './session-routes.ts'
+import { describeMeRoute, describeRoute, type UserServices, userRoute, usersRoute, wantedUser } from './user-routes.ts'
+import { asyncApiDocument } from './wire/asyncapi.ts'
+import { openApiDocument } from './wire/openapi.ts'
 
-export interface RouteServices {
-  readonly messages: MessageService
-  readonly presence: Presence
-  readonly logger: Logger
-  readonly maxContentBytes: number
-  readonly guard: Guard
-  readonly origins: OriginPolicy
-  /** Prometheus text. */
-  metrics(): Promise<string>
-  /** Why the service can not store right now; empty when it can. */
-  unreadyReasons(): Promise<readonly string[]>
-}
+const ANYONE: Access = { who: 'anyone' }
+const PERSON: Access = { who: 'person' }
+const ADMIN: Access = { who: 'admin', scope: 'admin' }
+const READER: Access = { who: 'person', scope: 'read:any' }
 
-type Route = (question: HttpQuestion, services: RouteServices) => HttpAnswer | Promise<HttpAnswer>
-
-/** The whole REST API: path, method, meaning. */
+/** The whole REST API: path, method, who may use it, and what it does. */
 const ROUTES: Readonly<Record<string, Readonly<Record<string, Route>>>> = {
-  '/api/send_message': { POST: sendMessage },
-  '/api/messages': {
-    GET: async (question, { messages }) => {
-      const query = parseQuery(rest.messagesQuery, question)
-      const page = await messages.history(asker(question, query.user_id), query.with, query)
-      return jsonTextAnswer(200, `{${pageJson(page.messages, page.hasMore)}}`)
-    },
+  '/api/send_message': {
+    POST: { access: { who: 'person', scope: 'send:any' }, parsesQuery: true, handle: sendMessageRoute },
   },
-  '/api/conversations': {
-    GET: async (question, { messages }) => {
-      const query = parseQuery(rest.conversationsQuery, question)
-      const page = await messages.conversations(asker(question, query.user_id), query.limit, query.cursor)
-      return jsonAnswer(200, { conversations: page.conversations, next_cursor: page.nextCursor })
-    },
-  },
+  '/api/messages': { GET: { access: READER, parsesQuery: true, handle: messagesRoute } },
+  '/api/conversations': { GET: { access: READER, parsesQuery: true, handle: conversationsRoute } },
   '/api/online_users': {
-    GET: (question, { presence }) => {
-      const { limit, cursor } = parseQuery(rest.onlineUsersQuery, question)
-      const page = presence.online(limit, cursor)
-      return page instanceof Promise ? page.then(onlineAnswer) : onlineAnswer(page)
-    },
+    GET: { access: { who: 'person', scope: 'presence:read' }, parsesQuery: true, handle: onlineUsersRoute },
   },
-  '/healthz': { GET: () => jsonAnswer(200, { status: 'ok' }) },
-  '/readyz': {
-    GET: async (_question, { unreadyReasons }) => {
-      const reasons = await unreadyReasons()
-      if (reasons.length === 0) return jsonAnswer(200, { status: 'ready' })
-      return jsonAnswer(503, { status: 'unready', reasons }, { 'Retry-After': '1' })
-    },
+  '/api/server': { GET: { access: ANYONE, handle: serverRoute } },
+  '/api/users': { GET: { access: READER, parsesQuery: true, handle: ofPeople(usersRoute) } },
+  '/api/users/me': {
+    GET: { access: PERSON, handle: ofMe(profileRoute, userRoute) },
+    PATCH: { access: PERSON, handle: ofMe(changeProfileRoute, describeMeRoute) },
+    DELETE: { access: PERSON, handle: ofAccounts(deleteMeRoute) },
   },
-  '/metrics': {
-    GET: async (_question, { metrics }) => ({
-      status: 200,
-      body: await metrics(),
-      headers: { 'Content-Type': 'text/plain; version=0.0.4; charset=utf-8' },
-    }),
+  '/api/users/me/avatar': {
+    PUT: { access: PERSON, handle: ofPeople(setAvatarRoute) },
+    DELETE: { access: PERSON, handle: ofPeople(removeAvatarRoute) },
   },
-  '/openapi.json': { GET: () => jsonAnswer(200, openApiDocument) },
-  // The WebSocket route takes every upgrade before this table is asked.
-  '/ws': {
-    GET: ({ requestId }) => errorAnswer('upgrade_required', requestId, { headers: { Upgrade: 'websocket' } }),
+  '/api/avatars/{avatar_id}': { GET: { access: ANYONE, handle: ofPeople(avatarRoute) } },
+  '/api/users/{user_id}': {
+    GET: { access: READER, handle: ofOneself(profileRoute, userRoute) },
+    PUT: { access: { who: 'key', scope: 'users:write' }, handle: ofPeople(describeRoute) },
   },
+  '/api/auth/ticket': { POST: { access: PERSON, handle: ofAuth(ticketRoute) } },
+  '/api/auth/tokens': { POST: { access: { who: 'key', scope: 'tokens:issue' }, handle: ofAuth(tokensRoute) } },
+  '/api/auth/revoke': { POST: { access: { who: 'admin', scope: 'sessions:revoke' }, handle: ofRevokers(revokeRoute) } },
+  '/api/auth/register': { POST: { access: ANYONE, handle: ofAccounts(registerRoute) } },
+  '/api/auth/login': { POST: { access: ANYONE, handle: ofAccounts(loginRoute) } },
+  '/api/auth/token': { POST: { access: ANYONE, handle: ofAccounts(cookieTokenRoute) } },
+  '/api/auth/refresh': { POST: { access: ANYONE, handle: ofAccounts(refreshRoute) } },
+  '/api/auth/recover': { POST: { access: ANYONE, handle: ofAccounts(recoverRoute) } },
+  '/api/auth/reset': { POST: { access: ANYONE, handle: ofAccounts(resetRoute) } },
+  // Their own rule: the bearer's session, else that of the cookie.
+  '/api/auth/logout': { POST: { access: ANYONE, handle: ofSession(logoutRoute) } },
+  '/api/auth/logout_all': { POST: { access: ANYONE, handle: ofSession(logoutAllRoute) } },
+  '/api/auth/sessions': { GET: { access: PERSON, handle: ofAccounts(sessionsRoute) } },
+  '/api/auth/sessions/{session_id}': { DELETE: { access: PERSON, handle: ofAccounts(endSessionRoute) } },
+  '/api/auth/password': { POST: { access: PERSON, handle: ofAccounts(passwordRoute) } },
+  '/api/users/me/recovery_codes': { POST: { access: PERSON, handle: ofAccounts(recoveryCodesRoute) } },
+  '/api/push/key': { GET: { access: PERSON, handle: ofPush(pushKeyRoute) } },
+  '/api/push/subscription': {
+    PUT: { access: PERSON, handle: ofPush(subscribeRoute) },
+    DELETE: { access: PERSON, handle: ofPush(unsubscribeRoute) },
+  },
+  '/api/push/test': { POST: { access: PERSON, handle: ofPush(pushTestRoute) } },
+  '/api/invites': {
+    GET: { access: ADMIN, handle: ofAdmins(invitesRoute) },
+    POST: { access: ADMIN, handle: ofAdmins(inviteRoute) },
+  },
+  '/api/invites/{code_id}': { DELETE: { access: ADMIN, handle: ofAdmins(revokeInviteRoute) } },
+  '/api/admin/users': { GET: { access: ADMIN, parsesQuery: true, handle: ofAdmins(peopleRoute) } },
+  '/api/admin/users/{user_id}': { DELETE: { access: ADMIN, handle: ofAdmins(removeRoute) } },
+  '/api/admin/users/{user_id}/suspend': { POST: { access: ADMIN, handle: ofAdmins(suspendRoute) } },
+  '/api/admin/users/{user_id}/unsuspend': { POST: { access: ADMIN, handle: ofAdmins(unsuspendRoute) } },
+  '/api/admin/users/{user_id}/role': { POST: { access: ADMIN, handle: ofAdmins(roleRoute) } },
+  '/api/admin/users/{user_id}/reset_link': { POST: { access: ADMIN, handle: ofAdmins(resetLinkRoute) } },
+  '/healthz': { GET: { access: ANYONE, handle: () => jsonAnswer(200, { status: 'ok' }) } },
+  '/readyz': { GET: { access: ANYONE, handle: readyRoute } },
+  // Its own rule: this machine, or a token of the operator.
+  '/metrics': { GET: { access: ANYONE, handle: metricsRoute } },
+  '/openapi.json': { GET: { access: ANYONE, handle: () => jsonAnswer(200, openApiDocument) } },
+  '/asyncapi.json': { GET: { access: ANYONE, handle: () => jsonAnswer(200, asyncApiDocument) } },
+  '/ws': { GET: { access: ANYONE, handle: upgradeRequiredRoute } },
 }
 
 /** Every path and its methods, as registered. */
-export const ROUTE_METHODS = Object.entries(ROUTES).map(([path, methods]) => ({ path, methods: Object.keys(methods) }))
+export const ROUTE_METHODS = Object.entries(ROUTES).map(([path, methods]) => ({
+  path,
+  methods: Object.keys(methods),
+  access: Object.fromEntries(Object.entries(methods).map(([method, { access }]) => [method, access])),
+}))
 
-/** One handler for every request: finds the route, and turns whatever goes wrong into the protocol's errors. */
-export function createHttpHandler(services: RouteServices): HttpHandler {
-  return (question) => {
-    const extra = crossOriginHeaders(question.headers.get('origin'), services.origins)
-    // What a browser asks before a page of another origin may send its real request.
-    if (question.method === 'OPTIONS' && Object.keys(extra).length > 0) return { status: 204, body: '', headers: extra }
-    const answer = answerOf(question, services)
-    if (answer instanceof Promise) return answer.then((settled) => withHeaders(settled, extra))
-    return withHeaders(answer, extra)
-  }
+/** The row of the table that a path belongs to; undefined when there is none. */
+export function patternOf(path: string): string | undefined {
+  if (Object.hasOwn(ROUTES, path)) return path
+  return PATTERNS.find(({ of }) => of.test(path))?.pattern
 }
 
-function answerOf(question: HttpQuestion, services: RouteServices): HttpAnswer | Promise<HttpAnswer> {
-  try {
-    // Probes of a load balancer come from the address of all its clients.
-    const isLimited = question.path.startsWith('/api/')
-    const retryAfterMs = isLimited ? services.guard.request(question.address) : 0
-    if (retryAfterMs > 0) throw new RequestError('rate_limited', { retryAfterMs })
-    const answer = routeOf(question)(question, services)
-    return answer instanceof Promise ? answer.catch((error: unknown) => failed(error, question, services)) : answer
-  } catch (error) {
-    return failed(error, question, services)
-  }
-}
+/** Rows whose path names something. */
+const PATTERNS = Object.keys(ROUTES)
+  .filter((pattern) => pattern.includes('{'))
+  .map((pattern) => ({ pattern, of: new RegExp(`^${pattern.replace(/\{\w+\}/g, '[^/]+')}$`) }))
 
-function withHeaders(answer: HttpAnswer, extra: Readonly<Record<string, string>>): HttpAnswer {
-  return Object.keys(extra).length === 0 ? answer : { ...answer, headers: { ...answer.headers, ...extra } }
-}
-
-function routeOf({ path, method }: HttpQuestion): Route {
-  const methods = Object.hasOwn(ROUTES, path) ? ROUTES[path] : undefined
+/** Throws a RequestError when there is no such path, or it does not answer this method. */
+export function routeOf({ path, method }: RestRequest): Route {
+  const methods = ROUTES[patternOf(path) ?? '']
   if (!methods) throw new RequestError('not_found')
   const name = method === 'HEAD' ? 'GET' : method
   const route = Object.hasOwn(methods, name) ? methods[name] : undefined
@@ -130,73 +149,91 @@ function allowedMethods(methods: Readonly<Record<string, Route>>): string {
     .join(', ')
 }
 
-/** Answers by page: a page that has not changed is not written out again. */
-const onlineAnswers = new WeakMap<OnlinePage, HttpAnswer>()
+type Answer = RestAnswer | Promise<RestAnswer>
 
-function onlineAnswer(page: OnlinePage): HttpAnswer {
-  const known = onlineAnswers.get(page)
-  if (known) return known
-  const { users, count, nextCursor } = page
-  const text = jsonAnswer(200, { online_users: users, count, next_cursor: nextCursor })
-  const answer = { ...text, body: Buffer.from(text.body) }
-  onlineAnswers.set(page, answer)
-  return answer
+function ofPeople(
+  handle: (request: RestRequest, services: UserServices, credential: Credential) => Answer,
+): Route['handle'] {
+  return (request, { people }, credential) => handle(request, people, credential)
 }
 
-function sendMessage(question: HttpQuestion, { messages, maxContentBytes, guard }: RouteServices): Promise<HttpAnswer> {
-  const body = parseBody(rest.sendBody, question)
-  const { user_id } = parseQuery(rest.senderQuery, question)
-  const sender = asker(question, user_id, body.sender_id)
-  const id = idOf(question, body.id)
-  const fault = contentFault(body.content, maxContentBytes)
-  if (fault) throw new RequestError(fault, { field: 'content' })
-  const retryAfterMs = guard.command(sender)
-  if (retryAfterMs > 0) throw new RequestError('rate_limited', { retryAfterMs })
-  return new Promise((resolve) => {
-    const settled = (send: QueuedSend) => resolve(sendAnswer(send, question.requestId))
-    messages.send(sender, { receiver_id: body.receiver_id, content: body.content, id }, { settled })
-  })
+/** With built-in accounts a person has a profile; otherwise they are described. */
+function ofMe(
+  withAccounts: (
+    request: RestRequest,
+    accounts: AccountServices,
+    credential: Credential,
+    people: UserServices,
+  ) => Answer,
+  without: (request: RestRequest, people: UserServices, credential: Credential) => Answer,
+): Route['handle'] {
+  return (request, { accounts, people }, credential) =>
+    accounts ? withAccounts(request, accounts, credential, people) : without(request, people, credential)
 }
 
-function sendAnswer(send: QueuedSend, requestId: string): HttpAnswer {
-  const { refusal, fate } = send
-  if (refusal) return errorAnswer(refusal, requestId)
-  if (fate === 'conflict') return errorAnswer('id_conflict', requestId, { field: 'id' })
-  const duplicate = fate === 'duplicate'
-  return jsonTextAnswer(duplicate ? 200 : 201, `{${messageJson(send)},"duplicate":${duplicate}}`)
-}
-
-/** The id may come in the body or as a header; two that differ are a mistake which would store a resend again. */
-function idOf({ headers }: HttpQuestion, bodyId: string | undefined): string | undefined {
-  const key = headers.get('idempotency-key')
-  if (key === undefined) return bodyId
-  const field = 'Idempotency-Key'
-  if (!rest.message.shape.id.safeParse(key).success) {
-    throw new RequestError('invalid_request', { message: 'Idempotency-Key must be a UUID.', field })
+/** With built-in accounts a person sees more of themselves, whether they say `me` or their id. */
+function ofOneself(own: typeof profileRoute, others: typeof userRoute): Route['handle'] {
+  return (request, { accounts, people }, credential) => {
+    const isOwn = credential.kind === 'person' && credential.identity.userId === wantedUser(request)
+    return accounts && isOwn ? own(request, accounts, credential) : others(request, people, credential)
   }
-  if (bodyId !== undefined && bodyId.toLowerCase() !== key.toLowerCase()) {
-    throw new RequestError('invalid_request', { message: 'Idempotency-Key and id are not the same.', field })
-  }
-  return key
 }
 
-function asker({ headers }: HttpQuestion, userId: string | undefined, senderId?: string): UserId {
-  const identity = claimedIdentity([
-    { field: 'user_id', value: userId },
-    { field: 'X-User-Id', value: headers.get('x-user-id') },
-    { field: 'sender_id', value: senderId },
-  ])
-  if ('userId' in identity) return identity.userId
-  throw new RequestError('invalid_request', { message: `${identity.wrong} is not a user id.`, field: identity.wrong })
+/** Where everybody is believed there is nothing to issue or to revoke. */
+function ofAuth(
+  handle: (request: RestRequest, services: AuthServices, credential: Credential) => Answer,
+): Route['handle'] {
+  return (request, { auth }, credential) => {
+    if (!auth) throw new RequestError('not_found')
+    return handle(request, auth, credential)
+  }
 }
 
-function failed(error: unknown, { requestId, path }: HttpQuestion, { logger }: RouteServices): HttpAnswer {
-  if (error instanceof RequestError) return errorAnswer(error.code, requestId, error.detail)
-  if (error instanceof PresenceUnknown) return errorAnswer('presence_unknown', requestId)
-  if (error instanceof StoreUnavailable) {
-    logger.warn({ err: error, request_id: requestId, path }, 'a request could not read')
-    return errorAnswer('unavailable', requestId)
+/** A key, or with built-in accounts an administrator. */
+function ofRevokers(
+  handle: (request: RestRequest, services: AuthServices, credential: Credential) => Answer,
+): Route['handle'] {
+  return async (request, { auth, accounts }, credential) => {
+    if (!auth) throw new RequestError('not_found')
+    if (credential.kind === 'person') {
+      if (!accounts) throw new RequestError('forbidden')
+      await accounts.administration.requireAdmin(credential.identity.userId)
+    }
+    return handle(request, auth, credential)
   }
-  logger.error({ err: error, request_id: requestId, path }, 'a request failed')
-  return errorAnswer('internal', requestId)
+}
+
+/** Without built-in accounts there is nobody to sign in. */
+function ofAccounts(
+  handle: (request: RestRequest, services: AccountServices, credential: Credential, people: UserServices) => Answer,
+): Route['handle'] {
+  return (request, { accounts, people }, credential) => {
+    if (!accounts) throw new RequestError('not_found')
+    return handle(request, accounts, credential, people)
+  }
+}
+
+function ofSession(
+  handle: (request: RestRequest, accounts: AccountServices, auth: AuthServices) => Answer,
+): Route['handle'] {
+  return (request, { accounts, auth }) => {
+    if (!accounts || !auth) throw new RequestError('not_found')
+    return handle(request, accounts, auth)
+  }
+}
+
+/** While push is off there is nothing to subscribe to. */
+function ofPush(handle: (request: RestRequest, push: PushService, credential: Credential) => Answer): Route['handle'] {
+  return (request, { push }, credential) => {
+    if (!push) throw new RequestError('not_found')
+    return handle(request, push, credential)
+  }
+}
+
+function ofAdmins(
+  handle: (request: AdminRequest, services: AccountServices, people: UserServices) => Promise<RestAnswer>,
+): Route['handle'] {
+  return ofAccounts(async (request, accounts, credential, people) =>
+    handle(await adminRequest(request, accounts, credential), accounts, people),
+  )
 }

@@ -1,4 +1,5 @@
 import { BlockList, isIP, SocketAddress } from 'node:net'
+import { ownText } from '../lib/own-text.ts'
 
 export type AddressOf = (peer: string, forwardedFor: string) => string
 
@@ -20,7 +21,7 @@ export function clientAddress(trusted: readonly string[]): AddressOf {
       if (isIP(hop) === 0) break
       client = hop
     }
-    return client
+    return client === peer ? peer : ownText(client)
   }
 }
 
@@ -70,4 +71,13 @@ export function countedAddress(address: string): string {
 /** The IPv4 address that two groups of an IPv6 address hold. */
 function dotted(groups: readonly string[]): string {
   return Buffer.from(groups.map((group) => group.padStart(4, '0')).join(''), 'hex').join('.')
+}
+
+/** Hosts that stand for this machine. */
+const HERE = ['0.0.0.0', '::', '127.0.0.1', '::1']
+
+/** What a person on this machine opens in a browser. */
+export function addressToOpen({ host, port, tls }: { host: string; port: number; tls: boolean }): string {
+  const name = HERE.includes(host) ? 'localhost' : host
+  return `${tls ? 'https' : 'http'}://${isIP(name) === 6 ? `[${name}]` : name}:${port}/`
 }

@@ -1,13 +1,18 @@
 import { randomUUID } from 'node:crypto'
 import { STATUS_CODES } from 'node:http'
-import type { HttpAnswer, HttpHandler, HttpQuestion } from '../gateway/http.ts'
-import { errorAnswer } from '../gateway/http.ts'
+import { bodyLimitOf as largerBody } from '../gateway/profile-routes.ts'
+import type { HttpHandler, RestAnswer, RestRequest } from '../gateway/rest-exchange.ts'
+import { errorAnswer } from '../gateway/rest-exchange.ts'
 import type { Logger } from '../lib/logger.ts'
 import type { ErrorCode } from '../protocol/codes.ts'
 import { MAX_BODY_BYTES } from '../protocol/limits.ts'
 import { type AddressOf, addressText, countedAddress } from './address.ts'
+import type { PendingCount } from './pending-count.ts'
 import type { HttpRequest, HttpResponse } from './uws.ts'
 
+const NOT_MODIFIED = 304
+/** A larger body is written in parts. */
+const MAX_COPIED_BYTES = 64 * 1024
 /** uWebSockets sets no limit to how long an answer may take. */
 const ANSWER_DEADLINE_MS = 30_000
 /** A body that is too large is still read to its end, unkept: closing on unread bytes can destroy the answer on its way. */
@@ -20,30 +25,7 @@ export interface HttpServing {
   readonly addressOf: AddressOf
   readonly logger: Logger
   /** Where requests that are there as a whole are counted from now on, until they are answered or gone. */
-  underway: Underway
-}
-
-/** Counts the requests that have no answer yet; not those that are still coming: a client may never send the rest. */
-export class Underway {
-  #count = 0
-  #none: (() => void) | undefined
-
-  began(): void {
-    this.#count += 1
-  }
-
-  ended(): void {
-    this.#count -= 1
-    if (this.#count === 0) this.#none?.()
-  }
-
-  /** Resolves when there is none. */
-  none(): Promise<void> {
-    if (this.#count === 0) return Promise.resolve()
-    return new Promise((resolve) => {
-      this.#none = resolve
-    })
-  }
+  underway: PendingCount
 }
 
 /**
@@ -56,33 +38,43 @@ export function serveHttp(res: HttpResponse, req: HttpRequest, serving: HttpServ
   const exchange = new Exchange(res, method, serving)
   try {
     const { headers, repeated } = readHeaders(req)
-    const question: HttpQuestion = {
+    const request: RestRequest = {
       method,
       path: req.getUrl(),
       query: req.getQuery(),
       headers,
       body: '',
       requestId: exchange.requestId,
-      address: addressBehind(res, headers, addressOf),
+      address: exchange.whileOpen(addressBehind(res, headers, addressOf), ''),
+      isBehindUnlistedProxy: exchange.whileOpen(() => isBehindUnlistedProxy(res, headers, addressOf), false),
     }
-    const fault = framingFault(question, repeated)
+    const fault = framingFault(request, repeated)
     if (fault) exchange.refuseLater(errorAnswer('invalid_request', exchange.requestId, { message: fault }))
-    else if (bodyBytes(question) > MAX_DISCARDED_BYTES) exchange.refuse('payload_too_large', undefined, true)
-    else if (bodyBytes(question) > 0) exchange.readBody((body) => exchange.handle(handler, { ...question, body }))
-    else exchange.handle(handler, question)
+    else if (bodyBytes(request) > MAX_DISCARDED_BYTES) exchange.refuse('payload_too_large', undefined, true)
+    else if (bodyBytes(request) > 0)
+      exchange.readBody(bodyLimitOf(request), (body) => exchange.handle(handler, { ...request, body }))
+    else exchange.handle(handler, request)
   } catch (error) {
     exchange.failed(error)
   }
   exchange.callIsOver()
 }
 
-/** Who asks, as limits count them; found out when somebody wants to know. */
+/** The address that limits count by; found out when it is first needed. */
 export function addressBehind(res: HttpResponse, headers: ReadonlyMap<string, string>, addressOf: AddressOf) {
   // As bytes: the text that uWebSockets makes of them costs half as much again.
   return () => {
     const peer = addressText(new Uint8Array(res.getRemoteAddress()))
     return countedAddress(addressOf(peer, headers.get('x-forwarded-for') ?? ''))
   }
+}
+
+/** Whether somebody says where the request comes from who is not believed. To be asked while the request is open. */
+function isBehindUnlistedProxy(res: HttpResponse, headers: ReadonlyMap<string, string>, addressOf: AddressOf): boolean {
+  const forwardedFor = headers.get('x-forwarded-for') ?? ''
+  if (forwardedFor === '' && !headers.has('forwarded')) return false
+  const peer = addressText(new Uint8Array(res.getRemoteAddress()))
+  return addressOf(peer, forwardedFor) === peer
 }
 
 /** All headers; what is repeated counts as one list (RFC 9110, 5.2), so no reader may pick the line that it likes. */
@@ -98,7 +90,7 @@ export function readHeaders(req: HttpRequest): { headers: Map<string, string>; r
 }
 
 /** What makes the length of the request doubtful; such a request is refused and its connection closed. */
-export function framingFault({ method, headers }: HttpQuestion, repeated: string | undefined): string | undefined {
+export function framingFault({ method, headers }: RestRequest, repeated: string | undefined): string | undefined {
   if (headers.has('transfer-encoding')) return 'Transfer-Encoding is not accepted; send Content-Length.'
   if (repeated) return `The header ${repeated} is repeated.`
   const length = headers.get('content-length')
@@ -107,11 +99,15 @@ export function framingFault({ method, headers }: HttpQuestion, repeated: string
   return bodyless && Number(length ?? 0) > 0 ? `A ${method} request must not have a body.` : undefined
 }
 
-function bodyBytes({ headers }: HttpQuestion): number {
+function bodyLimitOf({ method, path }: RestRequest): number {
+  return largerBody(method, path) ?? MAX_BODY_BYTES
+}
+
+function bodyBytes({ headers }: RestRequest): number {
   return Number(headers.get('content-length') ?? 0)
 }
 
-/** On every answer: nothing here is a page, so nothing may run, be framed or be guessed to be another type. */
+/** On every answer that brings no policy of its own, as the page does: nothing may run, be framed or be taken for another type. */
 const SECURITY_LINES = headerLines({
   'X-Content-Type-Options': 'nosniff',
   'Content-Security-Policy': "default-src 'none'; frame-ancestors 'none'",
@@ -124,6 +120,10 @@ function headerLines(headers: Readonly<Record<string, string>>): string {
   return lines
 }
 
+function cookieLines(cookies: readonly string[]): string {
+  return cookies.map((cookie) => `\r\nSet-Cookie: ${cookie}`).join('')
+}
+
 let lastHeaders: Readonly<Record<string, string>> = {}
 let lastLines = ''
 
@@ -131,19 +131,41 @@ let lastLines = ''
 function linesOf(headers: Readonly<Record<string, string>>): string {
   if (headers === lastHeaders) return lastLines
   lastHeaders = headers
-  lastLines = SECURITY_LINES + headerLines(headers)
+  lastLines = ('Content-Security-Policy' in headers ? '' : SECURITY_LINES) + headerLines(headers)
   return lastLines
 }
 
 /** Writes a whole answer. The response object must still be alive, and corked, as it is while uWebSockets calls us. */
-function answerHttp(res: HttpResponse, answer: HttpAnswer, requestId: string, method: string): void {
-  const { status, body, headers, close = false } = answer
+function answerHttp(res: HttpResponse, answer: RestAnswer, requestId: string, method: string): void {
+  const { status, body, headers, cookies = [], close = false } = answer
   // 200 is what uWebSockets writes unasked.
   if (status !== 200) res.writeStatus(`${status} ${STATUS_CODES[status] ?? ''}`)
   // One call for all of them: uWebSockets writes a value as it stands, and a call for each costs 0.7 µs more.
-  res.writeHeader('X-Request-Id', requestId + linesOf(headers))
-  if (method === 'HEAD') endHead(res, Buffer.byteLength(body), close)
+  res.writeHeader('X-Request-Id', requestId + linesOf(headers) + cookieLines(cookies))
+  if (status === NOT_MODIFIED) endUnchanged(res, close)
+  else if (method === 'HEAD') endHead(res, Buffer.byteLength(body), close)
+  else if (typeof body !== 'string' && body.length > MAX_COPIED_BYTES && !close) endInParts(res, body)
   else res.end(encoded(body), close)
+}
+
+/** Without a length: a 304 has no body, also when it tells one. For this build `undefined` is a length as well, of 2⁶³. */
+function endUnchanged(res: HttpResponse, close: boolean): void {
+  if (close) res.endWithoutBody(0, true)
+  else res.endWithoutBody()
+}
+
+/**
+ * As the socket takes it. `end` copies what does not leave at once, for every client that reads slowly; this keeps the one
+ * body that all of them are sent. The body must not change any more.
+ */
+function endInParts(res: HttpResponse, body: Buffer): void {
+  const start = res.getWriteOffset()
+  const [, isDone] = res.tryEnd(body, body.length)
+  if (isDone) return
+  res.onWritable((offset) => {
+    const [isWritten] = res.tryEnd(body.subarray(offset - start), body.length)
+    return isWritten
+  })
 }
 
 /**
@@ -174,7 +196,7 @@ export class Exchange {
   readonly #res: HttpResponse
   readonly #method: string
   readonly #serving: HttpServing
-  #underway: Underway | undefined
+  #underway: PendingCount | undefined
   /** Answered, or the client has gone: the response object must not be touched any more. */
   #isOver = false
   /** While uWebSockets calls us; in its later calls, and in turns of our own, it may not be. */
@@ -196,25 +218,34 @@ export class Exchange {
     this.#isCorked = false
   }
 
-  readBody(done: (body: Buffer) => void): void {
+  /** What `find` finds of the connection, once; `otherwise` when it is first asked for after the request is over. */
+  whileOpen<T>(find: () => T, otherwise: T): () => T {
+    let known: T | undefined
+    return () => {
+      if (known === undefined && !this.#isOver) known = find()
+      return known ?? otherwise
+    }
+  }
+
+  readBody(maxBytes: number, done: (body: Buffer) => void): void {
     const chunks: Buffer[] = []
     let bytes = 0
     this.#res.onData((chunk, isLast) => {
       if (this.#isOver) return
       bytes += chunk.byteLength
       // The chunk's memory is taken back when this callback returns, so it is copied.
-      if (bytes <= MAX_BODY_BYTES) chunks.push(Buffer.from(Buffer.from(chunk)))
+      if (bytes <= maxBytes) chunks.push(Buffer.from(Buffer.from(chunk)))
       if (!isLast) return
-      if (bytes > MAX_BODY_BYTES) this.refuse('payload_too_large')
+      if (bytes > maxBytes) this.refuse('payload_too_large')
       else done(Buffer.concat(chunks))
     })
   }
 
   /** Takes a request that is there as a whole. */
-  handle(handler: HttpHandler, question: HttpQuestion): void {
+  handle(handler: HttpHandler, request: RestRequest): void {
     this.#begin()
     try {
-      const answer = handler(question)
+      const answer = handler(request)
       if (!(answer instanceof Promise)) return this.#answer(answer)
       this.#deadline = setTimeout(
         () => this.refuse('internal', 'No answer in time; the outcome is not known.'),
@@ -235,9 +266,9 @@ export class Exchange {
 
   /**
    * Refuses in a later turn of the event loop, then closes. As long as there is no answer uWebSockets ends a connection on
-   * which another request shows up; after one it would serve whatever the doubtful bytes are taken for, `close` or not.
+   * which another request shows up; after one it would serve the doubtful bytes as a request, `close` or not.
    */
-  refuseLater(answer: HttpAnswer): void {
+  refuseLater(answer: RestAnswer): void {
     this.#begin()
     setImmediate(() => this.#answer({ ...answer, close: true }))
   }
@@ -247,7 +278,7 @@ export class Exchange {
     this.refuse('internal')
   }
 
-  #answer(answer: HttpAnswer): void {
+  #answer(answer: RestAnswer): void {
     if (this.#isOver) return
     this.#end()
     const write = () => answerHttp(this.#res, answer, this.requestId, this.#method)

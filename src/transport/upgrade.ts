@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import type { UpgradeHandler } from '../gateway/admission.ts'
-import { errorAnswer, type HttpAnswer, type HttpQuestion } from '../gateway/http.ts'
+import type { AdmittedSocket, UpgradeHandler } from '../gateway/admission.ts'
+import { errorAnswer, type RestAnswer, type RestRequest } from '../gateway/rest-exchange.ts'
 import type { SocketListener } from '../gateway/socket.ts'
 import { addressBehind, Exchange, framingFault, type HttpServing, readHeaders } from './http.ts'
 import type { HttpRequest, HttpResponse } from './uws.ts'
@@ -22,18 +22,19 @@ export interface UpgradeServing {
 /** Turns an upgrade request into a socket within the call, or answers it after; without ever throwing. */
 export function serveUpgrade({ res, req, context }: Upgrade, { handler, makeSocket, http }: UpgradeServing): void {
   const requestId = randomUUID()
-  const refuse = (answer: HttpAnswer): void => {
+  const refuse = (answer: RestAnswer): void => {
     const exchange = new Exchange(res, 'GET', http, requestId)
     exchange.refuseLater(answer)
     exchange.callIsOver()
   }
+  let admitted: AdmittedSocket | undefined
   try {
     const key = req.getHeader('sec-websocket-key')
     const { headers, repeated } = readHeaders(req)
     if (key === '' || !isHandshake(headers)) {
       return refuse(errorAnswer('upgrade_required', requestId, { headers: { 'Sec-WebSocket-Version': '13' } }))
     }
-    const question: HttpQuestion = {
+    const request: RestRequest = {
       method: 'GET',
       path: req.getUrl(),
       query: req.getQuery(),
@@ -42,10 +43,11 @@ export function serveUpgrade({ res, req, context }: Upgrade, { handler, makeSock
       requestId,
       address: addressBehind(res, headers, http.addressOf),
     }
-    const fault = framingFault(question, repeated)
+    const fault = framingFault(request, repeated)
     if (fault) return refuse(errorAnswer('invalid_request', requestId, { message: fault }))
-    const admission = handler(question)
+    const admission = handler(request)
     if ('refused' in admission) return refuse(admission.refused)
+    admitted = admission
     res.upgrade<SocketHolder>(
       { socket: makeSocket(admission.listener, admission.isBinary) },
       key,
@@ -54,6 +56,7 @@ export function serveUpgrade({ res, req, context }: Upgrade, { handler, makeSock
       context,
     )
   } catch (error) {
+    admitted?.abandoned()
     http.logger.error({ err: error, request_id: requestId }, 'an upgrade failed')
     refuse(errorAnswer('internal', requestId))
   }

@@ -1,9 +1,9 @@
 import type { MessagePlace } from '../delivery/recipient.ts'
 import type { Socket, SocketListener } from '../gateway/socket.ts'
+import { bytesOf } from '../gateway/wire/msgpack.ts'
 import type { Logger } from '../lib/logger.ts'
-import type { Frame } from '../protocol/codec.ts'
 import { CLOSES, type CloseName } from '../protocol/codes.ts'
-import { bytesOf } from '../protocol/msgpack.ts'
+import type { Frame } from '../protocol/encoding.ts'
 import type { WebSocket } from './uws.ts'
 
 /** Results of uWebSockets' send. */
@@ -34,6 +34,9 @@ export class WriteQueue {
   }
 }
 
+/** Signs of life over all sockets: the order of two is known without looking at a clock for each frame. */
+let signsOfLife = 0
+
 /** uWebSockets copies the properties of what it is given, so an object with methods has to hang one level deeper. */
 export interface SocketHolder {
   readonly socket: UwsSocket
@@ -41,7 +44,7 @@ export interface SocketHolder {
 
 /** One uWebSockets socket; inert before `opened` and after `closed`, when touching the native object would throw. */
 export class UwsSocket implements Socket {
-  readonly #listener: SocketListener
+  #listener: SocketListener
   readonly #isBinary: boolean
   readonly #writes: WriteQueue
   readonly #logger: Logger
@@ -50,6 +53,9 @@ export class UwsSocket implements Socket {
   #messages: (MessagePlace | undefined)[] | undefined
   /** Set while the kernel takes no more, so that the common case never asks the native object. */
   #isBackedUp = false
+  #hasFailed = false
+  #progress = 0
+  #lastHeard = 0
 
   constructor(listener: SocketListener, isBinary: boolean, writes: WriteQueue, logger: Logger) {
     this.#listener = listener
@@ -60,6 +66,14 @@ export class UwsSocket implements Socket {
 
   get bufferedBytes(): number {
     return this.#isBackedUp ? (this.#ws?.getBufferedAmount() ?? 0) : 0
+  }
+
+  get progress(): number {
+    return this.#progress
+  }
+
+  get lastHeard(): number {
+    return this.#lastHeard
   }
 
   offer(frame: Frame): void {
@@ -78,10 +92,19 @@ export class UwsSocket implements Socket {
     this.#writes.add(this)
   }
 
-  close(name: CloseName): void {
+  ping(): void {
+    this.#ws?.ping()
+  }
+
+  close(name: CloseName, reason: string = CLOSES[name].reason): void {
     this.flush()
-    const { code, reason } = CLOSES[name]
-    this.#ws?.end(code, reason)
+    this.#ws?.end(CLOSES[name].code, reason)
+  }
+
+  handOver(listener: SocketListener): void {
+    if (!this.#ws) return
+    this.#listener = listener
+    this.#guarded(() => listener.opened(this))
   }
 
   subscribe(topic: string): void {
@@ -94,23 +117,33 @@ export class UwsSocket implements Socket {
 
   opened(ws: WebSocket<SocketHolder>): void {
     this.#ws = ws
+    this.heard()
     this.#guarded(() => this.#listener.opened(this))
   }
 
   /** The message's memory is taken back when this returns. */
   received(message: ArrayBuffer, isBinary: boolean): void {
+    this.heard()
     this.#guarded(() => this.#listener.received(Buffer.from(message), isBinary))
   }
 
+  /** A ping or a pong came. */
+  heard(): void {
+    signsOfLife += 1
+    this.#lastHeard = signsOfLife
+  }
+
   drained(): void {
-    this.#settleBuffer()
+    this.heard()
+    this.#progress += 1
+    this.#guarded(() => this.#settleBuffer())
   }
 
   closed(code: number): void {
     this.#ws = undefined
     this.#frames = undefined
     this.#messages = undefined
-    this.#listener.closed(code)
+    this.#guarded(() => this.#listener.closed(code))
   }
 
   flush(): void {
@@ -120,9 +153,18 @@ export class UwsSocket implements Socket {
     if (!ws || !frames || !messages) return
     this.#frames = undefined
     this.#messages = undefined
-    if (frames.length === 1) this.#write(ws, frames, messages)
-    else ws.cork(() => this.#write(ws, frames, messages))
-    this.#settleBuffer()
+    this.#guarded(() => {
+      const waitedBytes = this.bufferedBytes
+      let addedBytes = 0
+      const write = (): void => {
+        addedBytes = this.#write(ws, frames, messages)
+      }
+      if (frames.length === 1) write()
+      else ws.cork(write)
+      // A write takes along what the kernel has room for, and where somebody writes often there is no drain to tell of it.
+      if (waitedBytes > 0 && this.bufferedBytes < waitedBytes + addedBytes) this.#progress += 1
+      this.#settleBuffer()
+    })
   }
 
   /** A bug met by one client ends that client's connection, not everybody's. */
@@ -131,12 +173,21 @@ export class UwsSocket implements Socket {
       task()
     } catch (error) {
       this.#logger.error({ err: error }, 'a connection failed')
+      // Closing writes what waits, which may fail as well.
+      if (this.#hasFailed) return
+      this.#hasFailed = true
       this.close('internal')
     }
   }
 
-  #write(ws: WebSocket<SocketHolder>, frames: readonly Frame[], messages: readonly (MessagePlace | undefined)[]): void {
+  /** Returns the bytes of what was accepted while something was waiting already; without their headers. */
+  #write(
+    ws: WebSocket<SocketHolder>,
+    frames: readonly Frame[],
+    messages: readonly (MessagePlace | undefined)[],
+  ): number {
     let hasDropped = false
+    let addedBytes = 0
     for (let index = 0; index < frames.length; index += 1) {
       const frame = frames[index] ?? ''
       const message = messages[index]
@@ -146,14 +197,17 @@ export class UwsSocket implements Socket {
         continue
       }
       const result = this.#isBinary ? ws.send(bytesOf(frame), true) : ws.send(frame, false)
+      // A frame in MessagePack holds one character for each byte.
+      if (this.#isBackedUp && result !== DROPPED) addedBytes += this.#isBinary ? frame.length : Buffer.byteLength(frame)
       if (result === BUFFERED) this.#isBackedUp = true
       if (result === DROPPED && message !== OPTIONAL) {
         hasDropped = true
         this.#listener.dropped(message)
       }
       // A listener may close the socket; the native object must not be touched then.
-      if (this.#ws !== ws) return
+      if (this.#ws !== ws) break
     }
+    return addedBytes
   }
 
   /** Corked sends report success before the kernel has taken them, so what counts is what is left afterwards. */
@@ -161,6 +215,6 @@ export class UwsSocket implements Socket {
     const left = this.#ws?.getBufferedAmount()
     if (left === undefined) return
     this.#isBackedUp = left > 0
-    if (left === 0) this.#listener.flushed()
+    if (left === 0) this.#listener.emptied()
   }
 }

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { pendingMessage } from '../../support/builders.ts'
 import { settled } from '../../support/fake-clock.ts'
 import { gatewayBench } from '../../support/gateway.ts'
 
@@ -73,7 +74,69 @@ describe('acknowledgements', () => {
     ann.say({ type: 'read', with: 'bob', seq: 1, ref: 'read' })
     await clock.advance(50)
     expect(ann.events()).toMatchObject([{ type: 'sent', ref: 'sent', seq: 1 }])
-    expect(await store.changes('ann')).toMatchObject([{ with: 'bob', read_seq: 1 }])
+    expect((await store.changes('ann')).found).toMatchObject([{ with: 'bob', read_seq: 1 }])
+  })
+
+  test('that have to be looked up are answered before a drain closes', async () => {
+    const { connectLive, services, store } = gatewayBench()
+    const ann = await connectLive('ann')
+    let answer = (_head: number): void => undefined
+    store.lastSeq = () => new Promise((resolve) => (answer = resolve))
+    ann.say({ type: 'ack', with: 'bob', seq: 1 })
+    const answered = Promise.all(services.answersUnderWay)
+    store.lastSeq = () => Promise.resolve(0)
+    answer(0)
+    await answered
+    expect(ann.events()).toMatchObject([{ type: 'error', code: 'invalid_ack' }])
+    expect(services.answersUnderWay.size).toBe(0)
+  })
+
+  test('that came after a read are not waited for by it: they may wait behind it', async () => {
+    const { connectLive, store } = gatewayBench()
+    const ann = await connectLive('ann')
+    const heads: (() => void)[] = []
+    store.lastSeq = () => new Promise((resolve) => heads.push(() => resolve(9)))
+    ann.say({ type: 'ack', with: 'bob', seq: 1 })
+    for (let ref = 1; ref <= 7; ref += 1) ann.say({ type: 'history', with: 'bob', ref })
+    ann.say({ type: 'ack', with: 'cid', seq: 1 })
+    heads.shift()?.()
+    await settled()
+    expect(ann.events('history').map(({ ref }) => ref)).toEqual([1, 2, 3, 4, 5, 6, 7])
+  })
+
+  test('of what a replay has brought need no look at the store', async () => {
+    const { connect, store, clock } = gatewayBench()
+    await store.commit([pendingMessage('ann', 'bob')], [], 'fast')
+    const bob = connect('bob')
+    await settled()
+    store.lastSeq = () => Promise.reject(new TypeError('nobody needs to ask'))
+    bob.say({ type: 'ack', with: 'ann', seq: 1 })
+    await clock.advance(50)
+    expect(bob.events('error')).toEqual([])
+    expect((await store.backlog('bob')).found).toEqual([])
+  })
+
+  test('that come while a read waits for earlier ones are waited for by the next read', async () => {
+    const { connectLive, store } = gatewayBench()
+    await store.commit([pendingMessage('bob', 'ann'), pendingMessage('bob', 'ann')], [], 'fast')
+    const ann = await connectLive('ann')
+    store.outcomes.push('hang', 'hang')
+    ann.say({ type: 'ack', with: 'bob', seq: 1 })
+    ann.say({ type: 'conversations', ref: 1 })
+    await settled()
+    ann.say({ type: 'ack', with: 'bob', seq: 2 })
+    store.release()
+    await settled()
+    ann.say({ type: 'conversations', ref: 2 })
+    await settled()
+    const listed = () => ann.events('conversations').map(({ ref, conversations }) => [ref, conversations])
+    expect(listed()).toMatchObject([[1, [{ delivered_seq: 1 }]]])
+    store.release()
+    await settled()
+    expect(listed()).toMatchObject([
+      [1, [{ delivered_seq: 1 }]],
+      [2, [{ delivered_seq: 2 }]],
+    ])
   })
 
   test('leave nothing behind, however many there are', async () => {
@@ -83,6 +146,23 @@ describe('acknowledgements', () => {
     await settled()
     ann.say({ type: 'ack', with: 'bob', seq: 1 })
     ann.say({ type: 'ack', with: 'bob', seq: 1 })
-    expect(await ann.connection.moving).toBeUndefined()
+    expect(ann.connection.advancing).toEqual({ looks: undefined })
+    ann.say({ type: 'history', with: 'bob' })
+    await settled()
+    expect(ann.connection.advancing).toBeUndefined()
   })
+})
+
+test('what changed since a time is looked for from ten seconds before, longer than a transaction may live', async () => {
+  const { connectLive, store } = gatewayBench()
+  const ann = await connectLive('ann')
+  const asked: unknown[] = []
+  const changes = store.changes.bind(store)
+  store.changes = (user, sinceMs) => {
+    asked.push(sinceMs)
+    return changes(user, sinceMs)
+  }
+  ann.say({ type: 'sync', since: '2026-01-01T00:00:30.000Z' })
+  await settled()
+  expect(asked).toEqual([Date.parse('2026-01-01T00:00:20.000Z')])
 })

@@ -19,7 +19,7 @@ async function annAndBob(options: ConnectOptions = {}) {
   /** How far bob has acknowledged, once everything on its way is stored. */
   const acknowledged = async () => {
     await bench.clock.advance(50)
-    return (await bench.store.changes('bob')).find((one) => one.with === 'ann')?.delivered_seq ?? 0
+    return (await bench.store.changes('bob')).found.find((one) => one.with === 'ann')?.delivered_seq ?? 0
   }
   return { ...bench, ann, bob, send, acknowledged }
 }
@@ -79,7 +79,7 @@ describe('a client without a subprotocol', () => {
     const { events } = bench.connect('bob', { implicit: true })
     await bench.clock.advance(100)
     expect(seqs(events('message'))).toEqual(range(1, 250))
-    expect(await bench.store.backlog('bob')).toEqual([])
+    expect((await bench.store.backlog('bob')).found).toEqual([])
   })
 
   test('has not acknowledged what is still in this process when the socket dies', async () => {
@@ -120,12 +120,12 @@ describe('a client without a subprotocol', () => {
     ['is being replayed to', false],
   ])('that %s is brought what a push has passed over, before both count as acknowledged', async (_state, isLive) => {
     const { bob, store, clock, acknowledged } = await annAndBob({ implicit: true })
-    if (!isLive) bob.connection.owe('dan', 1)
+    if (!isLive) bob.connection.replayFrom('dan', 1)
     // Of another instance, of which pushes did not come. Cid's may have been pushed, and not be acknowledged yet.
     const lost = [pendingMessage('ann', 'bob'), pendingMessage('cid', 'bob'), pendingMessage('ann', 'bob')]
     await store.commit(lost, [], 'fast')
     const message = { seq: 2, sender_id: 'ann', receiver_id: 'bob', id: 'x', content: 'x', created_at: '' }
-    bob.connection.unsure('ann')
+    bob.connection.mayLackBelow('ann')
     bob.connection.message(message, new EncodedEvent({ type: 'message', ...message }))
     expect(bob.events('message')).toEqual([])
     await clock.advance(50)
@@ -140,9 +140,9 @@ describe('a client without a subprotocol', () => {
     bob.say({ receiver_id: 'ann', content: 'hi' })
     await settled()
     // As the fan-out of a cluster announces it.
-    bob.connection.unsure('ann')
+    bob.connection.mayLackBelow('ann')
     store.release()
-    await writer.flushed()
+    await writer.allSettled()
     await clock.advance(50)
     expect(bob.events('message', 'sent')).toMatchObject([
       { type: 'sent', seq: 2 },
@@ -211,6 +211,20 @@ describe('a slow reader', () => {
     expect(phone.socket.closedBy).toBeUndefined()
   })
 
+  test('is not closed while it reads, although more and more waits because it goes on asking', async () => {
+    const { bob, send, clock } = await annAndBob()
+    bob.socket.bufferedBytes = 10_001
+    await send(1)
+    for (let seconds = 0; seconds < 300; seconds += 10) {
+      bob.socket.bufferedBytes += 1_000
+      bob.socket.progress += 1
+      await clock.advance(10_000)
+    }
+    expect(bob.socket.closedBy).toBeUndefined()
+    await clock.advance(30_000)
+    expect(bob.socket.closedBy).toBe('slow_consumer')
+  })
+
   test('is not closed when it has read in time', async () => {
     const { bob, send, clock } = await annAndBob()
     bob.socket.bufferedBytes = 10_001
@@ -222,7 +236,7 @@ describe('a slow reader', () => {
     expect(seqs(bob.events('message'))).toEqual([1])
   })
 
-  test('that lost a reply is closed: a reply can not be replayed', async () => {
+  test('that lost a reply is closed: a reply cannot be replayed', async () => {
     const { bob } = await annAndBob()
     bob.socket.dropping = true
     bob.say({ type: 'ping' })
@@ -230,7 +244,7 @@ describe('a slow reader', () => {
     expect(bob.socket.closedBy).toBe('slow_consumer')
   })
 
-  test('that can not be replayed to is closed, never left with a hole', async () => {
+  test('that cannot be replayed to is closed, never left with a hole', async () => {
     const { bob, send, store, clock } = await annAndBob()
     bob.socket.bufferedBytes = 10_001
     await send(1)

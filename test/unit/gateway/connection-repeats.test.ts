@@ -79,8 +79,8 @@ describe('a push that comes late', () => {
       if (conversation.hi === 'cid') announce()
       return result
     }
-    bob.connection.owe('ann', 41)
-    bob.connection.owe('cid', 1)
+    bob.connection.replayFrom('ann', 41)
+    bob.connection.replayFrom('cid', 1)
     expect(await arrived()).toEqual([41, 28, 29])
   })
 })
@@ -88,17 +88,17 @@ describe('a push that comes late', () => {
 describe('healing', () => {
   test('from within what was replayed begins behind it', async () => {
     const { bob, arrived, commit, read } = await caughtUp()
-    bob.connection.owe('ann', 33)
+    bob.connection.replayFrom('ann', 33)
     expect(await arrived()).toEqual([])
     await commit(2)
-    bob.connection.owe('ann', 30)
+    bob.connection.replayFrom('ann', 30)
     expect(await arrived()).toEqual([41, 42])
     expect(read).toEqual([41, 41])
   })
 
   test('from below what was replayed begins there, and leaves out what was', async () => {
     const { bob, arrived, read } = await caughtUp()
-    bob.connection.owe('ann', 25)
+    bob.connection.replayFrom('ann', 25)
     expect(await arrived()).toEqual(range(25, 29))
     expect(read).toEqual([25])
   })
@@ -106,7 +106,7 @@ describe('healing', () => {
   test('that meets what was replayed at the end of a page goes on behind it', async () => {
     const { bob, arrived, commit, read } = await caughtUp({ stored: 300, acknowledged: 99 })
     await commit(5)
-    bob.connection.owe('ann', 50)
+    bob.connection.replayFrom('ann', 50)
     expect(await arrived()).toEqual([...range(50, 99), ...range(301, 305)])
     expect(read).toEqual([50, 301])
   })
@@ -114,10 +114,10 @@ describe('healing', () => {
   test('of one conversation does not forget what was replayed of another', async () => {
     const { bob, push, arrived, commit } = await caughtUp()
     await commit(1, 'cid')
-    bob.connection.owe('cid', 1)
+    bob.connection.replayFrom('cid', 1)
     expect(await arrived()).toEqual([])
     push(35)
-    bob.connection.owe('ann', 35)
+    bob.connection.replayFrom('ann', 35)
     expect(await arrived()).toEqual([])
   })
 
@@ -125,11 +125,11 @@ describe('healing', () => {
     const { bob, arrived, clock, read } = await caughtUp()
     for (let looks = 0; looks < 3; looks += 1) {
       await clock.advance(9_000)
-      bob.connection.owe('ann', 33)
+      bob.connection.replayFrom('ann', 33)
       expect(await arrived()).toEqual([])
     }
     await clock.advance(10_000)
-    bob.connection.owe('ann', 33)
+    bob.connection.replayFrom('ann', 33)
     expect(await arrived()).toEqual(range(33, 40))
     expect(read).toEqual([41, 41, 41, 33])
   })
@@ -148,7 +148,7 @@ describe('a replayed message that was dropped on its way', () => {
   test('comes again with all that follows when that is noticed during the next replay', async () => {
     const { bob, place, arrived, commit } = await caughtUp()
     await commit(1)
-    bob.connection.owe('ann', 41)
+    bob.connection.replayFrom('ann', 41)
     bob.connection.dropped(place(36))
     expect(await arrived()).toEqual(range(36, 41))
   })
@@ -160,7 +160,7 @@ describe('healing of a hole below what was pushed', () => {
     await commit(6)
     for (const seq of [44, 45, 46]) push(seq)
     expect(await arrived()).toEqual([44, 45, 46])
-    bob.connection.owe('ann', 30, { head: 46, pushed: { from: 44, to: 46 } })
+    bob.connection.replayFrom('ann', 30, { head: 46, pushed: { from: 44, to: 46 } })
     expect(await arrived()).toEqual([41, 42, 43])
     expect(read.length).toBe(1)
   })
@@ -169,7 +169,7 @@ describe('healing of a hole below what was pushed', () => {
     const { bob, push, arrived, commit, read } = await caughtUp()
     await commit(2)
     for (const seq of [41, 42]) push(seq)
-    bob.connection.owe('ann', 30, { head: 42, pushed: { from: 41, to: 42 } })
+    bob.connection.replayFrom('ann', 30, { head: 42, pushed: { from: 41, to: 42 } })
     expect(await arrived()).toEqual([41, 42])
     expect(read).toEqual([])
   })
@@ -177,9 +177,9 @@ describe('healing of a hole below what was pushed', () => {
   test('counts nothing as written that was pushed to others while this connection was being replayed to', async () => {
     const { bob, push, arrived, commit } = await caughtUp()
     await commit(3)
-    bob.connection.owe('ann', 43)
+    bob.connection.replayFrom('ann', 43)
     for (const seq of [41, 42, 43]) push(seq)
-    bob.connection.owe('ann', 30, { head: 43, pushed: { from: 41, to: 43 } })
+    bob.connection.replayFrom('ann', 30, { head: 43, pushed: { from: 41, to: 43 } })
     expect((await arrived()).sort((a, b) => a - b)).toEqual([41, 42, 43])
   })
 })
@@ -198,14 +198,14 @@ test.each([
     if (isBefore) bob.connection.settled(resend)
     return page.call(store, conversation, request)
   }
-  bob.connection.owe('ann', 41)
+  bob.connection.replayFrom('ann', 41)
   await settled()
   if (!isBefore) bob.connection.settled(resend)
   await settled()
   expect(bob.events('message')).toMatchObject([{ id: resend.id, seq: 41 }])
 })
 
-test('a resend that can not even be queued says nothing of what is stored: that is replayed', async () => {
+test('a resend that cannot even be queued says nothing of what is stored: that is replayed', async () => {
   const { bob, store, writer } = await caughtUp()
   const { id } = queuedSend()
   await store.commit([pendingMessage('bob', 'ann', 'hi', id)], [], 'fast')
@@ -216,7 +216,7 @@ test('a resend that can not even be queued says nothing of what is stored: that 
     bob.say({ type: 'send', receiver_id: 'ann', content: 'hi', id })
     return page.call(store, conversation, request)
   }
-  bob.connection.owe('ann', 41)
+  bob.connection.replayFrom('ann', 41)
   await settled()
   expect(bob.events('error', 'message')).toMatchObject([
     { type: 'error', code: 'unavailable', id },
@@ -236,7 +236,7 @@ test('a send that was in flight when a replay began is told by its reply alone',
     await settled()
     return page.call(store, conversation, request)
   }
-  bob.connection.owe('ann', 41)
+  bob.connection.replayFrom('ann', 41)
   await settled()
   await settled()
   expect(bob.events('sent', 'message')).toMatchObject([{ type: 'sent', seq: 41 }])
@@ -246,7 +246,7 @@ test('a message of the same id in another conversation is replayed', async () =>
   const { bob, store } = await caughtUp()
   const { id } = queuedSend()
   await store.commit([pendingMessage('cid', 'bob', 'hi', id)], [], 'fast')
-  bob.connection.owe('cid', 1)
+  bob.connection.replayFrom('cid', 1)
   bob.say({ type: 'send', receiver_id: 'ann', content: 'x', id })
   await settled()
   expect(bob.events('sent', 'message')).toMatchObject([
@@ -264,17 +264,17 @@ test('a send of its own that the replay left out for its reply is not brought by
     await settled()
     return page.call(store, conversation, request)
   }
-  bob.connection.owe('ann', 41)
+  bob.connection.replayFrom('ann', 41)
   await settled()
   expect(bob.events('sent', 'message')).toMatchObject([{ type: 'sent', seq: 41 }])
-  bob.connection.owe('ann', 41)
+  bob.connection.replayFrom('ann', 41)
   await arrived()
   expect(bob.events('message')).toEqual([])
   expect(read).toEqual([41, 42])
 })
 
 test('whatever is pushed, healed and dropped, in whatever order, nothing that came to be known stays missing', async () => {
-  const kinds = ['commit', 'push', 'owe', 'drop', 'look'] as const
+  const kinds = ['commit', 'push', 'replay', 'drop', 'look'] as const
   const plans = fc.array(fc.tuple(fc.constantFrom(...kinds), fc.integer({ min: 1, max: 320 })), { maxLength: 25 })
   await fc.assert(
     fc.asyncProperty(plans, fc.integer({ min: 0, max: 120 }), async (plan, acknowledged) => {
@@ -303,8 +303,8 @@ test('whatever is pushed, healed and dropped, in whatever order, nothing that ca
           push(seq)
           due.add(seq)
         },
-        owe: (from: number) => {
-          bob.connection.owe('ann', from)
+        replay: (from: number) => {
+          bob.connection.replayFrom('ann', from)
           for (let seq = from; seq <= head; seq += 1) due.add(seq)
         },
         drop: (count: number) => {

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { MAX_FRAME_BYTES, MAX_WATCHED, MAX_WATCHED_PER_COMMAND } from '../../../src/protocol/limits.ts'
 import { pendingMessage, positionChange } from '../../support/builders.ts'
 import { settled } from '../../support/fake-clock.ts'
@@ -33,6 +33,7 @@ describe('a new connection', () => {
         user_id: 'bob',
         connection_id: "bob's",
         server_time: new Date(clock.now()).toISOString(),
+        epoch: 'the first',
         protocol: 1,
         max_content_bytes: services.limits.maxContentBytes,
         heartbeat_seconds: services.limits.heartbeatSeconds,
@@ -62,7 +63,7 @@ describe('a new connection', () => {
     expect(types(bob.events()).slice(-2)).toEqual(['synced', 'message'])
   })
 
-  test('whose backlog can not be read is closed, never called synced', async () => {
+  test('whose backlog cannot be read is closed, never called synced', async () => {
     const { connect, store, clock } = gatewayBench()
     store.failingReads = 5
     const { socket, events } = connect('bob')
@@ -72,23 +73,33 @@ describe('a new connection', () => {
   })
 
   test('is online until it is closed, and then gone from everywhere', async () => {
-    const { connectLive, services } = gatewayBench()
-    const { connection, socket } = await connectLive('bob')
-    expect((await services.presence.online(10)).users).toEqual(['bob'])
+    const { connectLive, services, presence } = gatewayBench()
+    const release = vi.fn()
+    const { connection, socket } = await connectLive('bob', { place: { release } })
+    expect(presence.online(10).users).toEqual(['bob'])
     expect(services.connections.size).toBe(1)
+    expect(release).not.toHaveBeenCalled()
     socket.close('policy')
     connection.closed(1006)
-    expect((await services.presence.online(10)).users).toEqual([])
+    expect(presence.online(10).users).toEqual([])
     expect(services.connections.size).toBe(0)
-    expect(services.users.of('bob')).toEqual([])
+    expect(services.connections.of('bob')).toEqual([])
+    expect(release).toHaveBeenCalledTimes(1)
   })
 
-  test('beyond the limit of its user replaces the oldest', async () => {
-    const { connectLive, services } = gatewayBench()
-    const all = []
-    for (let index = 0; index < 5; index += 1) all.push(await connectLive('bob'))
-    expect(all.map(({ socket }) => socket.closedBy)).toEqual(['replaced', 'replaced', undefined, undefined, undefined])
-    expect(services.connections.size).toBe(3)
+  test('that closes watches nobody any more', async () => {
+    const { connectLive, presence } = gatewayBench()
+    const unwatch = vi.spyOn(presence, 'unwatch')
+    const ann = await connectLive('ann')
+    const other = await connectLive('cid')
+    ann.say({ type: 'watch', user_ids: ['bob', 'dan', 'eve'] })
+    ann.say({ type: 'unwatch', user_ids: ['eve'] })
+    other.say({ type: 'watch', user_ids: ['dan'] })
+    unwatch.mockClear()
+    ann.socket.close('policy')
+    expect(unwatch.mock.calls).toEqual([['bob']])
+    other.socket.close('policy')
+    expect(unwatch.mock.calls).toEqual([['bob'], ['dan']])
   })
 })
 
@@ -101,6 +112,53 @@ describe('a frame', () => {
     const binary = await connectLive('bob', { encoding: 'msgpack' })
     binary.connection.received(Uint8Array.from([0x80]), false)
     expect(binary.socket.closedBy).toBe('wrong_frame_kind')
+  })
+
+  test.each(['', '{', 'hello', '\ufeff'])(
+    'that is no JSON, %j, is answered with an example where none was agreed',
+    async (text) => {
+      const { connect } = gatewayBench()
+      const { connection, socket, events } = connect('bob', { implicit: true })
+      connection.received(bytes(text), false)
+      await settled()
+      expect(socket.closedBy).toBeUndefined()
+      const [error = {}] = events('error')
+      const { message } = error as { message?: string }
+      expect(error).toEqual({
+        type: 'error',
+        code: 'invalid_json',
+        message: expect.stringMatching(/such as \{.*\}\.$/),
+      })
+      connection.received(bytes(/\{.*\}/.exec(message ?? '')?.[0] ?? ''), false)
+      await settled()
+      expect(events('sent')).toHaveLength(1)
+    },
+  )
+
+  test('that is not JSON counts as a command, so nobody can send it without end', async () => {
+    const { connect, services } = gatewayBench()
+    const counted: string[] = []
+    Object.assign(services.guard, { command: (user: string) => counted.push(user) && 1 })
+    const { connection, socket, events } = connect('bob', { implicit: true })
+    for (let count = 0; count < 1001; count += 1) connection.received(bytes('hello'), false)
+    await settled()
+    expect(counted).toHaveLength(1001)
+    expect(events('error')[0]).toMatchObject({ code: 'rate_limited' })
+    expect(socket.closedBy).toBe('rate_limited')
+  })
+
+  test('with two fields of one name is refused by that name, and the connection stays', async () => {
+    const { connectLive } = gatewayBench()
+    const { connection, socket, events } = await connectLive('bob')
+    connection.received(
+      bytes('{"type":"send","receiver_id":"ann","receiver_id":"victim","content":"x","ref":7}'),
+      false,
+    )
+    await settled()
+    expect(events('error')).toEqual([
+      { type: 'error', ref: 7, code: 'invalid_request', message: expect.any(String), field: 'receiver_id' },
+    ])
+    expect(socket.closedBy).toBeUndefined()
   })
 
   test.each(['', '{', 'hello', '\ufeff'])('that is no JSON, %j, closes as undecodable', async (text) => {
@@ -252,7 +310,7 @@ describe('a send', () => {
     expect(socket.closedBy).toBeUndefined()
   })
 
-  test('that can not be stored is refused with its ref, and can be sent again', async () => {
+  test('that cannot be stored is refused with its ref, and can be sent again', async () => {
     const { connectLive, store, clock } = gatewayBench()
     const { say, events, connection } = await connectLive('ann')
     store.outcomes.push(...Array<'aborted'>(100).fill('aborted'))
@@ -300,7 +358,7 @@ describe('commands that read', () => {
     { type: 'conversations' },
     { type: 'sync' },
     { type: 'ack', with: 'bob', seq: 1 },
-  ])('answer unavailable with their ref when the store can not be read: $type', async (command) => {
+  ])('answer unavailable with their ref when the store cannot be read: $type', async (command) => {
     const { connectLive, store } = gatewayBench()
     const { say, events, socket } = await connectLive('ann')
     store.failingReads = 1

@@ -1,11 +1,12 @@
 import { describe, expect, test } from 'vitest'
+import { costOf } from '../../../src/gateway/command-table.ts'
 import { Guard, type GuardLimits } from '../../../src/gateway/guard.ts'
-import { crossOriginHeaders, isOriginAllowed } from '../../../src/gateway/origin.ts'
 
 const limits: GuardLimits = {
   userCommandsPerSecond: 10,
   addressRequestsPerSecond: 10,
   upgradesPerSecond: 10,
+  addressRefusalsPerSecond: 10,
   maxConnections: 4,
   maxConnectionsPerAddress: 2,
 }
@@ -17,6 +18,27 @@ describe('the guard', () => {
     for (let count = 0; count < 20; count += 1) expect(all.command('ann')).toBe(0)
     expect(all.command('ann')).toBe(100)
     expect(all.command('bob')).toBe(0)
+  })
+
+  test('answers ten wrong credentials of an address in a second, and then tells it to wait, and nobody else', () => {
+    const clock = { nowMs: 0, now: () => clock.nowMs }
+    const one = new Guard(limits, clock)
+    for (let count = 0; count < 10; count += 1) expect(one.credentialRefused('192.0.2.1')).toBe(0)
+    expect(one.credentialRefused('192.0.2.1')).toBe(100)
+    expect(one.credentialRefused('192.0.2.2')).toBe(0)
+    clock.nowMs = 100
+    expect([one.credentialRefused('192.0.2.1'), one.credentialRefused('192.0.2.1')]).toEqual([0, 100])
+  })
+
+  test('counts ten users of a watch as a command', () => {
+    const all = guard()
+    const user_ids = Array.from({ length: 101 }, (_, index) => `user${index}`)
+    expect(costOf({ type: 'ping' })).toBe(1)
+    expect(costOf({ type: 'watch', user_ids: [] })).toBe(1)
+    expect(costOf({ type: 'unwatch', user_ids })).toBe(11)
+    expect(all.command('ann', costOf({ type: 'watch', user_ids }))).toBe(0)
+    for (let count = 11; count < 20; count += 1) expect(all.command('ann')).toBe(0)
+    expect(all.command('ann')).toBe(100)
   })
 
   describe('of requests', () => {
@@ -77,68 +99,28 @@ describe('the guard', () => {
     })
   })
 
-  test('refuses a further socket of an address, and takes one again after one closed', () => {
+  test('refuses a further socket of an address, and takes one again after one was given back', () => {
     const all = guard()
-    all.opened('192.0.2.1')
-    all.opened('192.0.2.1')
-    expect(all.refusal('192.0.2.1')).toBe('rate_limited')
-    expect(all.refusal('192.0.2.2')).toBeUndefined()
-    all.closed('192.0.2.1')
-    expect(all.refusal('192.0.2.1')).toBeUndefined()
+    const places = [all.reserve('192.0.2.1'), all.reserve('192.0.2.1')]
+    expect(all.reserve('192.0.2.1')).toBe('rate_limited')
+    expect(all.reserve('192.0.2.2')).toBeTypeOf('object')
+    const [first] = places
+    if (typeof first === 'object') first.release()
+    expect(all.reserve('192.0.2.1')).toBeTypeOf('object')
+    // The same place given back twice is one.
+    if (typeof first === 'object') first.release()
+    expect(all.reserve('192.0.2.1')).toBe('rate_limited')
   })
 
-  test('refuses everybody while as many sockets are open as may be', () => {
+  test('refuses everybody while as many places are taken as may be', () => {
     const all = guard()
-    for (let address = 0; address < 4; address += 1) all.opened(`192.0.2.${address}`)
-    expect(all.refusal('192.0.2.9')).toBe('overloaded')
+    for (let address = 0; address < 4; address += 1) all.reserve(`192.0.2.${address}`)
+    expect(all.reserve('192.0.2.9')).toBe('overloaded')
   })
 
   test('spreads a storm of upgrades', () => {
-    const all = guard({ maxConnections: 1000 })
-    const refused = Array.from({ length: 50 }, () => all.refusal('192.0.2.1')).filter((code) => code === 'overloaded')
+    const all = guard({ maxConnections: 1000, maxConnectionsPerAddress: 1000 })
+    const refused = Array.from({ length: 50 }, () => all.reserve('192.0.2.1')).filter((code) => code === 'overloaded')
     expect(refused.length).toBe(30)
-  })
-})
-
-describe('the origin of an upgrade', () => {
-  const listed = { any: false, allowed: ['https://app.example.com'] }
-  const own = { any: false, allowed: [] }
-
-  test.each([
-    'https://app.example.com.evil.com',
-    'https://evil-app.example.com',
-    'http://app.example.com',
-    'https://app.example.com:444',
-    'https://APP.example.com',
-    'https://app.example.com.',
-    'https://app.example.com/',
-    'https://app.example.com, https://evil.com',
-    'null',
-    'file://',
-    'https://',
-    'app.example.com',
-  ])('%s is foreign to a list that names another', (origin) => {
-    expect(isOriginAllowed(origin, 'app.example.com', listed)).toBe(false)
-  })
-
-  test('is allowed when it is listed exactly, and when there is none', () => {
-    expect(isOriginAllowed('https://app.example.com', 'chat.internal', listed)).toBe(true)
-    expect(isOriginAllowed(undefined, 'chat.internal', listed)).toBe(true)
-    expect(isOriginAllowed('', 'chat.internal', listed)).toBe(true)
-  })
-
-  test('is allowed without a list only when it is our own', () => {
-    expect(isOriginAllowed('http://localhost:8080', 'localhost:8080', own)).toBe(true)
-    expect(isOriginAllowed('http://localhost:3000', 'localhost:8080', own)).toBe(false)
-    expect(isOriginAllowed('null', 'localhost:8080', own)).toBe(false)
-  })
-
-  test('may read answers only when it is listed', () => {
-    expect(crossOriginHeaders('https://app.example.com', listed)).toMatchObject({
-      'Access-Control-Allow-Origin': 'https://app.example.com',
-      Vary: 'Origin',
-    })
-    expect(crossOriginHeaders('https://evil.com', listed)).toEqual({})
-    expect(crossOriginHeaders('http://localhost:8080', own)).toEqual({})
   })
 })

@@ -1,0 +1,123 @@
+import { type Authenticator, type Verification, verified } from '../auth/authenticator.ts'
+import type { TokenIdentity } from '../auth/claims.ts'
+import type { RevocationTarget } from '../auth/revocation-store.ts'
+import type { Clock } from '../lib/clock.ts'
+import type { TimerWheel } from '../lib/timer-wheel.ts'
+import type { Ref } from '../protocol/commands.ts'
+import type { UserId } from '../protocol/message.ts'
+import type { Caller } from './caller.ts'
+
+export interface TokenLivesOptions {
+  readonly authenticator: Authenticator
+  readonly wheel: TimerWheel
+  readonly clock: Pick<Clock, 'now'>
+  /** How long a token is good beyond its end. */
+  readonly leewaySeconds: number
+}
+
+/** What is held of one open connection. */
+interface Life {
+  identity: TokenIdentity
+  cancelWarning: () => void
+  cancelEnd: () => void
+  /** When `auth` was last heard. */
+  renewedAtMs: number
+}
+
+type Holder = Pick<Caller, 'identity' | 'isOpen' | 'reply' | 'refuse' | 'close'>
+
+/** How long before its end a client is told that its token ends, milliseconds. */
+const WARNING_MS = 60_000
+/** A client that renews more often has no reason to; each costs a signature. */
+const RENEWAL_INTERVAL_MS = 5_000
+
+/** The tokens of open connections: warns before they end, ends connections with them, and takes new ones in band. */
+export class TokenLives {
+  readonly #options: TokenLivesOptions
+  readonly #lives = new Map<Holder, Life>()
+
+  constructor(options: TokenLivesOptions) {
+    this.#options = options
+  }
+
+  /** A connection was opened by this token, and told so. */
+  started(holder: Holder, identity: TokenIdentity): void {
+    const life = {
+      identity,
+      cancelWarning: () => undefined,
+      cancelEnd: () => undefined,
+      renewedAtMs: Number.NEGATIVE_INFINITY,
+    }
+    this.#lives.set(holder, life)
+    this.#schedule(holder, life)
+    // It may have been revoked after it was verified, and before this connection could be found.
+    if (this.#options.authenticator.isRevoked(identity)) this.#endRevoked(holder, identity)
+  }
+
+  ended(holder: Holder): void {
+    const life = this.#lives.get(holder)
+    if (!life) return
+    this.#lives.delete(holder)
+    life.cancelWarning()
+    life.cancelEnd()
+  }
+
+  /** `auth` on an open connection: another token of the same user takes the place of the one before. */
+  renew(holder: Holder, token: string, ref: Ref | undefined): void {
+    const life = this.#lives.get(holder)
+    if (!life) return
+    const { authenticator, clock } = this.#options
+    const waitMs = life.renewedAtMs + RENEWAL_INTERVAL_MS - clock.now()
+    if (waitMs > 0) return holder.refuse({ code: 'rate_limited', ref, retryAfterMs: waitMs })
+    life.renewedAtMs = clock.now()
+    const verification = verified(authenticator, token)
+    if (verification instanceof Promise) void verification.then((outcome) => this.#renewWith(holder, outcome, ref))
+    else this.#renewWith(holder, verification, ref)
+  }
+
+  /** These are no longer to be believed: their connections end, but for those whose token came later. */
+  revoked(targets: readonly RevocationTarget[]): void {
+    const users = targets.map((target) => ('user_id' in target ? target.user_id : undefined))
+    const isOnlyUsers = users.every((user) => user !== undefined)
+    const affected = new Set<UserId | undefined>(users)
+    for (const [holder, { identity }] of [...this.#lives]) {
+      if (isOnlyUsers && !affected.has(identity.userId)) continue
+      if (this.#options.authenticator.isRevoked(identity)) this.#endRevoked(holder, identity)
+    }
+  }
+
+  /** A suspended person is told so: their client need not try to come back. */
+  #endRevoked(holder: Holder, identity: TokenIdentity): void {
+    if (this.#options.authenticator.isSuspended(identity)) holder.close('forbidden', 'account_suspended')
+    else holder.close('unauthorized', 'session_revoked')
+  }
+
+  #renewWith(holder: Holder, verification: Verification, ref: Ref | undefined): void {
+    const life = this.#lives.get(holder)
+    if (!life) return
+    if ('fault' in verification) {
+      // A failure of our own ends no connection: the token before is still good.
+      if (verification.fault === 'unavailable') return holder.refuse({ code: 'unavailable', ref })
+      holder.refuse({ code: 'unauthorized', ref })
+      return holder.close('unauthorized')
+    }
+    const { identity } = verification
+    if (identity.userId !== life.identity.userId) return holder.refuse({ code: 'forbidden', ref })
+    life.cancelWarning()
+    life.cancelEnd()
+    life.identity = identity
+    holder.reply({ type: 'authenticated', ref, expires_at: new Date(identity.expiresAtMs).toISOString() })
+    this.#schedule(holder, life)
+  }
+
+  #schedule(holder: Holder, life: Life): void {
+    const { wheel, clock, leewaySeconds } = this.#options
+    const { expiresAtMs } = life.identity
+    const warn = (): void => {
+      holder.reply({ type: 'auth_expiring', in_ms: Math.max(0, expiresAtMs - clock.now()) })
+    }
+    if (expiresAtMs - WARNING_MS > clock.now()) life.cancelWarning = wheel.at(expiresAtMs - WARNING_MS, warn)
+    else warn()
+    life.cancelEnd = wheel.at(expiresAtMs + leewaySeconds * 1000, () => holder.close('unauthorized', 'token_expired'))
+  }
+}
