@@ -1,5 +1,8 @@
-import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
+import { Counter, collectDefaultMetrics, Registry } from 'prom-client'
 import { BucketHistogram } from './bucket-histogram.ts'
+import { addGauge } from './gauge.ts'
+import { PushMetrics } from './push-metrics.ts'
+import { addBuildInfo, TrafficMetrics } from './traffic-metrics.ts'
 
 /** What is read when somebody scrapes; nothing is counted twice. */
 export interface MetricSources {
@@ -7,6 +10,14 @@ export interface MetricSources {
   queuedRows(): number
   oldestSendMs(): number
   isConnectedToOthers(): boolean
+  droppedLogLines(): number
+}
+
+export interface MetricsOptions {
+  /** Of the service. */
+  readonly version: string
+  /** With which it closes sockets. */
+  readonly closeCodes: readonly number[]
 }
 
 const MS_TO_SECONDS = 0.001
@@ -34,21 +45,41 @@ export class Metrics {
     'messaging_publish_failures_total',
     'Publishing calls, each of up to 1,000 users, that Redis did not take',
   )
+  readonly #refusedCredentials = new Counter({
+    name: 'messaging_credentials_refused_total',
+    help: 'Tokens, tickets and service keys that were not accepted, by fault',
+    labelNames: ['fault'],
+    registers: [this.#registry],
+  })
   readonly #heals = this.#counter('messaging_heals_total', 'Comparisons of what was pushed with what is stored')
   readonly #healedConversations = this.#counter('messaging_healed_conversations_total', 'Conversations found behind')
+  readonly #healFailures = this.#counter(
+    'messaging_heal_failures_total',
+    'Comparisons, of all users or of some, that failed',
+  )
   readonly #healSeconds = this.#histogram('messaging_heal_seconds', 'Time of one comparison', LATENCY_BOUNDS)
 
-  constructor(sources: MetricSources) {
+  readonly push = new PushMetrics(this.#registry)
+  readonly traffic: TrafficMetrics
+
+  constructor({ version, closeCodes }: MetricsOptions) {
+    this.traffic = new TrafficMetrics(this.#registry, closeCodes)
+    addBuildInfo(this.#registry, { version, node: process.version })
     collectDefaultMetrics({ register: this.#registry })
-    this.#gauge('messaging_connections', 'Open WebSocket connections', () => sources.connections())
-    this.#gauge('messaging_queue_rows', 'Sends that wait for a batch', () => sources.queuedRows())
-    this.#gauge('messaging_queue_age_seconds', 'Age of the oldest send without an outcome', () => {
+    this.#countSends()
+  }
+
+  /** Adds what others hold; to be called once. */
+  readFrom(sources: MetricSources): void {
+    addGauge(this.#registry, 'messaging_connections', 'Open WebSocket connections', () => sources.connections())
+    addGauge(this.#registry, 'messaging_queue_rows', 'Sends that wait for a batch', () => sources.queuedRows())
+    addGauge(this.#registry, 'messaging_queue_age_seconds', 'Age of the oldest send without an outcome', () => {
       return sources.oldestSendMs() * MS_TO_SECONDS
     })
-    this.#gauge('messaging_redis_connected', '1 while pushes from other instances can arrive', () => {
+    addGauge(this.#registry, 'messaging_redis_connected', '1 while pushes from other instances can arrive', () => {
       return sources.isConnectedToOthers() ? 1 : 0
     })
-    this.#countSends()
+    this.#countDroppedLogLines(sources)
   }
 
   /** One send has its outcome: stored, duplicate, conflict or the code of its refusal. */
@@ -66,6 +97,20 @@ export class Metrics {
     this.#failures.inc({ failure })
   }
 
+  credentialRefused(fault: string): void {
+    this.#refusedCredentials.inc({ fault })
+  }
+
+  /** Adds the age of the issuer's keys, where there is an issuer. */
+  readKeySetAge(seconds: () => number | undefined): void {
+    addGauge(
+      this.#registry,
+      'messaging_jwks_age_seconds',
+      "Since the issuer's keys were last confirmed; -1 before",
+      () => seconds() ?? -1,
+    )
+  }
+
   publishFailed(): void {
     this.#publishFailures.inc()
   }
@@ -74,6 +119,10 @@ export class Metrics {
     this.#heals.inc()
     this.#healedConversations.inc(conversations)
     this.#healSeconds.observe(durationMs * MS_TO_SECONDS)
+  }
+
+  healFailed(): void {
+    this.#healFailures.inc()
   }
 
   /** Prometheus text. */
@@ -96,19 +145,20 @@ export class Metrics {
     })
   }
 
-  #counter(name: string, help: string): Counter {
-    return new Counter({ name, help, registers: [this.#registry] })
-  }
-
-  #gauge(name: string, help: string, read: () => number): void {
-    new Gauge({
-      name,
-      help,
+  #countDroppedLogLines(sources: MetricSources): void {
+    new Counter({
+      name: 'messaging_log_lines_dropped_total',
+      help: 'Lines of the log that could not be written',
       registers: [this.#registry],
       collect() {
-        this.set(read())
+        this.reset()
+        this.inc(sources.droppedLogLines())
       },
     })
+  }
+
+  #counter(name: string, help: string): Counter {
+    return new Counter({ name, help, registers: [this.#registry] })
   }
 
   #histogram(name: string, help: string, bounds: readonly number[]): BucketHistogram {

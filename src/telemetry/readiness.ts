@@ -1,0 +1,71 @@
+import type { Clock } from '../lib/clock.ts'
+import { reasonOf } from '../lib/errors.ts'
+
+export interface ReadinessOptions {
+  isDraining(): boolean
+  /** Rejects when the database would take no commit. */
+  check(): Promise<void>
+  /** The latest commit, if it failed. */
+  failedCommit(): { readonly reason: string; readonly atMs: number } | undefined
+  /** Commits a change that means nothing. */
+  tryCommit(): Promise<void>
+  /** Why no credential can be verified, so that no caller is served although messages could be stored. */
+  authReasons(): readonly string[]
+  /** What is wrong with dependencies without which the service stores and delivers all the same. */
+  degradations(): readonly string[]
+  readonly clock: Pick<Clock, 'now'>
+}
+
+export interface Readiness {
+  /** Why the service cannot store right now; empty when it can. */
+  readonly reasons: readonly string[]
+  /** What works less well, such as delivery between instances. */
+  readonly degraded: readonly string[]
+}
+
+/** So often at most a commit is tried for probes; and a commit that failed so lately needs no other one to prove it. */
+const TRY_EVERY_MS = 1_000
+
+/**
+ * Whether a balancer should send people here. Follows what commits achieve: while they fail the service is not ready. When
+ * no client sends any more, a commit of its own, once a second at most and only when asked, finds that it can store again.
+ */
+export class ReadinessProbe {
+  readonly #options: ReadinessOptions
+  #trial: { readonly startedMs: number; readonly succeeded: Promise<boolean> } | undefined
+
+  constructor(options: ReadinessOptions) {
+    this.#options = options
+  }
+
+  async look(): Promise<Readiness> {
+    const { isDraining, authReasons, degradations } = this.#options
+    const reasons = isDraining() ? ['draining'] : [...(await this.#storeReasons()), ...authReasons()]
+    return { reasons, degraded: degradations() }
+  }
+
+  async #storeReasons(): Promise<string[]> {
+    const { check, failedCommit, clock } = this.#options
+    const failure = await check().then(() => undefined, reasonOf)
+    if (failure !== undefined) return [`database: ${failure}`]
+    const failed = failedCommit()
+    if (!failed) return []
+    const isRecent = clock.now() - failed.atMs < TRY_EVERY_MS
+    if (!isRecent && (await this.#tried())) return []
+    return [`database: ${failed.reason}`]
+  }
+
+  /** No trial is older than a failure that is not recent. */
+  #tried(): Promise<boolean> {
+    const { clock, tryCommit } = this.#options
+    const now = clock.now()
+    if (!this.#trial || now - this.#trial.startedMs >= TRY_EVERY_MS) {
+      const succeeded = tryCommit().then(
+        () => true,
+        () => false,
+      )
+      this.#trial = { startedMs: now, succeeded }
+    }
+    return this.#trial.succeeded
+  }
+}

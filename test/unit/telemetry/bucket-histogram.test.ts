@@ -1,0 +1,25 @@
+import { Registry } from 'prom-client'
+import { expect, test } from 'vitest'
+import { BucketHistogram } from '../../../src/telemetry/bucket-histogram.ts'
+
+test('buckets count what is at or below their bound, and the last one everything', async () => {
+  const registry = new Registry()
+  const histogram = new BucketHistogram(registry, 'size', 'A size', [1, 2])
+  for (const value of [1, 2, 3]) histogram.observe(value)
+  const lines = (await registry.metrics()).split('\n').filter((line) => line.startsWith('size'))
+  expect(lines).toEqual([
+    'size_bucket{le="1"} 1',
+    'size_bucket{le="2"} 2',
+    'size_bucket{le="+Inf"} 3',
+    'size_sum 6',
+    'size_count 3',
+  ])
+})
+
+test('nothing observed is zero everywhere', async () => {
+  const registry = new Registry()
+  new BucketHistogram(registry, 'size', 'A size', [1])
+  const text = await registry.metrics()
+  expect(text).toContain('# TYPE size histogram')
+  expect(text).toContain('size_bucket{le="+Inf"} 0')
+})

@@ -1,0 +1,109 @@
+import { beforeEach, expect, test } from 'vitest'
+import { ReadinessProbe } from '../../../src/telemetry/readiness.ts'
+import { FakeClock } from '../../support/fake-clock.ts'
+
+const FULL = 'no space left'
+let clock: FakeClock
+let probe: ReadinessProbe
+let isDraining: boolean
+let checkFault: string | undefined
+let failed: { reason: string; atMs: number } | undefined
+let trials: number
+let trialFault: string | undefined
+let degraded: string[]
+
+beforeEach(() => {
+  clock = new FakeClock()
+  isDraining = false
+  checkFault = undefined
+  failed = undefined
+  trials = 0
+  trialFault = undefined
+  degraded = []
+  const orReject = (fault: string | undefined): Promise<void> =>
+    fault === undefined ? Promise.resolve() : Promise.reject(new Error(fault))
+  probe = new ReadinessProbe({
+    isDraining: () => isDraining,
+    check: () => orReject(checkFault),
+    failedCommit: () => failed,
+    tryCommit: () => {
+      trials += 1
+      return orReject(trialFault)
+    },
+    authReasons: () => [],
+    degradations: () => degraded,
+    clock,
+  })
+})
+
+const reasons = async (): Promise<readonly string[]> => (await probe.look()).reasons
+
+function commitFails(): void {
+  failed = { reason: FULL, atMs: clock.now() }
+}
+
+test('is ready when the database would store and nothing failed, without writing anything', async () => {
+  expect(await probe.look()).toEqual({ reasons: [], degraded: [] })
+  expect(trials).toBe(0)
+})
+
+test('is not ready while it drains, whatever else there is', async () => {
+  isDraining = true
+  checkFault = 'gone'
+  expect(await reasons()).toEqual(['draining'])
+})
+
+test('is not ready when the database would not store, with its reason', async () => {
+  checkFault = 'it is a standby'
+  expect(await reasons()).toEqual(['database: it is a standby'])
+})
+
+test('is not ready right after a commit that failed, although the database answers, and is again after one success', async () => {
+  commitFails()
+  expect(await reasons()).toEqual([`database: ${FULL}`])
+  expect(trials).toBe(0)
+  failed = undefined
+  expect(await reasons()).toEqual([])
+})
+
+test('stays so when nobody sends any more, until a commit of its own succeeds', async () => {
+  commitFails()
+  trialFault = FULL
+  for (let time = 1; time <= 3; time += 1) {
+    await clock.advance(1_000)
+    expect(await reasons()).toEqual([`database: ${FULL}`])
+    expect(trials).toBe(time)
+  }
+  trialFault = undefined
+  await clock.advance(1_000)
+  expect(await reasons()).toEqual([])
+})
+
+test('tries once a second at most, however many ask', async () => {
+  commitFails()
+  trialFault = FULL
+  await clock.advance(1_000)
+  expect(await Promise.all(Array.from({ length: 50 }, reasons))).toEqual(
+    Array.from({ length: 50 }, () => [`database: ${FULL}`]),
+  )
+  await clock.advance(999)
+  await reasons()
+  expect(trials).toBe(1)
+})
+
+test('believes no commit of its own from before one that failed', async () => {
+  commitFails()
+  await clock.advance(1_000)
+  expect(await reasons()).toEqual([])
+  await clock.advance(1)
+  commitFails()
+  expect(await reasons()).toEqual([`database: ${FULL}`])
+  trialFault = FULL
+  await clock.advance(1_000)
+  expect(await reasons()).toEqual([`database: ${FULL}`])
+})
+
+test('is ready without what it does not need, and says so', async () => {
+  degraded = ['Redis: gone']
+  expect(await probe.look()).toEqual({ reasons: [], degraded: ['Redis: gone'] })
+})
