@@ -1,216 +1,19 @@
 /** Configuration from the environment: read once at start, checked as a whole, frozen. The only reader of process.env. */
-import { accessSync, constants, statSync } from 'node:fs'
-import { isIP, isIPv4 } from 'node:net'
-import { resolve } from 'node:path'
-import { z } from 'zod'
+import { isIPv6 } from 'node:net'
+import type * as z from 'zod'
+import { authMistakes, authSecrets, toAuthConfig } from './config/auth.ts'
+import { toPushConfig } from './config/push.ts'
+import { CONFIG_VARIABLES, schema } from './config/variables.ts'
+import { type HostNames, hostNameOf } from './gateway/host.ts'
+import type { OriginPolicy } from './gateway/origin.ts'
 import { reasonOf } from './lib/errors.ts'
+import { isLoopback } from './lib/loopback.ts'
 import { parseDsn } from './postgres/dsn.ts'
 
+export { CONFIG_VARIABLES }
+
 type Environment = Readonly<Record<string, string | undefined>>
-type TextSchema = z.ZodType<unknown, string>
-interface Documentation {
-  /** What the value may be, to complete "… is not …". */
-  readonly expects: string
-  /** Meaning and unit. */
-  readonly meaning: string
-}
-
-const documentation = new Map<z.ZodType, Documentation & { readonly default: string }>()
-
-function documented<S extends z.ZodType>(schema: S, about: Documentation & { readonly default: string }): S {
-  documentation.set(schema, about)
-  return schema
-}
-
-/** A variable whose default is a text that goes through the same schema as a given value. */
-function variable<S extends TextSchema>(schema: S, defaultText: z.input<S>, about: Documentation): z.ZodPrefault<S> {
-  return documented(z.prefault(schema, defaultText), { ...about, default: `\`${defaultText}\`` })
-}
-
-/** A variable that may stay unset; `whenUnset` says what happens then. */
-function optional<S extends TextSchema>(schema: S, whenUnset: string, about: Documentation): z.ZodOptional<S> {
-  return documented(z.optional(schema), { ...about, default: whenUnset })
-}
-
-function wholeNumber(min: number, max: number, defaultNumber: number, meaning: string) {
-  const schema = z.string().regex(/^\d+$/).transform(Number).pipe(z.int().min(min).max(max))
-  return variable(schema, String(defaultNumber), { expects: `a whole number from ${min} to ${max}`, meaning })
-}
-
-function oneOf<const T extends readonly [string, ...string[]]>(values: T, defaultText: T[number], meaning: string) {
-  return variable(z.enum(values), defaultText, { expects: `one of ${values.join(', ')}`, meaning })
-}
-
-function file(meaning: string) {
-  return optional(z.string().refine(isReadableFile), 'none: no TLS', { expects: 'a readable file', meaning })
-}
-
-function isReadableFile(path: string): boolean {
-  try {
-    accessSync(path, constants.R_OK)
-    return statSync(path).isFile()
-  } catch {
-    return false // the caller reports it, by the variable's name
-  }
-}
-
-/** `host:port` is short for `redis://host:port`. */
-const redisUrl = z
-  .string()
-  .regex(/^(rediss?:\/\/|[^/]+:\d+$)/)
-  .transform((text) => (text.includes('://') ? text : `redis://${text}`))
-  .refine(isRedisUrl)
-
-/** What the client would take, and fail on only when it connects, is refused here. */
-function isRedisUrl(text: string): boolean {
-  if (!URL.canParse(text)) return false
-  const { hostname, pathname, search, hash, username, password } = new URL(text)
-  const isPlain = hostname !== '' && search === '' && hash === ''
-  return isPlain && /^(\/\d{0,9})?$/.test(pathname) && isDecodable(username) && isDecodable(password)
-}
-
-function isDecodable(text: string): boolean {
-  try {
-    decodeURIComponent(text)
-    return true
-  } catch {
-    return false // the caller reports it, by the variable's name
-  }
-}
-
-const listed = (text: string): string[] => text.split(',').map((part) => part.trim())
-
-const origins = z
-  .string()
-  .transform(listed)
-  .refine((all) => all.every((one) => one === '*' || (URL.canParse(one) && new URL(one).origin === one)))
-
-const networks = z
-  .string()
-  .transform(listed)
-  .refine((all) => all.every(isNetwork))
-
-function isNetwork(text: string): boolean {
-  const [address = '', bits, ...rest] = text.split('/')
-  const family = isIP(address)
-  if (family === 0 || rest.length > 0) return false
-  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 6 ? 128 : 32))
-}
-
-/**
- * A client that escapes everything outside ASCII turns the two bytes of a letter into six (`\u00e9`), three times as many.
- * So a third of a 64 KiB frame, less 1 KiB for the fields around the text, always fits. Only a text made of control
- * characters can take more; it is refused like any frame that is too large.
- */
-const largestContentBytes = (64 * 1024 - 1024) / 3
-
-const schema = z.object({
-  HOST: variable(z.string().regex(/^[\w.:-]+$/), '127.0.0.1', {
-    expects: 'a host name or an IP address',
-    meaning: 'address to listen on',
-  }),
-  PORT: wholeNumber(0, 65_535, 8080, 'port to listen on; 0 takes any free one'),
-  TLS_CERT_FILE: file('certificate chain (PEM); needs `TLS_KEY_FILE`'),
-  TLS_KEY_FILE: file('private key (PEM); needs `TLS_CERT_FILE`'),
-  POSTGRES_DSN: optional(z.string(), 'none: own PostgreSQL under `DATA_DIR`', {
-    expects: 'a postgres:// or postgresql:// URL',
-    meaning: 'database to use; `sslmode` is honoured',
-  }),
-  MIGRATION_DSN: optional(z.string(), 'none: `POSTGRES_DSN`', {
-    expects: 'a postgres:// or postgresql:// URL',
-    meaning: 'the same database by a role that may create tables; the one of `POSTGRES_DSN` then needs no DDL',
-  }),
-  POSTGRES_POOL_MAX: wholeNumber(1, 1000, 8, 'most connections for reading; the writer has its own'),
-  DATA_DIR: variable(z.string().transform(toAbsolute), './data', {
-    expects: 'a directory',
-    meaning: 'where the own PostgreSQL keeps its data',
-  }),
-  REDIS_ADDR: optional(redisUrl, 'none: single instance', {
-    expects: 'host:port or a redis:// or rediss:// URL such as redis://user:password@host:6379/1',
-    meaning: 'Redis (6.2 or newer) or Valkey that connects several instances',
-  }),
-  REDIS_PREFIX: variable(z.string(), 'msg:', {
-    expects: 'text',
-    meaning: 'put before every Redis key and channel, with the number of the database if that is not 0',
-  }),
-  WORKERS: wholeNumber(1, 256, 1, 'processes that share the port; more than one needs `REDIS_ADDR`'),
-  AUTH: oneOf(
-    ['none', 'jwt'],
-    'none',
-    'who is asking; `none` on a `HOST` that is not loopback must be set explicitly; `jwt` is not built yet',
-  ),
-  LOG_LEVEL: oneOf(
-    ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'],
-    'info',
-    'least severe log lines to write',
-  ),
-  ALLOWED_ORIGINS: optional(origins, 'none: pages of the own origin', {
-    expects: 'a comma-separated list of origins such as https://app.example.com, or *',
-    meaning: 'web pages that may open a socket and read answers; programs send no Origin',
-  }),
-  TRUSTED_PROXIES: optional(networks, 'none', {
-    expects: 'a comma-separated list of IP addresses and networks such as 10.0.0.0/8',
-    meaning: 'proxies whose `X-Forwarded-For` is believed',
-  }),
-  USER_COMMANDS_PER_SECOND: wholeNumber(0, 1e6, 10_000, 'commands of one user, twice as many at once; 0: no limit'),
-  ADDRESS_REQUESTS_PER_SECOND: wholeNumber(
-    0,
-    1e6,
-    50_000,
-    'requests of one address or IPv6 /64, twice as many at once; 0: no limit',
-  ),
-  UPGRADES_PER_SECOND: wholeNumber(0, 1e6, 5000, 'new sockets, twice as many at once; more get 503; 0: no limit'),
-  MAX_CONNECTIONS: wholeNumber(
-    1,
-    1e6,
-    100_000,
-    'open sockets of this process, less if `ulimit -n` is lower; more get 503',
-  ),
-  MAX_CONNECTIONS_PER_ADDRESS: wholeNumber(1, 1e6, 20_000, 'open sockets of one address or IPv6 /64; more get 429'),
-  MAX_CONTENT_BYTES: wholeNumber(1, largestContentBytes, 16_384, 'largest message text, in bytes of UTF-8'),
-  MAX_CONNECTIONS_PER_USER: wholeNumber(
-    1,
-    1000,
-    10,
-    'open sockets of one user on this process; one more replaces the oldest',
-  ),
-  MAX_BACKPRESSURE_BYTES: wholeNumber(
-    65_536,
-    2 ** 30,
-    1_048_576,
-    'bytes a slow socket may have waiting before it lags',
-  ),
-  IDLE_TIMEOUT_SECONDS: wholeNumber(8, 960, 32, 'a socket silent for so long, also to pings, is closed'),
-  CATCHUP_CONCURRENCY: wholeNumber(1, 1000, 64, 'sockets that replay stored messages at the same time'),
-  LAGGING_TIMEOUT_MS: wholeNumber(1, 600_000, 30_000, 'a socket lagging for so long is closed (4413)'),
-  WRITER_MAX_QUEUE_ROWS: wholeNumber(
-    1,
-    1_000_000,
-    50_000,
-    'sends waiting for the database; more are `overloaded`, some already beyond 55 %',
-  ),
-  WRITER_MAX_QUEUE_BYTES: wholeNumber(
-    65_536,
-    2 ** 30,
-    33_554_432,
-    'bytes of text waiting; more are `overloaded`, some already beyond 55 %',
-  ),
-  WRITER_MAX_QUEUE_AGE_MS: wholeNumber(1, 2000, 1800, 'a send not stored after so long gets a definite error'),
-  WRITER_MAX_BATCH_ROWS: wholeNumber(1, 100_000, 2000, 'messages in one transaction'),
-  SHUTDOWN_TIMEOUT_MS: wholeNumber(1, 600_000, 25_000, 'longest drain after SIGTERM'),
-  DRAIN_RECONNECT_SPREAD_MS: wholeNumber(
-    0,
-    600_000,
-    10_000,
-    'clients of a draining instance come back spread over this',
-  ),
-})
-
-/** Names, defaults and meanings of all variables, in the order of the README's table. */
-export const CONFIG_VARIABLES = Object.entries(schema.shape).map(([name, one]) => {
-  const about = documentation.get(one)
-  return { name, default: about?.default ?? '', expects: about?.expects ?? '', meaning: about?.meaning ?? '' }
-})
+type Given = z.infer<typeof schema>
 
 /** The checked configuration; which variable a field comes from, and so its meaning and unit, stands in `toConfig`. */
 export type Config = ReturnType<typeof toConfig>
@@ -235,9 +38,15 @@ export function loadConfig(env: Environment = process.env): Config {
     ...[...wrongNames].map((name) => describeMistake(name, given[name])),
     ...dsnMistakes(given),
     ...contradictions(given),
+    ...authMistakes(given),
   ]
   if (!parsed.success || mistakes.length > 0) throw new ConfigError(mistakes)
-  return toConfig(parsed.data, given.AUTH !== undefined)
+  return toConfig(parsed.data)
+}
+
+/** Whether `npm start` started this process; another script may well leave a service running behind it. */
+export function isStartedByNpm(env: Environment = process.env): boolean {
+  return env.npm_lifecycle_event === 'start'
 }
 
 /** The environment of a child process: ours, with these variables set. */
@@ -251,7 +60,15 @@ function withoutEmpty(env: Environment): Environment {
   return Object.fromEntries(trimmed.filter(([, value]) => value !== undefined && value !== ''))
 }
 
-const mayHoldPassword = new Set(['POSTGRES_DSN', 'MIGRATION_DSN', 'REDIS_ADDR'])
+const mayHoldPassword = new Set([
+  'POSTGRES_DSN',
+  'MIGRATION_DSN',
+  'REDIS_ADDR',
+  'JWT_SECRET',
+  'JWT_SECRET_PREVIOUS',
+  'JWT_JWKS_URL',
+  'METRICS_TOKEN',
+])
 
 function describeMistake(name: string, value: string | undefined): string {
   const expects = CONFIG_VARIABLES.find((one) => one.name === name)?.expects
@@ -280,8 +97,8 @@ function contradictions(given: Environment): string[] {
   if (given.MIGRATION_DSN && !given.POSTGRES_DSN) mistakes.push('POSTGRES_DSN: is missing beside MIGRATION_DSN')
   if (given.HOST && !isLoopback(given.HOST) && !given.AUTH) {
     mistakes.push(
-      `AUTH: is not set and HOST is ${given.HOST}, so whoever reaches it could write as anybody; set AUTH=none to allow ` +
-        'that, or AUTH=jwt',
+      `AUTH: is not set and HOST is ${given.HOST}, so anybody who reaches it could write as everybody; set AUTH=none ` +
+        'if that is wanted, or HOST=127.0.0.1',
     )
   }
   if (Number(given.WORKERS) > 1 && !given.REDIS_ADDR) {
@@ -290,26 +107,36 @@ function contradictions(given: Environment): string[] {
   if (Number(given.WORKERS) > 1 && given.PORT === '0') {
     mistakes.push('PORT: 0 would give each of several WORKERS a port of its own')
   }
-  if (given.AUTH === 'jwt') mistakes.push('AUTH: jwt is not available in this version; it may be none')
   return mistakes
 }
 
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'))
-}
-
-function toAbsolute(path: string): string {
-  return resolve(path)
-}
-
-function toGuardLimits(given: z.infer<typeof schema>) {
+function toGuardLimits(given: Given) {
   return Object.freeze({
     userCommandsPerSecond: given.USER_COMMANDS_PER_SECOND,
     addressRequestsPerSecond: given.ADDRESS_REQUESTS_PER_SECOND,
     upgradesPerSecond: given.UPGRADES_PER_SECOND,
+    addressRefusalsPerSecond: given.ADDRESS_REFUSALS_PER_SECOND,
     maxConnections: given.MAX_CONNECTIONS,
     maxConnectionsPerAddress: given.MAX_CONNECTIONS_PER_ADDRESS,
   })
+}
+
+/** Pages of the public address may always use the service, also when others are listed. */
+function toOriginPolicy({ ALLOWED_ORIGINS: listed, PUBLIC_URL: own }: Given): OriginPolicy {
+  const exact = [...(listed?.exact ?? []), ...(own === undefined ? [] : [own])]
+  const wildcards = (listed?.wildcards ?? []).map((one) => Object.freeze(one))
+  return Object.freeze({ any: listed?.any ?? false, exact: Object.freeze(exact), wildcards: Object.freeze(wildcards) })
+}
+
+function urlHost(host: string): string {
+  return isIPv6(host) ? `[${host}]` : host
+}
+
+/** Without authentication, and where only this machine is meant to ask, no other name may lead here. */
+function toHostNames({ AUTH, HOST, PUBLIC_URL }: Given): HostNames {
+  if (AUTH !== 'none' || !isLoopback(HOST)) return undefined
+  const names = [urlHost(HOST), ...(PUBLIC_URL === undefined ? [] : [new URL(PUBLIC_URL).host])].map(hostNameOf)
+  return Object.freeze(names.filter((name) => name !== undefined))
 }
 
 /** Redis keeps the keys of its databases apart, but not their channels. */
@@ -318,7 +145,40 @@ function prefixIn(url: string | undefined, prefix: string): string {
   return database === 0 ? prefix : `${prefix}db${database}:`
 }
 
-function toConfig(given: z.infer<typeof schema>, isAuthExplicit: boolean) {
+/** As they stand in the URLs, and decoded. What is no URL gives none. */
+function passwordsIn(...urls: readonly (string | undefined)[]): string[] {
+  return urls.flatMap((text) => {
+    const written = /^[a-z]+:\/\/[^/?#@]*?:([^@]*)@/i.exec(text ?? '')?.[1]
+    const asParameter = URL.canParse(text ?? '') ? new URL(text ?? '').searchParams.get('password') : undefined
+    const decoded = written === undefined ? [] : [written, decodeURIComponent(written)]
+    return [...decoded, ...(asParameter ? [asParameter] : [])]
+  })
+}
+
+/** With the texts that must not stand in it. */
+function toLog(given: Given) {
+  const passwords = passwordsIn(given.POSTGRES_DSN, given.MIGRATION_DSN, given.REDIS_ADDR)
+  return Object.freeze({
+    level: given.LOG_LEVEL,
+    format: given.LOG_FORMAT,
+    tellsRequests: given.LOG_LEVEL === 'debug' || given.LOG_LEVEL === 'trace',
+    secrets: Object.freeze([...passwords, ...authSecrets(given)]),
+  })
+}
+
+/** What browsers are shown, and told while no page is open. */
+function toPages(given: Given) {
+  return {
+    /** The chat page. An app that makes its own tokens mostly has its own pages. */
+    web: Object.freeze({
+      isOn: (given.WEB ?? (given.AUTH === 'jwt' ? 'off' : 'on')) === 'on',
+      loginUrl: given.WEB_LOGIN_URL,
+    }),
+    push: toPushConfig(given),
+  }
+}
+
+function toConfig(given: Given) {
   const { TLS_CERT_FILE: certFile, TLS_KEY_FILE: keyFile } = given
   return Object.freeze({
     http: Object.freeze({
@@ -331,10 +191,12 @@ function toConfig(given: z.infer<typeof schema>, isAuthExplicit: boolean) {
       maxBackpressureBytes: given.MAX_BACKPRESSURE_BYTES,
       trustedProxies: Object.freeze(given.TRUSTED_PROXIES ?? []),
     }),
-    origins: Object.freeze({
-      any: given.ALLOWED_ORIGINS?.includes('*') ?? false,
-      allowed: Object.freeze(given.ALLOWED_ORIGINS ?? []),
-    }),
+    origins: toOriginPolicy(given),
+    /** How browsers reach the service, as an origin; undefined where it is what the service listens on. */
+    publicUrl: given.PUBLIC_URL,
+    hostNames: toHostNames(given),
+    auth: toAuthConfig(given),
+    metricsToken: given.METRICS_TOKEN,
     guard: toGuardLimits(given),
     postgres: Object.freeze({
       dsn: given.POSTGRES_DSN,
@@ -343,8 +205,8 @@ function toConfig(given: z.infer<typeof schema>, isAuthExplicit: boolean) {
       poolMax: given.POSTGRES_POOL_MAX,
     }),
     redis: Object.freeze({ url: given.REDIS_ADDR, prefix: prefixIn(given.REDIS_ADDR, given.REDIS_PREFIX) }),
+    presence: Object.freeze({ leaseMs: given.INSTANCE_LEASE_MS, offlineGraceMs: given.OFFLINE_GRACE_MS }),
     workers: given.WORKERS,
-    auth: Object.freeze({ mode: given.AUTH, explicit: isAuthExplicit }),
     writer: Object.freeze({
       maxQueueRows: given.WRITER_MAX_QUEUE_ROWS,
       maxQueueBytes: given.WRITER_MAX_QUEUE_BYTES,
@@ -359,7 +221,8 @@ function toConfig(given: z.infer<typeof schema>, isAuthExplicit: boolean) {
       maxContentBytes: given.MAX_CONTENT_BYTES,
       maxConnectionsPerUser: given.MAX_CONNECTIONS_PER_USER,
     }),
-    log: Object.freeze({ level: given.LOG_LEVEL }),
+    ...toPages(given),
+    log: toLog(given),
     shutdown: Object.freeze({
       timeoutMs: given.SHUTDOWN_TIMEOUT_MS,
       drainReconnectSpreadMs: given.DRAIN_RECONNECT_SPREAD_MS,

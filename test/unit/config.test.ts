@@ -40,22 +40,27 @@ describe('loadConfig', () => {
         maxBackpressureBytes: 1_048_576,
         trustedProxies: [],
       },
-      origins: { any: false, allowed: [] },
+      origins: { any: false, exact: [], wildcards: [] },
+      auth: { mode: 'none', hasUserSearch: true },
+      metricsToken: undefined,
+      hostNames: ['127.0.0.1'],
       guard: {
         userCommandsPerSecond: 10_000,
         addressRequestsPerSecond: 50_000,
         upgradesPerSecond: 5000,
+        addressRefusalsPerSecond: 10,
         maxConnections: 100_000,
         maxConnectionsPerAddress: 20_000,
       },
       postgres: { dsn: undefined, migrationDsn: undefined, dataDir: resolve('data'), poolMax: 8 },
       workers: 1,
       redis: { url: undefined, prefix: 'msg:' },
-      auth: { mode: 'none', explicit: false },
       writer: { maxQueueRows: 50_000, maxQueueBytes: 33_554_432, maxQueueAgeMs: 1800, maxBatchRows: 2000 },
+      presence: { leaseMs: 11_000, offlineGraceMs: 5000 },
       delivery: { catchupConcurrency: 64, laggingTimeoutMs: 30_000 },
       limits: { maxContentBytes: 16_384, maxConnectionsPerUser: 10 },
-      log: { level: 'info' },
+      web: { isOn: true },
+      log: { level: 'info', format: 'auto', tellsRequests: false, secrets: [] },
       shutdown: { timeoutMs: 25_000, drainReconnectSpreadMs: 10_000 },
     })
   })
@@ -82,7 +87,6 @@ describe('loadConfig', () => {
         dataDir: resolve('elsewhere'),
       },
       redis: { url: 'redis://localhost:6379', prefix: 'chat:' },
-      auth: { mode: 'none', explicit: true },
       limits: { maxContentBytes: 1 },
       log: { level: 'silent' },
       shutdown: { drainReconnectSpreadMs: 0 },
@@ -104,7 +108,7 @@ describe('loadConfig', () => {
       'PORT: "x" is not a whole number from 0 to 65535',
       'LOG_LEVEL: "loud" is not one of fatal, error, warn, info, debug, trace, silent',
       'TLS_KEY_FILE: is missing beside TLS_CERT_FILE',
-      expect.stringMatching(/^AUTH: is not set and HOST is 0\.0\.0\.0.*AUTH=none.*AUTH=jwt$/),
+      expect.stringMatching(/^AUTH: is not set and HOST is 0\.0\.0\.0.*AUTH=none.*HOST=127\.0\.0\.1$/),
     ])
     expect(new ConfigError(mistakes).message.split('\n')).toHaveLength(5)
   })
@@ -121,6 +125,11 @@ describe('loadConfig', () => {
     ['MAX_CONNECTIONS_PER_USER', ['0', '1001']],
     ['IDLE_TIMEOUT_SECONDS', ['0', '7', '961']],
     ['WRITER_MAX_QUEUE_AGE_MS', ['0', '2001']],
+    ['ALLOWED_ORIGINS', ['app.example.com', 'https://a.example/', 'https://a.example,', 'https://*.com', 'null']],
+    [
+      'PUBLIC_URL',
+      ['chat.example.com', 'https://a.example/chat', 'capacitor://localhost', 'ws://a', 'https://*.a.b', '*'],
+    ],
     ['TRUSTED_PROXIES', ['proxy', '10.0.0.0/33', '10.0.0.0/', '10.0.0.0/8/3', '::/129', '10.0.0.1,,10.0.0.2']],
     ['TLS_CERT_FILE', ['gone.pem', '.', 'package.json/x']],
   ])('refuses a wrong %s', (name, values) => {
@@ -182,8 +191,31 @@ describe('loadConfig', () => {
     }
   })
 
-  test('refuses AUTH=jwt while it is not available', () => {
-    expect(mistakesOf({ AUTH: 'jwt' })).toEqual(['AUTH: jwt is not available in this version; it may be none'])
+  test('lets pages of the public address in beside those listed', () => {
+    const { origins } = loadConfig({
+      ALLOWED_ORIGINS: 'capacitor://localhost, *',
+      PUBLIC_URL: 'https://Chat.example:443/',
+    })
+    expect(origins).toEqual({ any: true, exact: ['capacitor://localhost', 'https://chat.example'], wildcards: [] })
+    expect(isDeeplyFrozen(loadConfig({ ALLOWED_ORIGINS: 'https://*.a.example' }).origins)).toBe(true)
+  })
+
+  test('names the hosts that may be asked for as long as everybody on this machine may speak for anybody', () => {
+    expect(loadConfig({ HOST: 'localhost', PUBLIC_URL: 'http://Dev.example:3000' }).hostNames).toEqual([
+      'localhost',
+      'dev.example',
+    ])
+    expect(loadConfig({ HOST: '::1' }).hostNames).toEqual(['[::1]'])
+    expect(loadConfig({ HOST: '0.0.0.0', AUTH: 'none' }).hostNames).toBeUndefined()
+  })
+
+  test('advises what it would accept where AUTH is not set', () => {
+    const [advice = ''] = mistakesOf({ HOST: '0.0.0.0' })
+    const variables = [...advice.matchAll(/\b(\w+)=(\S+?),?(?=\s|$)/g)].map(([, name = '', value = '']) => ({
+      [name]: value,
+    }))
+    expect(variables).toHaveLength(2)
+    for (const advised of variables) expect(mistakesOf({ HOST: '0.0.0.0', ...advised })).toEqual([])
   })
 
   test('needs the DSN to serve by beside the one to migrate by', () => {
@@ -200,4 +232,11 @@ describe('loadConfig', () => {
     // No permission stops the superuser, under whom containers often run the tests.
     expect(mistakes).toHaveLength(process.getuid?.() === 0 ? 0 : 1)
   })
+})
+
+test('a killed instance and a reload of a page are given the times that the README promises', () => {
+  const { presence } = loadConfig({})
+  // A lease, a renewal of whoever sweeps (3/11 of a lease) and the grace: within 20 s.
+  expect(presence.leaseMs * (1 + 3 / 11) + presence.offlineGraceMs).toBeLessThanOrEqual(20_000)
+  expect(presence.offlineGraceMs).toBe(5_000)
 })
