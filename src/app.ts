@@ -1,148 +1,129 @@
+import { openAccounts } from './account-services.ts'
+import { authenticationFor } from './authentication.ts'
 import type { Config } from './config.ts'
-import { LocalUsers } from './delivery/local-users.ts'
-import { StoredPages } from './delivery/stored-pages.ts'
-import { createUpgradeHandler } from './gateway/admission.ts'
-import type { Client, ConnectionServices } from './gateway/client.ts'
-import { drainConnections } from './gateway/drain.ts'
+import { Connections } from './gateway/connections.ts'
 import { Guard } from './gateway/guard.ts'
-import { createHttpHandler } from './gateway/route-table.ts'
+import { createHandlers } from './handlers.ts'
 import { joinInstances } from './instances.ts'
-import { aheadOf, sleep, systemClock } from './lib/clock.ts'
-import { reasonOf } from './lib/errors.ts'
-import { openFileLimit } from './lib/open-files.ts'
-import { KnownHeads } from './messages/known-heads.ts'
-import { MessageService } from './messages/service.ts'
-import { PostgresMessageStore } from './messages/store.postgres.ts'
-import { MessageWriter } from './messages/writer.ts'
-import { openDatabase } from './postgres/database.ts'
+import { systemClock as clock } from './lib/clock.ts'
+import { maxSockets } from './lib/open-files.ts'
+import { CLOSES } from './protocol/codes.ts'
+import { type Push, pushFor } from './push.ts'
+import { Shutdown } from './shutdown.ts'
+import { openStorage } from './storage.ts'
+import { openLogOutput } from './telemetry/log-output.ts'
 import type { RootLogger } from './telemetry/logger.ts'
 import { Metrics } from './telemetry/metrics.ts'
+import { addressToOpen } from './transport/address.ts'
 import { Server } from './transport/server.ts'
+import { loadUws } from './transport/uws.ts'
+import { VERSION } from './version.ts'
 
 export interface App {
   /** The port it listens on. */
   readonly port: number
+  /** What a person on this machine opens. */
+  readonly url: string
+  /** Reads certificate and key again, and serves them to new connections. */
+  reloadCertificate(): void
   /** Drains: nothing acknowledged is lost, everything queued is answered. */
   stop(): Promise<void>
 }
 
-/** Of the time for a shutdown; what is left is for closing sockets and for whatever is slow to let go. */
-const DRAINING_PART = 0.8
-/** Kept for the database, Redis, the log and requests. */
-const RESERVED_FILES = 128
+export interface StartOptions {
+  /** Of several processes on one port, the one that says what has to be said once. */
+  readonly isFirst?: boolean
+  /** Shows a text to the person who started the service, past the log, which may be kept and sent anywhere. */
+  readonly tell?: (text: string) => void
+}
 
 /** Builds every object, starts to listen, and returns how to stop. */
-export async function startApp(config: Config, logger: RootLogger): Promise<App> {
-  const database = await openDatabase({ ...config.postgres, logger })
-  // All instances tell the database's time: "what changed since" is compared with it, and may be asked of another instance.
-  const clock = aheadOf(systemClock, database.aheadMs)
-  const store = new PostgresMessageStore({ session: database.session, reader: database.reader, logger })
-  const users = new LocalUsers()
-  const heads = new KnownHeads()
-  const connections = new Set<Client>()
-  const metrics: Metrics = new Metrics({
-    connections: () => connections.size,
-    queuedRows: () => writer.queuedRows,
-    oldestSendMs: () => writer.oldestAgeMs,
-    isConnectedToOthers: () => instances.isConnected(),
+export async function startApp(
+  config: Config,
+  logger: RootLogger,
+  instanceId: string,
+  { isFirst = true, tell = (text: string) => openLogOutput(2).write(text) }: StartOptions = {},
+): Promise<App> {
+  // Says that this machine has no binary before a database is made or migrated.
+  loadUws()
+  const metrics = new Metrics({ version: VERSION, closeCodes: Object.values(CLOSES).map(({ code }) => code) })
+  const storage = await openStorage(config, logger, metrics)
+  const { database, epoch, feed, writer, messages } = storage
+  const maxConnections = Math.min(config.guard.maxConnections, maxSockets())
+  const guard = new Guard({ ...config.guard, maxConnections }, clock)
+  const authentication = authenticationFor(config.auth, { database, logger, metrics, guard, maxConnections })
+  const accounts = await openAccounts(config, { database, authentication, logger }).catch(async (error: unknown) => {
+    authentication?.close()
+    await storage.close()
+    throw error
   })
+  const connections = new Connections()
   const server = new Server({ ...config.http, logger })
   const instances = joinInstances({
     ...config.redis,
-    store,
-    users,
-    heads,
+    timing: config.presence,
+    instanceId,
+    store: storage.reads,
+    users: connections,
+    heads: storage.heads,
+    epoch,
     topics: server,
     clock,
     logger,
     metrics,
-    announced: () => messages.flushed(),
+    announced: () => messages.allSettled(),
+    revoked: () => authentication?.lookAgain(),
   })
-  const writer: MessageWriter = new MessageWriter({
-    store,
-    clock,
-    logger,
-    limits: config.writer,
-    observer: metrics,
-    settled: (sends, positions) => messages.settled(sends, positions),
-  })
-  const messages: MessageService = new MessageService({
-    store,
-    writer,
-    clock,
-    announcer: instances.fanout,
-    heads,
-    observer: metrics,
-  })
-  // Beyond the limit of open files a server can not even refuse: it spins on connections that it can not accept.
-  const maxSockets = Math.max(1, (openFileLimit() ?? Number.POSITIVE_INFINITY) - RESERVED_FILES)
-  const maxConnections = Math.min(config.guard.maxConnections, maxSockets)
-  const guard = new Guard({ ...config.guard, maxConnections }, clock)
-  const services: ConnectionServices = {
-    messages,
-    users,
-    presence: instances.presence,
-    watches: instances.watches,
-    fanout: instances.fanout,
-    pages: new StoredPages(store, clock, config.delivery.catchupConcurrency),
-    clock,
-    logger,
-    connections,
-    readsUnderWay: new Set(),
-    guard,
-    limits: {
-      ...config.limits,
-      maxBackpressureBytes: config.http.maxBackpressureBytes,
-      laggingTimeoutMs: config.delivery.laggingTimeoutMs,
-      heartbeatSeconds: config.http.idleTimeoutSeconds,
-    },
-  }
-  let isDraining = false
-  server.mount({
-    upgrade: createUpgradeHandler(services, config.origins, () => isDraining),
-    http: createHttpHandler({
-      messages,
-      presence: instances.presence,
-      logger,
-      guard,
-      origins: config.origins,
-      maxContentBytes: config.limits.maxContentBytes,
-      metrics: () => metrics.text(),
-      unreadyReasons: async () => {
-        if (isDraining) return ['draining']
-        const failure = await store.check().then(() => undefined, reasonOf)
-        return failure === undefined ? [] : [`database: ${failure}`]
-      },
-    }),
-  })
-
+  let push: Push | undefined
   const release = async (): Promise<void> => {
+    await accounts?.close()
+    authentication?.close()
+    await push?.close()
     await instances.close()
-    await store.close()
-    await database.close()
+    await storage.close()
   }
-  // So that the first who ask hear who is online, and not that nobody knows.
-  await instances.joined()
-  const port = await server.listen().catch(async (error: unknown) => {
+  const releaseAfter = async (error: unknown): Promise<never> => {
     await release()
     throw error
+  }
+  const pageUrl = config.publicUrl ?? addressToOpen({ ...config.http, tls: config.http.tls !== undefined })
+  const audience = instances.audience
+  push = await pushFor(config.push, { database, audience, logger, metrics, pageUrl }).catch(releaseAfter)
+  const shutdown = new Shutdown(config.shutdown)
+  feed.subscribe(instances.fanout)
+  if (push) feed.subscribe(push.pending)
+  authentication?.whenRevokedHere(() => instances.tellRevoked())
+  epoch.whenRenewed(() => instances.forget())
+  epoch.whenRenewed(() => authentication?.historyChanged())
+  epoch.whenRenewed(() => push?.historyChanged())
+  epoch.whenRenewed(() => void shutdown.restart(connections))
+  metrics.readFrom({
+    connections: () => connections.size,
+    queuedRows: () => writer.queuedRows,
+    oldestSendMs: () => writer.oldestAgeMs,
+    isConnectedToOthers: () => instances.isConnected(),
+    droppedLogLines: () => logger.droppedLines(),
   })
+  const parts = { storage, instances, authentication, accounts, push, connections, guard, shutdown, logger, metrics }
+  server.mount(createHandlers(config, parts))
 
+  const start = async (): Promise<number> => {
+    // The key of the built-in issuer belongs to the epoch.
+    await epoch.start()
+    await Promise.all([authentication?.start(), push?.start()])
+    // So that the first caller hears who is online, and not that it is unknown.
+    await instances.joined()
+    const port = await server.listen()
+    await accounts?.listensOn(port, isFirst ? tell : undefined)
+    return port
+  }
+  const port = await start().catch(releaseAfter)
   return {
     port,
-    // Announce · answer what is queued and being read · close with "come back" · then what the answers needed, the database last.
-    // Until then it listens: who asks whether it is ready hears that it is not, and who wants to connect when to come back.
+    url: addressToOpen({ host: config.http.host, port, tls: config.http.tls !== undefined }),
+    reloadCertificate: () => server.reloadCertificate(),
     async stop() {
-      isDraining = true
-      instances.presence.drain()
-      const close = drainConnections(connections, config.shutdown.drainReconnectSpreadMs)
-      const drainingMs = config.shutdown.timeoutMs * DRAINING_PART
-      const endMs = clock.now() + drainingMs
-      await writer.close(drainingMs)
-      const answered = Promise.all([server.answered(), ...services.readsUnderWay])
-      await Promise.race([answered, sleep(clock, Math.max(0, endMs - clock.now()))])
-      await close()
-      server.close()
+      await shutdown.drain({ connections, writer, server, instances, authentication })
       await release()
     },
   }

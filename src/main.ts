@@ -1,18 +1,26 @@
 // Imports nothing that takes time to load: until somebody listens, a signal is lost on PID 1 and the end of a supervisor on
 // its worker, which would keep the port for ever.
-import type { Stop } from './run.ts'
-import { WORKER_ARGUMENT } from './worker-argument.ts'
+import { isatty } from 'node:tty'
+import type { Control } from './run.ts'
+import { workerNumber } from './worker-argument.ts'
 
-const isWorker = process.argv.includes(WORKER_ARGUMENT)
+const worker = workerNumber(process.argv)
+const isWorker = worker !== undefined
+// The end of the terminal that started it ends the service. Without one a hang-up is how an administrator asks a service to
+// read its files again.
+const endsOnHangUp = !isWorker && isatty(0)
 
 // While the rest loads there is nothing to stop.
-let stop: Stop = () => process.exit(0)
-for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stop(signal))
+let control: Control = { stop: () => process.exit(0), reload: () => undefined, ignored: () => undefined }
+for (const signal of ['SIGTERM', 'SIGINT', 'SIGQUIT'] as const) process.on(signal, () => control.stop(signal))
+process.on('SIGHUP', () => (endsOnHangUp ? control.stop('SIGHUP') : control.reload()))
+// Unheard, the first would open Node's debugger to every program of the machine and the second end the process.
+for (const signal of ['SIGUSR1', 'SIGUSR2'] as const) process.on(signal, () => control.ignored(signal))
 if (isWorker) {
-  process.on('disconnect', () => stop('supervisor gone'))
-  // The event is not repeated for who comes late.
-  if (!process.connected) stop('supervisor gone')
+  process.on('disconnect', () => control.stop('supervisor gone'))
+  // The event is not repeated for a listener that comes late.
+  if (!process.connected) control.stop('supervisor gone')
 }
 
 const { run } = await import('./run.ts')
-stop = run(isWorker)
+control = run(worker)

@@ -1,82 +1,173 @@
-import { startApp } from './app.ts'
-import { type Config, ConfigError, loadConfig } from './config.ts'
+import { randomUUID } from 'node:crypto'
+import { type App, startApp } from './app.ts'
+import { type Config, ConfigError, isStartedByNpm, loadConfig } from './config.ts'
+import { openLogOutput } from './telemetry/log-output.ts'
 import { createLogger, type RootLogger } from './telemetry/logger.ts'
-import { startWorkers } from './workers.ts'
+import { startWorkers, type Workers } from './workers.ts'
 
-interface Running {
-  stop(): Promise<void>
+type Reason = NodeJS.Signals | 'supervisor gone' | 'npm gone'
+
+/** What signals do to the process. */
+export interface Control {
+  /** Drains and ends the process; asked again a moment later, ends it at once. */
+  stop(reason: Reason): void
+  /** Reads certificate and key again. */
+  reload(): void
+  /** For a signal without a meaning here. */
+  ignored(signal: NodeJS.Signals): void
 }
 
-export type Stop = (reason: NodeJS.Signals | 'supervisor gone') => void
-
-/** A start may wait for another instance or a database as long as it likes, but whoever ends it does not wait with it. */
+/** A start may wait for another instance or a database as long as it likes, but a signal to end does not wait with it. */
 const START_GRACE_MS = 1_000
+/**
+ * Signals within this time of the first are the same wish, told twice: npm passes on what a whole process group was sent,
+ * and people press Ctrl-C again by mistake.
+ */
+const SAME_WISH_MS = 1_000
+/** The end of the process waits no longer for somebody to read the last lines of its log. */
+const LAST_LINES_MS = 500
+const PARENT_CHECK_MS = 250
+const STDERR = 2
+/** `EX_CONFIG` of sysexits.h. */
+const WRONG_CONFIGURATION = 78
 
-/** Starts what the configuration asks for, and returns how to stop it; ends the process after that, or when it fails. */
-export function run(isWorker: boolean): Stop {
+/** Starts what the configuration asks for; ends the process when it is stopped, or when that fails. */
+export function run(worker: number | undefined): Control {
   const config = readConfig()
-  const logger = createLogger(config.log.level)
-  process.on('uncaughtException', (error) => {
-    logger.fatal({ err: error }, 'a bug: leaving at once, unanswered sends are the clients to repeat')
-    process.exit(1)
-  })
-
-  let hasStarted = false
-  let isStopping = false
-  const running = start(config, logger, isWorker).then((app) => {
-    hasStarted = true
+  if (!config)
+    return { stop: () => process.exit(WRONG_CONFIGURATION), reload: () => undefined, ignored: () => undefined }
+  const instanceId = randomUUID()
+  // The supervisor is no instance.
+  const isSupervisor = config.workers > 1 && worker === undefined
+  const fields = { ...(worker !== undefined && { worker }), ...(!isSupervisor && { instance: instanceId }) }
+  const logger = createLogger({ ...config.log, fields })
+  logWhatNodeSays(logger)
+  const start = async (): Promise<App | Workers> => {
+    if (isSupervisor) return startWorkers(config, logger)
+    const app = await startApp(config, logger, instanceId, { isFirst: worker === undefined || worker === 0 })
+    logger.info(
+      { url: app.url, host: config.http.host, port: app.port, tls: config.http.tls !== undefined },
+      'listening',
+    )
     return app
-  })
-  running.catch((error: unknown) => {
-    logger.fatal({ err: error }, 'could not start')
-    process.exit(isStopping ? 0 : 1)
-  })
-
-  return (reason) => {
-    if (isStopping) {
-      // A service manager may signal all processes of a service, and the supervisor its workers again. Only its own end,
-      // after a second signal to it, tells a worker that drains to leave at once.
-      if (isWorker && reason !== 'supervisor gone') return
-      process.exit(1)
-    }
-    isStopping = true
-    logger.info({ reason }, 'draining')
-    setTimeout(() => process.exit(hasStarted ? 1 : 0), config.shutdown.timeoutMs).unref()
-    setTimeout(() => {
-      if (!hasStarted) leave(logger)
-    }, START_GRACE_MS).unref()
-    void running.then((app) => drain(app, logger))
   }
+  const lifetime = new Lifetime({ logger, isWorker: worker !== undefined, timeoutMs: config.shutdown.timeoutMs, start })
+  if (isStartedByNpm() && worker === undefined) whenParentEnds(() => lifetime.stop('npm gone'))
+  return lifetime
 }
 
-async function start(config: Config, logger: RootLogger, isWorker: boolean): Promise<Running> {
-  if (config.workers > 1 && !isWorker) return startWorkers(config, logger)
-  const app = await startApp(config, logger)
-  logger.info({ host: config.http.host, port: app.port, tls: config.http.tls !== undefined }, 'listening')
-  return app
+interface LifetimeOptions {
+  readonly logger: RootLogger
+  readonly isWorker: boolean
+  /** Longest drain; milliseconds. */
+  readonly timeoutMs: number
+  start(): Promise<App | Workers>
 }
 
-async function drain(app: Running, logger: RootLogger): Promise<void> {
-  try {
-    await app.stop()
-    leave(logger)
-  } catch (error) {
-    logger.fatal({ err: error }, 'could not drain')
+/** The process from its start to its end: it ends exactly once, also when several signals come together. */
+class Lifetime implements Control {
+  readonly #options: LifetimeOptions
+  readonly #running: Promise<App | Workers>
+  #hasStarted = false
+  #stoppingSinceMs: number | undefined
+
+  constructor(options: LifetimeOptions) {
+    this.#options = options
+    this.#running = options.start()
+    this.#running.then(
+      () => {
+        this.#hasStarted = true
+      },
+      (error: unknown) => {
+        options.logger.fatal({ err: error }, 'could not start')
+        this.#leave(this.#stoppingSinceMs === undefined ? 1 : 0)
+      },
+    )
+  }
+
+  stop(reason: Reason): void {
+    const { logger, timeoutMs } = this.#options
+    if (this.#stoppingSinceMs !== undefined) return this.#stopAgain(reason, this.#stoppingSinceMs)
+    this.#stoppingSinceMs = performance.now()
+    logger.info({ reason }, 'draining')
+    setTimeout(() => process.exit(this.#hasStarted ? 1 : 0), timeoutMs).unref()
+    setTimeout(() => {
+      if (this.#hasStarted) logger.info({}, 'still draining; one more signal ends it at once')
+    }, SAME_WISH_MS).unref()
+    setTimeout(() => {
+      if (!this.#hasStarted) this.#stopped()
+    }, START_GRACE_MS).unref()
+    void this.#running.then((running) => this.#drain(running))
+  }
+
+  reload(): void {
+    this.#running.then((running) => running.reloadCertificate()).catch(() => undefined) // a failed start is told elsewhere
+  }
+
+  ignored(signal: NodeJS.Signals): void {
+    this.#options.logger.info({ signal }, 'a signal without a meaning is ignored')
+  }
+
+  #stopAgain(reason: Reason, sinceMs: number): void {
+    // A service manager may signal all processes of a service, and the supervisor its workers again. Only its own end,
+    // after a second signal to it, tells a worker that drains to leave at once.
+    if (this.#options.isWorker) return reason === 'supervisor gone' ? process.exit(1) : undefined
+    if (reason === 'npm gone' || performance.now() - sinceMs < SAME_WISH_MS) return
     process.exit(1)
   }
+
+  async #drain(running: App | Workers): Promise<void> {
+    try {
+      await running.stop()
+      this.#stopped()
+    } catch (error) {
+      this.#options.logger.fatal({ err: error }, 'could not drain')
+      this.#leave(1)
+    }
+  }
+
+  #stopped(): void {
+    this.#options.logger.info({}, 'stopped')
+    this.#leave(0)
+  }
+
+  #leave(code: number): void {
+    void this.#options.logger.settled(LAST_LINES_MS).then(() => process.exit(code))
+  }
 }
 
-function leave(logger: RootLogger): void {
-  logger.info({}, 'stopped')
-  process.exit(0)
+/** Node would write a warning to standard error itself, and wait until that is read. */
+function logWhatNodeSays(logger: RootLogger): void {
+  process.removeAllListeners('warning')
+  process.on('warning', (warning) => logger.warn({ err: warning }, 'a warning of Node.js'))
+  process.on('uncaughtException', (error) => {
+    const { stack } = error
+    logger.fatal({ err: error, stack }, 'a bug: leaving at once, unanswered sends are the clients to repeat')
+    logger.flushNow()
+    process.exit(1)
+  })
 }
 
-function readConfig(): Config {
+/** npm ends at once on some signals and does not pass them on; the service must not stay behind with port and data. */
+function whenParentEnds(listener: () => void): void {
+  const parent = process.ppid
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return
+    clearInterval(timer)
+    listener()
+  }, PARENT_CHECK_MS)
+  timer.unref()
+}
+
+/** Undefined when the configuration is wrong: then it says why and ends the process. */
+function readConfig(): Config | undefined {
   try {
     return loadConfig()
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
-    process.stderr.write(`${error.message}\n`)
-    process.exit(78)
+    const output = openLogOutput(STDERR)
+    output.write(`${error.message}\n`)
+    void output.settled(LAST_LINES_MS).then(() => process.exit(WRONG_CONFIGURATION))
+    return undefined
   }
 }

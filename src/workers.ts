@@ -2,18 +2,17 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { type Config, environmentWith } from './config.ts'
-import { backoffMs } from './lib/backoff.ts'
+import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded-postgres/embedded-postgres.ts'
 import type { Logger } from './lib/logger.ts'
-import { type KeptPostgres, keepEmbeddedPostgres } from './postgres/embedded-keeper.ts'
+import { RestartPolicy } from './lib/restart-policy.ts'
+import { connectionsFor } from './postgres/database.ts'
 import { WORKER_ARGUMENT } from './worker-argument.ts'
-
-const RESTART = { firstMs: 100, maxMs: 10_000 }
-/** A worker that lived so long did not die of what it met at its start. */
-const HEALTHY_MS = 30_000
 
 export interface Workers {
   /** Drains all; resolves when the last has ended, and rejects if one of them ended before it was drained. */
   stop(): Promise<void>
+  /** Each of them reads certificate and key again. */
+  reloadCertificate(): void
 }
 
 /** Runs several processes on one port, the kernel spreading connections over them, and replaces those that die. */
@@ -22,17 +21,20 @@ export async function startWorkers(config: Config, logger: Logger): Promise<Work
   return new Supervisor(config.workers, logger, await startOwnPostgres(config, logger))
 }
 
-function startOwnPostgres({ postgres, workers }: Config, logger: Logger): Promise<KeptPostgres> | undefined {
+function startOwnPostgres({ postgres, workers }: Config, logger: Logger): Promise<EmbeddedPostgres> | undefined {
   if (postgres.dsn !== undefined) return undefined
-  // Of each worker a pool for reading and the writer.
-  return keepEmbeddedPostgres({ dataDir: postgres.dataDir, connections: workers * (postgres.poolMax + 1), logger })
+  return startEmbeddedPostgres({
+    dataDir: postgres.dataDir,
+    connections: workers * connectionsFor(postgres.poolMax),
+    logger,
+  })
 }
 
 /** Workers share the port with anybody who also shares it, so a foreign server has to be noticed beforehand. */
 function requireFreePort({ host, port }: { readonly host: string; readonly port: number }): Promise<void> {
   return new Promise((resolve, reject) => {
     const probe = createServer()
-    probe.once('error', (error) => reject(new Error(`can not listen on ${host}:${port}: ${error.message}`)))
+    probe.once('error', (error) => reject(new Error(`cannot listen on ${host}:${port}: ${error.message}`)))
     probe.listen({ host, port, exclusive: true }, () => probe.close(() => resolve()))
   })
 }
@@ -47,17 +49,17 @@ function wasCutOff(how: End): boolean {
 
 class Supervisor implements Workers {
   readonly #logger: Logger
-  readonly #own: KeptPostgres | undefined
+  readonly #own: EmbeddedPostgres | undefined
   readonly #running = new Map<number, ChildProcess>()
   readonly #timers = new Set<NodeJS.Timeout>()
   #isStopping = false
   #undrained = 0
   #allEnded: (() => void) | undefined
 
-  constructor(count: number, logger: Logger, own: KeptPostgres | undefined) {
+  constructor(count: number, logger: Logger, own: EmbeddedPostgres | undefined) {
     this.#logger = logger
     this.#own = own
-    for (let index = 0; index < count; index += 1) this.#start(index, 0)
+    for (let index = 0; index < count; index += 1) this.#start(index, new RestartPolicy())
   }
 
   async stop(): Promise<void> {
@@ -72,19 +74,22 @@ class Supervisor implements Workers {
     if (this.#undrained > 0) throw new Error(`${this.#undrained} of the workers ended before they were drained`)
   }
 
-  #start(index: number, attempt: number): void {
-    const startedMs = Date.now()
+  reloadCertificate(): void {
+    for (const child of this.#running.values()) child.kill('SIGHUP')
+  }
+
+  #start(index: number, policy: RestartPolicy): void {
+    policy.started()
     const ended = (how: End): void => {
       this.#running.delete(index)
       if (this.#isStopping) return this.#endedWhileStopping(index, how)
-      const failures = Date.now() - startedMs > HEALTHY_MS ? 0 : attempt
-      const delayMs = backoffMs(failures, RESTART)
+      const delayMs = policy.ended()
       this.#logger.error({ worker: index, ...how, delay_ms: delayMs }, 'a worker ended unasked and is replaced')
-      this.#later(delayMs, () => this.#start(index, failures + 1))
+      this.#later(delayMs, () => this.#start(index, policy))
     }
     let child: ChildProcess
     try {
-      child = this.#fork()
+      child = this.#fork(index)
     } catch (error) {
       // Of a system that has nothing left Node reports some answers by an event and throws the others, like ENOMEM.
       ended({ err: error })
@@ -97,10 +102,10 @@ class Supervisor implements Workers {
     child.once('error', (error) => ended({ err: error }))
   }
 
-  #fork(): ChildProcess {
+  #fork(index: number): ChildProcess {
     // A group of its own: Ctrl-C reaches the supervisor alone, which tells each worker once. When the supervisor dies the
     // channel between them closes, and the worker drains by itself.
-    return fork(fileURLToPath(new URL('./main.js', import.meta.url)), [WORKER_ARGUMENT], {
+    return fork(fileURLToPath(new URL('./main.js', import.meta.url)), [WORKER_ARGUMENT, String(index)], {
       detached: true,
       env: environmentWith(this.#own ? { POSTGRES_DSN: this.#own.dsn } : {}),
     })

@@ -33,7 +33,7 @@ const ENVIRONMENT_TOO_LARGE: Trouble = {
 }
 
 test.each([NO_PROGRAM, ENVIRONMENT_TOO_LARGE])(
-  'a worker that the system can not start ($code) is tried again like one that died',
+  'a worker that the system cannot start ($code) is tried again like one that died',
   async (trouble) => {
     onTestFinished(() => {
       trouble.end()
