@@ -1,0 +1,150 @@
+import type { Message, UserId } from '../protocol/message.ts'
+import type { Acks } from './acks.ts'
+import type { ConversationLog } from './conversation-log.ts'
+import type { Conversations } from './conversations.ts'
+import type { Core } from './core.ts'
+import { type Applied, received } from './inbox.ts'
+import type { People } from './people.ts'
+import type { Sender } from './sender.ts'
+import type { Sync } from './sync.ts'
+
+interface Parts {
+  readonly core: Core
+  readonly people: People
+  readonly sender: Sender
+  readonly sync: Sync
+  readonly acks: Acks
+  readonly conversations: Conversations
+}
+
+/** What messages mean to the rest of the client: kept, shown, told, and acknowledged when they are kept. */
+export class Arrivals {
+  readonly #parts: Parts
+  readonly #core: Core
+  readonly #counts = new Map<ConversationLog, number>()
+
+  constructor(parts: Parts) {
+    this.#parts = parts
+    this.#core = parts.core
+  }
+
+  /** One message, from wherever it comes. */
+  message(message: Message, isPush: boolean): void {
+    const { session, logs, clock } = this.#core
+    const { type: _, ...plain } = message as Message & { type?: string }
+    const other = plain.sender_id === session.userId ? plain.receiver_id : plain.sender_id
+    const log = logs.of(other)
+    const before = log.inbox
+    const applied = received(before, plain, clock.now())
+    if (applied.inbox === before && isPush && this.#repeated(log, plain)) return this.message(plain, true)
+    this.applied(log, applied, isPush, isPush || plain.seq === 1)
+    // An own message in a conversation that the server has not told of yet: what lies before it is to be asked for.
+    if (log.told === undefined) this.#parts.sync.compare()
+    if (applied.applied.length === 0) this.#settled(plain)
+    this.#parts.sync.watch(log)
+  }
+
+  applied(log: ConversationLog, applied: Applied<Message>, isPush = false, isNews = isPush): void {
+    const { session } = this.#core
+    log.take(applied, isNews)
+    for (const message of applied.applied) {
+      session.keep({ put: 'messages', row: { ...message, with: log.with } })
+      this.#settled(message)
+    }
+    // What is held is kept too: its place in the storage does not depend on what came before.
+    if (isPush) this.#parts.people.wrote(log.with)
+    if (applied.applied.length > 0) this.#counts.set(log, (this.#counts.get(log) ?? 0) + applied.applied.length)
+    log.isChanged = true
+    this.#parts.conversations.changed(log.with)
+    this.#tell(log)
+    session.due()
+  }
+
+  #settled(message: Message): void {
+    if (message.sender_id === this.#core.session.userId) this.#parts.sender.isStored(message)
+  }
+
+  /** In the order of the conversation, each once. */
+  #tell(log: ConversationLog): void {
+    if (log.isTelling) return
+    const messages = log.untold()
+    if (messages) this.#emit(log, messages)
+    else void this.#tellKept(log)
+  }
+
+  async #tellKept(log: ConversationLog): Promise<void> {
+    log.isTelling = true
+    const from = log.told ?? 0
+    await Promise.resolve(this.#core.session.commit())
+    const messages = (await this.#core.session.vault?.messages(log.with, from + 1, from + 500)) ?? []
+    log.isTelling = false
+    if (log.told !== from || messages[0]?.seq !== from + 1) return
+    this.#emit(
+      log,
+      messages.filter((message, index) => message.seq === from + 1 + index),
+    )
+    this.#tell(log)
+  }
+
+  #emit(log: ConversationLog, messages: readonly Message[]): void {
+    for (const message of messages) {
+      log.told = message.seq
+      if (message.id !== '') this.#core.events.emit('message', message)
+    }
+  }
+
+  /** The same number with another id: the server went back to before this message, and is writing another history. */
+  #repeated(log: ConversationLog, message: Message): boolean {
+    const known = log.items.find(({ seq }) => seq === message.seq)
+    const isOther = known !== undefined && known.id !== message.id
+    if (isOther) this.reset(log)
+    // It came with a page before; that it comes now says that it was not received until then.
+    else if (log.told === undefined) log.told = message.seq - 1
+    else if (message.seq <= log.positions.delivered_seq) this.#parts.acks.repeated(log)
+    return isOther
+  }
+
+  /** A kind of entry that a later version has: it has a number, and nothing to show. */
+  counted(other: UserId | undefined, seq: number | undefined): void {
+    if (other === undefined || seq === undefined) return
+    const blank = {
+      id: '',
+      content: '',
+      created_at: '',
+      sender_id: other,
+      receiver_id: this.#core.session.userId,
+    }
+    this.message({ ...blank, seq }, false)
+  }
+
+  reset(log: ConversationLog): void {
+    const { session, events } = this.#core
+    log.reset()
+    session.keep({ forget: log.with })
+    this.#parts.conversations.changed(log.with)
+    events.emit('reset', { with: log.with })
+    if (log.isUsed) this.#parts.sync.older(log, () => this.#parts.conversations.changed(log.with))
+    this.#parts.sync.compare()
+  }
+
+  /** What of the conversations has changed in this slice, as rows; acknowledged when they are kept. */
+  gather(): void {
+    const { session, logs } = this.#core
+    for (const log of logs.all()) {
+      if (!log.isChanged) continue
+      log.isChanged = false
+      this.#tell(log)
+      this.#parts.conversations.arrived(log)
+      const { ranges } = log.inbox
+      const { reading } = log
+      const count = this.#counts.get(log) ?? 0
+      session.keep({ put: 'conversations', row: log.kept() }, () => {
+        log.savedRanges = ranges
+        if (reading > log.savedReading) this.#parts.acks.read(log)
+        log.savedReading = reading
+        this.#parts.acks.kept(log, count)
+      })
+    }
+    this.#counts.clear()
+  }
+}

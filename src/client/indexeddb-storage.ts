@@ -1,0 +1,144 @@
+import type { Message, UserId } from '../protocol/message.ts'
+import type { Change, Kept, Storage, StorageDriver, StoreName } from './storage.ts'
+
+const VERSION = 1
+const KEY_PATHS = { conversations: 'with', messages: ['with', 'seq'], outbox: 'id', drafts: 'with', meta: 'key' }
+const STORES = Object.keys(KEY_PATHS) as StoreName[]
+/** Messages of each conversation that stay when room is needed. */
+const KEPT_WHEN_TRIMMED = 100
+
+/** What the browser has; named here, so that this file can be read where there are no types of a browser. */
+interface Request<T = unknown> {
+  readonly result: T
+  readonly error: unknown
+  onsuccess: () => void
+  onerror: () => void
+  onupgradeneeded?: () => void
+}
+interface Store {
+  getAll<T>(range?: object): Request<T[]>
+  put(row: object): unknown
+  delete(key: unknown): unknown
+}
+interface Transaction {
+  readonly error: unknown
+  oncomplete: () => void
+  onabort: () => void
+  objectStore(name: StoreName): Store
+}
+interface Database {
+  readonly name: string
+  onversionchange: () => void
+  onclose: () => void
+  createObjectStore(name: string, options: object): unknown
+  transaction(stores: readonly StoreName[], mode?: string, options?: object): Transaction
+  close(): void
+}
+interface Api {
+  readonly IDBKeyRange: { bound(lower: unknown, upper: unknown): object }
+  readonly indexedDB: { open(name: string, version: number): Request<Database>; deleteDatabase(name: string): Request }
+}
+const api = (): Api => globalThis as unknown as Api
+
+function resultOf<T>(request: Request<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result)
+    request.onerror = () => reject(request.error)
+  })
+}
+
+/** From `first` to `last` of one conversation. A bare list is a key range of one, so both ends are said. */
+const between = (other: UserId, first: number, last: number): object =>
+  api().IDBKeyRange.bound([other, first], [other, last])
+
+async function remove(name: string): Promise<void> {
+  await resultOf(api().indexedDB.deleteDatabase(name))
+}
+
+class IndexedDbStorage implements Storage {
+  readonly #database: Database
+
+  constructor(database: Database) {
+    this.#database = database
+  }
+
+  async load(): Promise<Kept> {
+    const kept: Partial<Record<StoreName, unknown[]>> = {}
+    for (const name of STORES) if (name !== 'messages') kept[name] = await resultOf(this.#store(name).getAll())
+    return kept as unknown as Kept
+  }
+
+  async messages(other: UserId, first: number, last: number): Promise<readonly Message[]> {
+    return resultOf(this.#store('messages').getAll<Message>(between(other, first, last)))
+  }
+
+  #store(name: StoreName): Store {
+    return this.#database.transaction([name]).objectStore(name)
+  }
+
+  write(changes: readonly Change[], isStrict: boolean): Promise<void> {
+    return this.#transact(isStrict ? 'strict' : 'relaxed', (storeOf) => {
+      for (const change of changes)
+        if ('forget' in change) storeOf('messages').delete(between(change.forget, 0, Number.POSITIVE_INFINITY))
+        else if ('remove' in change) storeOf(change.remove).delete(change.key)
+        else storeOf(change.put).put(change.row)
+    })
+  }
+
+  trim(): Promise<void> {
+    return this.#transact('relaxed', (storeOf) => {
+      const conversations = storeOf('conversations')
+      const all = conversations.getAll<Kept['conversations'][number]>()
+      all.onsuccess = () => {
+        for (const row of all.result) {
+          const [first = 1, head = 0] = row.ranges.at(-1) ?? []
+          const from = Math.max(first, head - KEPT_WHEN_TRIMMED + 1)
+          storeOf('messages').delete(between(row.with, 0, from - 1))
+          conversations.put({ ...row, ranges: head ? [[from, head]] : [] })
+        }
+      }
+    })
+  }
+
+  /** Requests run in the order they are made; what counts is the end of the transaction. */
+  async #transact(durability: string, work: (storeOf: (name: StoreName) => Store) => void): Promise<void> {
+    const transaction = this.#database.transaction(STORES, 'readwrite', { durability })
+    const stores: Partial<Record<StoreName, Store>> = {}
+    work((name) => (stores[name] ??= transaction.objectStore(name)))
+    await new Promise<void>((resolve, reject) => {
+      transaction.oncomplete = resolve
+      transaction.onabort = () => reject(transaction.error)
+    })
+  }
+
+  async destroy(): Promise<void> {
+    this.close()
+    await remove(this.#database.name)
+  }
+
+  close(): void {
+    this.#database.close()
+  }
+}
+
+/** Survives the page. One database for each server and user; all tabs of an origin share it. */
+export function indexedDbStorage(): StorageDriver {
+  return {
+    kind: 'persistent',
+    async open(name, lost) {
+      const request = api().indexedDB.open(name, VERSION)
+      request.onupgradeneeded = () => {
+        for (const store of STORES) request.result.createObjectStore(store, { keyPath: KEY_PATHS[store] })
+      }
+      const database = await resultOf(request)
+      database.onversionchange = () => {
+        // A newer version of the page, or a logout, waits for this connection.
+        database.close()
+        lost('superseded')
+      }
+      database.onclose = () => lost('terminated')
+      return new IndexedDbStorage(database)
+    },
+    remove,
+  }
+}

@@ -1,0 +1,103 @@
+import type { Message, UserId } from '../protocol/message.ts'
+import type { Clock } from './clock.ts'
+import type { Change, Kept, Rows, Storage, StorageDriver, StoreName } from './storage.ts'
+import type { Cell } from './stores.ts'
+import type { StorageState } from './types.ts'
+
+type Maps = { readonly [Name in Exclude<StoreName, 'messages'>]: Map<string, Rows[Name]> }
+
+/** Keeps everything as long as the process lives. */
+export class MemoryStorage implements Storage {
+  readonly #maps: Maps = { conversations: new Map(), outbox: new Map(), drafts: new Map(), meta: new Map() }
+  readonly #messages = new Map<UserId, Map<number, Message>>()
+
+  load(): Promise<Kept> {
+    const rows = Object.entries(this.#maps).map(([name, map]) => [name, [...map.values()]])
+    return Promise.resolve(Object.fromEntries(rows))
+  }
+
+  messages(other: UserId, first: number, last: number): Promise<readonly Message[]> {
+    const all = this.#messages.get(other)
+    const found: Message[] = []
+    for (let seq = first; all && seq <= last; seq += 1) {
+      const message = all.get(seq)
+      if (message) found.push(message)
+    }
+    return Promise.resolve(found)
+  }
+
+  write(changes: readonly Change[]): Promise<void> {
+    for (const change of changes) this.#apply(change)
+    return Promise.resolve()
+  }
+
+  #apply(change: Change): void {
+    if ('forget' in change) this.#messages.delete(change.forget)
+    else if ('remove' in change) this.#maps[change.remove].delete(change.key)
+    else if (change.put === 'messages') {
+      const { row } = change
+      const all = this.#messages.get(row.with) ?? new Map<number, Message>()
+      this.#messages.set(row.with, all.set(row.seq, row))
+    } else {
+      const row: { readonly key?: string; readonly id?: string; readonly with?: UserId } = change.row
+      this.#maps[change.put].set(row.key ?? row.id ?? row.with ?? '', change.row as never)
+    }
+  }
+
+  trim(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  destroy(): Promise<void> {
+    for (const map of Object.values(this.#maps)) map.clear()
+    this.#messages.clear()
+    return Promise.resolve()
+  }
+
+  close(): void {
+    // Nothing is held open; who opens the same driver again finds what was kept.
+  }
+}
+
+export interface KeeperOptions {
+  readonly driver: StorageDriver
+  readonly clock: Clock
+  readonly state: Cell<StorageState>
+  readonly warn: (message: string, error?: unknown) => void
+}
+
+/** A storage as the rest of the client uses it: it never fails, and may be written to before it is open. */
+export interface Keeper extends Pick<Storage, 'messages' | 'destroy'> {
+  open(): Promise<Kept>
+  write(changes: readonly Change[], isStrict?: boolean): Promise<void>
+  close(): Promise<void>
+}
+
+/** Takes a storage at its word: for one that cannot fail. */
+export function plain(name: string, { driver, state }: KeeperOptions): Keeper {
+  const opened = driver.open(name, () => undefined)
+  return {
+    async open() {
+      const kept = await (await opened).load()
+      state.set({ kind: driver.kind })
+      return kept
+    },
+    messages: async (other, first, last) => (await opened).messages(other, first, last),
+    write: async (changes, isStrict = false) => (await opened).write(changes, isStrict),
+    destroy: async () => (await opened).destroy(),
+    close: async () => (await opened).close(),
+  }
+}
+
+/** One storage a name, so that a client made anew in the same process finds what the one before kept. */
+export function memoryStorage(): StorageDriver {
+  const all = new Map<string, MemoryStorage>()
+  return {
+    kind: 'memory',
+    open(name) {
+      const storage = all.get(name) ?? new MemoryStorage()
+      all.set(name, storage)
+      return Promise.resolve(storage)
+    },
+  }
+}

@@ -1,0 +1,71 @@
+import type { Core } from './core.ts'
+import { type Entry, isAside } from './outbox.ts'
+import type { Queues } from './queues.ts'
+
+/** What another tab says it sends is taken over after so long where it cannot be known whether that tab is gone. */
+const UNSURE_MS = 30_000
+
+interface OrphansOptions {
+  readonly core: Core
+  readonly tab: string
+  readonly queues: Queues
+  /** This tab sends the message from now on. */
+  readonly take: (entry: Entry) => void
+  readonly taken: () => void
+}
+
+/** Messages that other tabs send, for as long as those are there. */
+export class Orphans {
+  readonly #options: OrphansOptions
+  /** Tabs whose end is waited for. */
+  readonly #followed = new Set<string>()
+
+  constructor(options: OrphansOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Takes over at once what tabs have left that are gone, and of the others when they go. Where that cannot be known a tab that starts
+   * or connects takes all over: a living tab that sends as well does no harm, because a message keeps its id.
+   */
+  async adopt(): Promise<void> {
+    const { core, tab, queues, taken } = this.#options
+    const owners = new Set(queues.entries().map(({ owner }) => owner))
+    owners.delete(tab)
+    for (const owner of owners) {
+      if ((await core.session.tabs?.isGone(owner)) === false) this.follow(owner)
+      else this.#takeOver(owner)
+    }
+    taken()
+  }
+
+  /**
+   * What another tab says of a message that it sends. Where two have taken over the same one, and each hears of the other, one of them
+   * has to go on: the one whose name comes first.
+   */
+  heard(entry: Entry): void {
+    const { tab, queues } = this.#options
+    const own = queues.find(entry.id)
+    if (own?.owner === tab && !isAside(own.state) && tab < entry.owner) return
+    queues.put(entry)
+    this.follow(entry.owner)
+  }
+
+  /** Where it cannot be known when a tab goes, it is taken for gone after a while: tabs that race are harmless. */
+  follow(owner: string): void {
+    const { core, tab, taken } = this.#options
+    if (owner === tab || this.#followed.has(owner)) return
+    this.#followed.add(owner)
+    const unsure = (): Promise<void> => new Promise((resolve) => void core.clock.after(UNSURE_MS, resolve))
+    void (core.session.tabs?.whenGone(owner) ?? unsure()).then(() => {
+      this.#followed.delete(owner)
+      this.#takeOver(owner)
+      taken()
+    })
+  }
+
+  #takeOver(owner: string): void {
+    const { queues, tab, take } = this.#options
+    for (const entry of queues.entries()) if (entry.owner === owner) take({ ...entry, owner: tab })
+  }
+}

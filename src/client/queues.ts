@@ -1,0 +1,67 @@
+import type { UserId } from '../protocol/message.ts'
+import type { Entry, Queue } from './outbox.ts'
+
+/** Every conversation's queue, and which of them a message waits in. */
+export class Queues {
+  readonly #all = new Map<UserId, Queue>()
+  readonly #places = new Map<string, UserId>()
+  readonly #changed: (other: UserId) => void
+
+  constructor(changed: (other: UserId) => void) {
+    this.#changed = changed
+  }
+
+  /** What waits in one conversation, of this tab and of others, in the order of typing. */
+  of(other: UserId): Queue {
+    return this.#all.get(other) ?? []
+  }
+
+  conversations(): readonly UserId[] {
+    return [...this.#all.keys()]
+  }
+
+  entries(): readonly Entry[] {
+    return [...this.#all.values()].flat()
+  }
+
+  get size(): number {
+    return this.#places.size
+  }
+
+  find(id: string): Entry | undefined {
+    const other = this.#places.get(id)
+    return other === undefined ? undefined : this.of(other).find((entry) => entry.id === id)
+  }
+
+  /** Puts an entry in its place, or in place of what it was before. */
+  put(entry: Entry): void {
+    const queue = this.of(entry.with)
+    const index = queue.findIndex(({ id }) => id === entry.id)
+    const isLast = entry.n > (queue.at(-1)?.n ?? 0)
+    if (index >= 0) this.set(entry.with, queue.with(index, entry))
+    else this.set(entry.with, isLast ? [...queue, entry] : [...queue, entry].toSorted((a, b) => a.n - b.n))
+    this.#places.set(entry.id, entry.with)
+  }
+
+  /** The same entries, changed. */
+  set(other: UserId, queue: Queue): void {
+    if (queue.length > 0) this.#all.set(other, queue)
+    else this.#all.delete(other)
+    this.#changed(other)
+  }
+
+  remove({ id, with: other }: Pick<Entry, 'id' | 'with'>): void {
+    if (!this.#places.delete(id)) return
+    this.set(
+      other,
+      this.of(other).filter((entry) => entry.id !== id),
+    )
+  }
+
+  clear(): void {
+    const others = this.conversations()
+    this.#all.clear()
+    this.#places.clear()
+    for (const other of others) this.#changed(other)
+  }
+}

@@ -1,0 +1,297 @@
+import type { ErrorReply, Sent as SentReply } from '../protocol/events.ts'
+import type { Message, UserId } from '../protocol/message.ts'
+import { Alarm } from './clock.ts'
+import type { Core } from './core.ts'
+import { isForNow } from './errors.ts'
+import { Handles } from './handles.ts'
+import { Orphans } from './orphans.ts'
+import {
+  type Entry,
+  isAside,
+  isUnstored,
+  nextRetryAt,
+  nextToWrite,
+  type QueueEvent,
+  queueAfter,
+  queued,
+} from './outbox.ts'
+import { entryOf, failure, faultOf, isEntry, put, statusOf } from './outbox-rows.ts'
+import { Patience } from './patience.ts'
+import { Queues } from './queues.ts'
+import type { KeptEntry } from './storage.ts'
+import type { OutboxMessage } from './tabs.ts'
+import type { Outcome, Sending } from './types.ts'
+
+/** Of one connection, over all conversations; the server allows 256. */
+const MAX_IN_FLIGHT = 64
+
+interface SenderOptions {
+  readonly core: Core
+  readonly tab: string
+  readonly makeId: () => string
+  readonly window: number
+  /** Aborted when the client is left for good. */
+  readonly ended: AbortSignal
+  /** An own message is stored: it takes its place among the others. */
+  readonly stored: (message: Message) => void
+  /** What waits in this conversation has changed. */
+  readonly changed: (other: UserId) => void
+}
+
+/** What was typed and is not known to be stored: written in order, again after each loss, until the server has said what became of it. */
+export class Sender {
+  readonly #options: SenderOptions
+  readonly tab: string
+  readonly #core: Core
+  readonly queues: Queues
+  readonly #handles: Handles
+  /** Without an answer on this connection, in the order they were written; also what was discarded meanwhile. */
+  readonly #inFlight = new Map<string, Entry>()
+  readonly orphans: Orphans
+  readonly #retry: Alarm
+  readonly #patience: Patience
+  #lastN = 0
+  /** The message of which the server has just said that it was stored before. */
+  #duplicate: string | undefined
+
+  constructor(options: SenderOptions) {
+    this.#options = options
+    this.#core = options.core
+    this.tab = options.tab
+    this.queues = new Queues(options.changed)
+    this.#handles = new Handles(options.core.notifier)
+    const { clock, link } = options.core
+    this.orphans = new Orphans({
+      ...{ core: options.core, tab: options.tab, queues: this.queues, taken: () => this.pump() },
+      take: (entry) => this.#replace(entry),
+    })
+    this.#retry = new Alarm(clock, () => this.pump())
+    this.#patience = new Patience(clock, link, () => [...this.#inFlight.values()][0]?.writtenAt)
+  }
+
+  send(to: UserId, text: string, signal?: AbortSignal): Sending {
+    const { core, makeId, tab, ended } = this.#options
+    const wall = core.clock.wall()
+    this.#lastN = Math.max(this.#lastN + 1, wall)
+    const entry = queued(makeId(), to, text, { n: this.#lastN, at: wall, owner: tab })
+    const sending = this.#handles.open(entry.id)
+    const code = faultOf(entry, core.session.maxContentBytes)
+    if (code || ended.aborted) {
+      // Nothing is kept: what cannot be sent stays in the text box.
+      const { id } = entry
+      this.#handles.settle(id, code ? failure(id, code) : { outcome: 'cancelled', id, kept: false })
+      return sending
+    }
+    this.queues.put(entry)
+    this.#save(entry)
+    signal?.addEventListener('abort', () => void this.#withdraw(entry.id), { once: true })
+    if (signal?.aborted) this.#withdraw(entry.id)
+    return sending
+  }
+
+  /** Again, with the same id: what was stored after all is not stored twice. */
+  retry(id: string): Sending | undefined {
+    const entry = this.queues.find(id)
+    if (entry?.state !== 'failed' && entry?.state !== 'held') return undefined
+    this.#handles.settle(id, { outcome: 'cancelled', id, kept: true })
+    const sending = this.#handles.open(id)
+    this.#change(entry.with, { type: 'retry', id })
+    const again = { ...(this.queues.find(id) ?? entry), owner: this.#options.tab, at: this.#core.clock.wall() }
+    this.#replace({ ...again, state: 'saving' })
+    this.#save(again)
+    return sending
+  }
+
+  /** Takes a message back. True: it was certainly never stored. False: it may be, and is only not tried again, or there is none. */
+  discard(id: string): boolean {
+    const entry = this.queues.find(id)
+    if (!entry) return false
+    this.#remove(entry, { outcome: 'cancelled', id, kept: false })
+    return isUnstored(entry, this.tab)
+  }
+
+  /** Takes up what was kept, and what other tabs have left. */
+  async restore(rows: readonly KeptEntry[]): Promise<void> {
+    for (const row of rows.toSorted((a, b) => a.n - b.n)) {
+      if (!isEntry(row)) {
+        this.#core.session.keep({ remove: 'outbox', key: String((row as { id?: unknown }).id) })
+        continue
+      }
+      if (this.queues.find(row.id)) continue
+      this.#lastN = Math.max(this.#lastN, row.n)
+      this.queues.put(entryOf(row))
+    }
+    // What was typed before it was known who types.
+    for (const entry of this.queues.entries()) if (entry.state === 'saving') this.#save(entry)
+    await this.orphans.adopt()
+  }
+
+  /** What another tab says of its messages. */
+  heard({ id, with: other, entry, stored }: OutboxMessage): void {
+    if (entry) return this.orphans.heard(entry)
+    // It takes its place in the log in the same moment: until this tab's own connection brings it, it must not vanish.
+    if (stored) this.#options.stored(stored)
+    else {
+      this.queues.remove({ id, with: other })
+      this.#handles.settle(id, { outcome: 'cancelled', id, kept: false })
+    }
+    this.pump()
+  }
+
+  /** Writes what may be written now. */
+  pump(): void {
+    const { core, tab, window } = this.#options
+    if (!core.link.isWelcomed) return
+    for (const other of this.queues.conversations()) {
+      const now = core.clock.now()
+      let entry = nextToWrite(this.queues.of(other), tab, window, now)
+      while (entry && this.#inFlight.size < MAX_IN_FLIGHT) {
+        const { id, content } = entry
+        if (!entry.isNoted) {
+          const noted: Entry = { ...entry, state: 'saving', isNoted: true }
+          this.queues.put(noted)
+          this.#save(noted)
+          break
+        }
+        if (!core.link.send({ type: 'send', receiver_id: other, content, id, ref: id })) return
+        this.#inFlight.set(id, { ...entry, writtenAt: now })
+        this.#change(other, { type: 'written', id, now })
+        if (!entry.wasWritten) this.#say({ ...entry, wasWritten: true })
+        this.#patience.begin()
+        entry = nextToWrite(this.queues.of(other), tab, window, now)
+      }
+      this.#retry.at(nextRetryAt(this.queues.of(other), tab, now))
+    }
+  }
+
+  /** After `welcome`. What is too old is not sent without asking. */
+  welcome(): void {
+    for (const other of this.queues.conversations())
+      this.#change(other, { type: 'aged', wallMs: this.#core.clock.wall() })
+    this.pump()
+  }
+
+  /** The reply to a message of this client. Another tab may have known it first; what waits behind it goes on in any case. */
+  sent({ id, seq, created_at, with: other, duplicate }: SentReply): void {
+    const entry = this.queues.find(id) ?? this.#inFlight.get(id)
+    if (entry) {
+      this.#duplicate = duplicate ? id : undefined
+      const people = { sender_id: this.#core.session.userId, receiver_id: other }
+      this.#options.stored({ id, seq, ...people, content: entry.content, created_at })
+    }
+    this.#inFlight.delete(id)
+    this.pump()
+  }
+
+  /** The message is in the log, wherever that was learned. */
+  isStored(message: Message): void {
+    const { id, seq, created_at, receiver_id } = message
+    const entry = this.queues.find(id)
+    if (!entry) return
+    // Without a reply to expect, it was an attempt on an earlier connection that stored it.
+    const wasBefore = entry.owner === this.#options.tab && entry.wasWritten && !this.#inFlight.has(id)
+    const duplicate = id === this.#duplicate || wasBefore
+    const outcome = { outcome: 'ok', id, seq, with: receiver_id, created_at, duplicate } as const
+    this.#inFlight.delete(id)
+    this.#remove(entry, outcome, message)
+    this.#core.events.emit('sent', outcome)
+  }
+
+  /** Whether the error was about a message of this client. */
+  refused(error: ErrorReply): boolean {
+    const id = String(error.ref ?? error.id)
+    const entry = this.queues.find(id)
+    this.#inFlight.delete(id)
+    if (entry?.state !== 'sending') return false
+    const { clock, random } = this.#core
+    const { code, message, retry_after_ms } = error
+    // Credentials are the connection's affair: the message waits for them.
+    const isTemporary = isForNow(error) || code === 'unauthorized'
+    const wait = { now: clock.now(), random: random(), retryAfterMs: retry_after_ms }
+    this.#change(entry.with, { type: 'refused', id, code, message, isTemporary, ...wait })
+    this.pump()
+    return true
+  }
+
+  /** The connection is gone. What had no answer is unknown, and goes again. */
+  lost(code: number): void {
+    const [oldest] = this.#inFlight.keys()
+    this.#inFlight.clear()
+    this.#patience.end()
+    const now = this.#core.clock.now()
+    for (const other of this.queues.conversations()) this.#change(other, { type: 'lost', code, now, oldest })
+  }
+
+  /** Settles everything: `kept` says whether the next client of this user goes on with it. */
+  close(kept: boolean): void {
+    this.#retry.clear()
+    this.#patience.end()
+    this.queues.clear()
+    this.#inFlight.clear()
+    for (const id of this.#handles.ids()) this.#handles.settle(id, { outcome: 'cancelled', id, kept })
+  }
+
+  #save(entry: Entry): void {
+    const { session, link } = this.#core
+    if (!session.vault) return
+    // What goes out at once is noted in the same transaction.
+    const first = this.queues.of(entry.with).find(({ owner, state }) => owner === this.tab && !isAside(state))
+    const isNoted = entry.isNoted || (link.isWelcomed && first?.id === entry.id)
+    void session.vault.write([put({ ...entry, isNoted })], true).then(() => {
+      this.#handles.saved(entry.id)
+      this.#change(entry.with, { type: 'saved', id: entry.id, isNoted })
+      const saved = this.queues.find(entry.id)
+      if (!saved) return session.keep({ remove: 'outbox', key: entry.id })
+      this.#say(saved)
+      this.pump()
+    })
+  }
+
+  #change(other: UserId, event: QueueEvent): void {
+    const before = this.queues.of(other)
+    const after = queueAfter(before, event)
+    if (after === before) return
+    this.queues.set(other, after)
+    for (const entry of after) {
+      const old = before.find(({ id }) => id === entry.id)
+      if (entry === old) continue
+      this.#handles.status(entry.id, statusOf(entry))
+      if (entry.state !== old?.state && isAside(entry.state)) this.#setAside(entry)
+    }
+  }
+
+  /** It waits for the person now, over reloads too. */
+  #setAside(entry: Entry): void {
+    this.#core.session.keep(put(entry))
+    this.#say(entry)
+    if (entry.state !== 'failed') return
+    const outcome = failure(entry.id, entry.code ?? 'internal', entry.message)
+    this.#handles.settle(entry.id, outcome)
+    this.#core.events.emit('failed', outcome)
+  }
+
+  #replace(entry: Entry): void {
+    this.queues.put(entry)
+    this.#handles.status(entry.id, statusOf(entry))
+    if (entry.owner !== this.tab) return
+    this.#core.session.keep(put(entry))
+    this.#say(entry)
+  }
+
+  #remove(entry: Entry, outcome: Outcome, stored?: Message): void {
+    this.queues.remove(entry)
+    this.#core.session.keep({ remove: 'outbox', key: entry.id })
+    this.#core.session.tabs?.say({ type: 'outbox', id: entry.id, with: entry.with, ...(stored && { stored }) })
+    this.#handles.settle(entry.id, outcome)
+  }
+
+  /** An aborted send: only what was never written can be taken back. */
+  #withdraw(id: string): void {
+    const entry = this.queues.find(id)
+    if (entry && !entry.wasWritten && (entry.state === 'saving' || entry.state === 'queued')) this.discard(id)
+  }
+
+  #say(entry: Entry): void {
+    this.#core.session.tabs?.say({ type: 'outbox', id: entry.id, with: entry.with, entry })
+  }
+}

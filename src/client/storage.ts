@@ -1,0 +1,79 @@
+import type { Message, Positions, UserId } from '../protocol/message.ts'
+import type { Entry } from './outbox.ts'
+import type { Range } from './ranges.ts'
+
+/** A conversation as it is kept: which of its messages are kept, and where both people stand. */
+export interface KeptConversation {
+  readonly with: UserId
+  readonly ranges: readonly Range[]
+  readonly positions: Positions
+  /** Whether the server has said the positions. */
+  readonly isPlaced: boolean
+  readonly last_seq: number
+  readonly last_message: Message | undefined
+  readonly unread: number
+  /** The highest number that `unread` has counted. */
+  readonly counted: number
+  /** Up to here messages were told to the application. */
+  readonly told?: number | undefined
+  /** A position that was read, and may not have reached the server. */
+  readonly reading: number
+}
+export type KeptMessage = Message & { readonly with: UserId }
+export interface KeptDraft {
+  readonly with: UserId
+  readonly text: string
+}
+/** `v`: the version of the row, so that a later client can still send what an earlier one kept. */
+export type KeptEntry = Entry & { readonly v: 1 | 2 }
+export interface KeptMeta {
+  readonly key: 'since' | 'epoch' | 'maxContentBytes'
+  readonly value: string
+}
+
+export interface Rows {
+  readonly conversations: KeptConversation
+  readonly messages: KeptMessage
+  readonly outbox: KeptEntry
+  readonly drafts: KeptDraft
+  readonly meta: KeptMeta
+}
+export type StoreName = keyof Rows
+
+/** `forget`: every message of a conversation. */
+export type Change =
+  | { readonly [Name in StoreName]: { readonly put: Name; readonly row: Rows[Name] } }[StoreName]
+  | { readonly remove: 'outbox' | 'drafts' | 'conversations'; readonly key: string }
+  | { readonly forget: UserId }
+
+export interface Kept {
+  readonly conversations: readonly KeptConversation[]
+  readonly outbox: readonly KeptEntry[]
+  readonly drafts: readonly KeptDraft[]
+  readonly meta: readonly KeptMeta[]
+}
+
+/**
+ * Where one user's messages are kept. A write is one transaction: it resolves when all of it is kept, and rejects when none
+ * is. Several clients may use one storage at a time.
+ */
+export interface Storage {
+  load(): Promise<Kept>
+  /** Messages of a conversation from `first` to `last`, ascending; what is not kept is missing. */
+  messages(other: UserId, first: number, last: number): Promise<readonly Message[]>
+  /** `isStrict`: resolves only when it would survive the loss of power. */
+  write(changes: readonly Change[], isStrict: boolean): Promise<void>
+  /** Makes room: drops all but the newest messages. Never what waits to be sent. */
+  trim(): Promise<void>
+  /** Removes everything, for good. */
+  destroy(): Promise<void>
+  close(): void
+}
+
+export interface StorageDriver {
+  readonly kind: 'persistent' | 'memory'
+  /** `lost`: the storage has gone, or another version of the program needs it; it must be opened again. */
+  open(name: string, lost: (why: string) => void): Promise<Storage>
+  /** Removes what is kept under this name, also what could not be opened. Without it `destroy` of the storage does. */
+  remove?(name: string): Promise<void>
+}

@@ -1,0 +1,66 @@
+import type { Command } from '../protocol/commands.ts'
+import type { ServerEvent } from '../protocol/events.ts'
+
+/** A push of a later version: what it is does not matter, that it has a number does. */
+export interface UnknownEntry {
+  readonly type: 'unknown'
+  readonly with?: string
+  readonly seq?: number
+}
+export type Received = ServerEvent | UnknownEntry
+
+const POSITIONS = 'with delivered_seq read_seq'
+const MESSAGE = 'id seq sender_id receiver_id content created_at'
+/** What has to be there of frames that change what is kept; whatever else a frame has is ignored. */
+const SHAPES: Readonly<Record<string, string>> = {
+  welcome: 'user_id server_time',
+  sent: 'id seq with created_at',
+  message: MESSAGE,
+  history: 'with messages has_more',
+  conversations: 'conversations',
+  sync: 'changed server_time',
+  receipt: POSITIONS,
+}
+/** Frames that are taken as they are: the worst that a wrong one does is to show something wrong for a moment. */
+const OTHERS = 'error presence synced typing lagging draining pong authenticated auth_expiring user_changed'.split(' ')
+/** Lists in frames, and what their items have to have. */
+const ITEMS: Readonly<Record<string, string>> = {
+  messages: MESSAGE,
+  conversations: `${POSITIONS} last_seq`,
+  changed: `${POSITIONS} last_seq`,
+}
+
+type Fields = Readonly<Record<string, unknown>>
+const isRecord = (value: unknown): value is Fields => typeof value === 'object' && value !== null
+const kindOf = (name: string): string => (name.endsWith('seq') ? 'number' : name === 'has_more' ? 'boolean' : 'string')
+
+const fits = (value: unknown, shape: string): boolean =>
+  isRecord(value) &&
+  shape
+    .split(' ')
+    .every((name) => (ITEMS[name] ? isListOf(value[name], ITEMS[name]) : typeof value[name] === kindOf(name)))
+
+const isListOf = (value: unknown, shape: string): boolean =>
+  Array.isArray(value) && value.every((item) => fits(item, shape))
+
+export function encodeCommand(command: Command): string {
+  return JSON.stringify(command)
+}
+
+/** One frame of the server; `undefined` when it is none that this client can use. Never throws. */
+export function decodeEvent(frame: unknown): Received | undefined {
+  let value: unknown
+  try {
+    value = JSON.parse(String(frame))
+  } catch {
+    return undefined
+  }
+  if (!isRecord(value) || typeof value.type !== 'string') return undefined
+  const { type } = value
+  const shape = Object.hasOwn(SHAPES, type) ? SHAPES[type] : undefined
+  // The fields that are read were looked at one by one.
+  if (shape ? fits(value, shape) : OTHERS.includes(type)) return value as unknown as Received
+  if (shape) return undefined
+  const entry = fits(value, 'with seq') ? { with: value.with, seq: value.seq } : {}
+  return { type: 'unknown', ...entry } as UnknownEntry
+}

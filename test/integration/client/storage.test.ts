@@ -1,0 +1,297 @@
+// IndexedDB as browsers really have it: full, blocked, gone in the middle, with rows that are broken.
+import 'fake-indexeddb/auto'
+import { IDBFactory } from 'fake-indexeddb'
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { type Client, indexedDbStorage, type Storage, type StorageDriver } from '../../../src/client/index.ts'
+import { contentsOf, type FakeChat, fakeChat, rowsOf, told } from '../../support/fake-chat.ts'
+
+const numbers = (from: number, to: number): string[] =>
+  Array.from({ length: to - from + 1 }, (_, index) => String(from + index))
+const NAME = 'messaging-server-client http://fake.test ben'
+
+let factory: InstanceType<typeof IDBFactory>
+
+beforeEach(() => {
+  factory = new IDBFactory()
+  Object.assign(globalThis, { indexedDB: factory })
+})
+
+/** The database takes turns of its own, which the clock of the test knows nothing of. */
+function chatWithDatabase(): FakeChat {
+  const chat = fakeChat()
+  const advance = async (ms: number): Promise<void> => {
+    for (let left = ms; left >= 0; left -= 50) {
+      for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve))
+      await chat.advance(Math.min(50, left))
+    }
+  }
+  return { ...chat, advance }
+}
+
+/** The driver of the browser, with a storage that a test can break. */
+function breakable(change: (storage: Storage) => Partial<Storage>): StorageDriver {
+  const real = indexedDbStorage()
+  return {
+    kind: 'persistent',
+    async open(name, lost) {
+      const storage = await real.open(name, lost)
+      const methods: Storage = {
+        load: () => storage.load(),
+        messages: (...args) => storage.messages(...args),
+        write: (...args) => storage.write(...args),
+        trim: () => storage.trim(),
+        destroy: () => storage.destroy(),
+        close: () => storage.close(),
+      }
+      return { ...methods, ...change(methods) }
+    },
+  }
+}
+
+const quota = (): Error => Object.assign(new Error('full'), { name: 'QuotaExceededError' })
+
+async function lived({ client, server, advance }: FakeChat, storage: StorageDriver): Promise<Client> {
+  const ben = client('ben', { storage })
+  await advance(200)
+  for (const text of numbers(1, 60)) server.write('amy', 'ben', text)
+  ben.conversation('amy').send('mine')
+  await advance(2000)
+  return ben
+}
+
+test('a reload shows what was there, with the server down, and goes on where it was', async () => {
+  const chat = chatWithDatabase()
+  const storage = indexedDbStorage()
+  const first = await lived(chat, storage)
+  first.conversation('amy').draft.set('half a')
+  await chat.advance(100)
+  await first.close()
+  chat.server.isDown = true
+  const again = chat.client('ben', { storage })
+  const messages = told(again)
+  const { messages: rows, draft, loadOlder } = again.conversation('amy')
+  const off = rows.subscribe(() => undefined)
+  await chat.advance(100)
+  expect(again.storage.get()).toEqual({ kind: 'persistent' })
+  expect(contentsOf(rows.get())).toEqual([...numbers(12, 60), 'mine'])
+  expect(draft.get()).toBe('half a')
+  expect(again.conversations.get()).toMatchObject([{ with: 'amy', unread: 60, draft: 'half a' }])
+  const older = loadOlder()
+  await chat.advance(100)
+  expect(await older).toBe(true)
+  expect(contentsOf(rows.get())).toEqual([...numbers(1, 60), 'mine'])
+  again.conversation('amy').send('typed offline')
+  chat.server.write('amy', 'ben', 'meanwhile')
+  chat.server.isDown = false
+  await chat.advance(20_000)
+  expect(contentsOf(messages)).toEqual(['meanwhile', 'typed offline'])
+  expect(rowsOf(again, 'amy').slice(-2)).toEqual(['meanwhile received', 'typed offline sent'])
+  off()
+})
+
+test('acknowledges nothing before the transaction that keeps it is complete', async () => {
+  const chat = chatWithDatabase()
+  let release: () => void = () => undefined
+  const gate = new Promise<void>((resolve) => {
+    release = resolve
+  })
+  const storage = breakable(({ write }) => ({
+    async write(changes, isStrict) {
+      if (changes.some((change) => 'put' in change && change.put === 'messages')) await gate
+      await write(changes, isStrict)
+    },
+  }))
+  await lived(chat, storage)
+  expect(chat.server.log.positions('ben', 'amy').delivered_seq).toBe(0)
+  release()
+  await chat.advance(1000)
+  expect(chat.server.log.positions('ben', 'amy').delivered_seq).toBeGreaterThanOrEqual(60)
+})
+
+test('says nothing of what is not kept, though it was read and the server brings it again', async () => {
+  const chat = chatWithDatabase()
+  const { server, advance } = chat
+  let release: () => void = () => undefined
+  const gate = new Promise<void>((resolve) => {
+    release = resolve
+  })
+  onTestFinished(() => release())
+  const storage = breakable(({ write }) => ({
+    async write(changes, isStrict) {
+      if (changes.some((change) => 'put' in change && change.put === 'messages' && change.row.seq > 1)) await gate
+      await write(changes, isStrict)
+    },
+  }))
+  const ben = chat.client('ben', { storage })
+  server.write('amy', 'ben', '1')
+  await advance(1000)
+  // The comparison after a new connection shows that what was acknowledged has arrived.
+  server.cut()
+  await advance(3000)
+  server.commands.length = 0
+  const last = ['2', '3'].map((text) => server.write('amy', 'ben', text)).at(-1)
+  await advance(50)
+  ben.conversation('amy').markRead(3)
+  server.push('ben', { type: 'message', ...last })
+  await advance(2000)
+  const said = (): number[] =>
+    server.commands.flatMap(({ command }) => (command.type === 'ack' || command.type === 'read' ? [command.seq] : []))
+  expect(said()).toEqual([1])
+  release()
+  await advance(2000)
+  expect(said().at(-1)).toBe(3)
+  expect(server.log.positions('ben', 'amy')).toMatchObject({ delivered_seq: 3, read_seq: 3 })
+})
+
+describe('starts and goes on in memory', () => {
+  test.each<[string, StorageDriver]>([
+    ['is forbidden', { kind: 'persistent', open: () => Promise.reject(new DOMException('no', 'SecurityError')) }],
+    ['is blocked and never answers', { kind: 'persistent', open: () => new Promise(() => undefined) }],
+    ['cannot be read', breakable(() => ({ load: () => Promise.reject(new Error('corrupt')) }))],
+    ['refuses every write', breakable(() => ({ write: () => Promise.reject(quota()) }))],
+  ])('when the storage %s', async (_, storage) => {
+    const chat = chatWithDatabase()
+    const ben = chat.client('ben', { storage })
+    const messages = told(ben)
+    const sending = ben.conversation('amy').send('mine')
+    chat.server.write('amy', 'ben', 'hers')
+    await chat.advance(3200)
+    expect(ben.status.get().state).toBe('live')
+    expect(ben.storage.get().kind).toBe('memory')
+    expect(await sending.settled).toMatchObject({ outcome: 'ok' })
+    expect(contentsOf(messages).toSorted()).toEqual(['hers', 'mine'])
+    await chat.advance(1000)
+    expect(chat.server.log.positions('ben', 'amy').delivered_seq).toBe(2)
+  })
+})
+
+test('says when it goes on in memory later, and a logout then still removes what was kept before', async () => {
+  const chat = chatWithDatabase()
+  let isBroken = false
+  const storage = breakable(({ write }) => ({
+    write: (...args) => (isBroken ? new Promise(() => undefined) : write(...args)),
+  }))
+  const ben = await lived(chat, storage)
+  const told: unknown[] = []
+  ben.on('storage', (state) => told.push(state))
+  isBroken = true
+  const sending = ben.conversation('amy').send('though nothing calls back')
+  await chat.advance(8000)
+  expect(await sending.settled).toMatchObject({ outcome: 'ok' })
+  expect([told, ben.storage.get()]).toEqual([[{ kind: 'memory', why: 'write' }], { kind: 'memory', why: 'write' }])
+  expect(await factory.databases()).toHaveLength(1)
+  const left = ben.logout()
+  await chat.advance(4000)
+  await left
+  expect(await factory.databases()).toEqual([])
+})
+
+test('makes room once when the disk is full, and keeps what waits to be sent', async () => {
+  const chat = chatWithDatabase()
+  let isFull = false
+  let trims = 0
+  const storage = breakable(({ write, trim }) => ({
+    write: (changes, isStrict) => (isFull ? Promise.reject(quota()) : write(changes, isStrict)),
+    trim: async () => {
+      trims += 1
+      await trim()
+      isFull = false
+    },
+  }))
+  const ben = await lived(chat, storage)
+  for (const text of numbers(61, 200)) chat.server.write('amy', 'ben', text)
+  await chat.advance(2000)
+  chat.server.isDown = true
+  chat.server.cut()
+  isFull = true
+  ben.conversation('amy').send('waits')
+  await chat.advance(100)
+  expect([trims, ben.storage.get().kind]).toEqual([1, 'persistent'])
+  await ben.close()
+  const again = chat.client('ben', { storage: indexedDbStorage() })
+  const off = again.conversation('amy').messages.subscribe(() => undefined)
+  await chat.advance(100)
+  expect(rowsOf(again, 'amy').at(-1)).toBe('waits sending')
+  chat.server.isDown = false
+  await chat.advance(20_000)
+  expect(chat.server.log.of('amy', 'ben').messages.at(-1)?.content).toBe('waits')
+  for (let page = 0; page < 5; page += 1) {
+    const loading = again.conversation('amy').loadOlder()
+    await chat.advance(100)
+    await loading
+  }
+  expect(contentsOf(again.conversation('amy').messages.get())).toHaveLength(202)
+  off()
+})
+
+test('opens the database again when the browser has closed it in the middle', async () => {
+  const chat = chatWithDatabase()
+  let broken = 1
+  const storage = breakable(({ write }) => ({
+    write(changes, isStrict) {
+      const isMessage = changes.some((change) => 'put' in change && change.put === 'messages')
+      if (!isMessage || broken === 0) return write(changes, isStrict)
+      broken -= 1
+      return Promise.reject(new DOMException('The database connection is closing.', 'InvalidStateError'))
+    },
+  }))
+  const ben = await lived(chat, storage)
+  expect(ben.storage.get()).toEqual({ kind: 'persistent' })
+  await ben.close()
+  const again = chat.client('ben', { storage: indexedDbStorage() })
+  const off = again.conversation('amy').messages.subscribe(() => undefined)
+  chat.server.isDown = true
+  await chat.advance(100)
+  expect(rowsOf(again, 'amy')).toHaveLength(50)
+  off()
+})
+
+test('a row that is broken is fetched again, or dropped, and keeps nobody out', async () => {
+  const chat = chatWithDatabase()
+  const driver = indexedDbStorage()
+  await (await lived(chat, driver)).close()
+  const storage = await driver.open(NAME, () => undefined)
+  await storage.write(
+    [
+      { put: 'conversations', row: { with: 'amy', ranges: 'x' } as never },
+      { put: 'outbox', row: { id: 'broken', n: 'x' } as never },
+    ],
+    true,
+  )
+  storage.close()
+  const again = chat.client('ben', { storage: driver })
+  const off = again.conversation('amy').messages.subscribe(() => undefined)
+  await chat.advance(5000)
+  expect(again.status.get().state).toBe('live')
+  expect(rowsOf(again, 'amy').at(-1)).toBe('mine sent')
+  expect(again.pending.get()).toBe(0)
+  off()
+})
+
+test('after a logout there is no database left', async () => {
+  const chat = chatWithDatabase()
+  const ben = await lived(chat, indexedDbStorage())
+  expect((await factory.databases()).map((one: { name?: string }) => one.name)).toEqual([NAME])
+  await ben.logout()
+  expect(await factory.databases()).toEqual([])
+})
+
+test('catches up with ten thousand messages of twenty conversations, and keeps them', async () => {
+  const chat = chatWithDatabase()
+  for (let n = 1; n <= 500; n += 1)
+    for (let who = 1; who <= 20; who += 1) chat.server.write(`friend-${who}`, 'ben', String(n))
+  const storage = indexedDbStorage()
+  const ben = chat.client('ben', { storage })
+  const messages = told(ben)
+  await chat.advance(30_000)
+  expect(messages).toHaveLength(10_000)
+  for (let who = 1; who <= 20; who += 1) {
+    const from = messages.filter(({ sender_id }) => sender_id === `friend-${who}`)
+    expect(contentsOf(from)).toEqual(numbers(1, 500))
+    expect(chat.server.log.positions('ben', `friend-${who}`).delivered_seq).toBe(500)
+  }
+  await ben.close()
+  const kept = await storage.open(NAME, () => undefined)
+  expect(await kept.messages('friend-7', 1, 500)).toHaveLength(500)
+  kept.close()
+})
