@@ -1,0 +1,110 @@
+import { useCallback, useDeferredValue, useState } from 'react'
+import type { AdminUser, Profile } from '../../client/accounts.ts'
+import { t } from '../texts/index.ts'
+import { accounts } from './accounts.ts'
+import { useAction } from './action.ts'
+import { Problem } from './card.tsx'
+import { Dialog } from './dialog.tsx'
+import { Field } from './field.tsx'
+import { Invitations } from './invitations.tsx'
+import { useLoaded } from './loaded.ts'
+import { Panel, Section } from './panel.tsx'
+import { type PersonAction, PersonRow } from './person-row.tsx'
+import { SecretLink } from './secret-link.tsx'
+
+/** What is shown in front of the list: whether to suspend somebody, or a link for them. */
+interface Asked {
+  readonly user: AdminUser
+  readonly link?: string
+}
+
+/** For admins: who may come, who has an account, and what can be done about it. */
+export function People({ me }: { me: Profile }) {
+  const [text, setText] = useState('')
+  const wanted = useDeferredValue(text.trim())
+  const ask = useCallback(() => everybody(wanted), [wanted])
+  const { value: users, failure, reload } = useLoaded(ask)
+  const [asked, setAsked] = useState<Asked>()
+  const { isBusy, failure: refusal, run } = useAction({ forbidden: 'error.last_admin' })
+  const { admin } = accounts()
+  const act = (user: AdminUser, action: PersonAction): void => {
+    const id = user.user_id
+    if (action === 'suspend') setAsked({ user })
+    else if (action === 'link') void run(async () => setAsked({ user, link: await admin.resetLink(id) }))
+    else if (action === 'unsuspend') void run(() => admin.unsuspend(id).then(reload))
+    else void run(() => admin.setRole(id, action).then(reload))
+  }
+  const suspend = (user: AdminUser) =>
+    run(() => admin.suspend(user.user_id).then(reload)).then(() => setAsked(undefined))
+  return (
+    <Panel title={t('admin.title')} back="/settings">
+      <Invitations />
+      <Section title={t('admin.people')}>
+        <Field label={t('admin.search')} type="search" value={text} onValue={setText} autoComplete="off" />
+        <Problem failure={failure ?? refusal} />
+        <ul className="rows">
+          {users?.map((user) => (
+            <PersonRow
+              key={user.user_id}
+              user={user}
+              isMe={user.user_id === me.user_id}
+              isBusy={isBusy}
+              onAction={(action) => act(user, action)}
+            />
+          ))}
+        </ul>
+        {users?.length === 0 && <p className="hint">{t('list.nobody')}</p>}
+      </Section>
+      {asked && <Question {...asked} isBusy={isBusy} onSuspend={suspend} onClose={() => setAsked(undefined)} />}
+    </Panel>
+  )
+}
+
+interface QuestionProps extends Asked {
+  readonly isBusy: boolean
+  onSuspend(user: AdminUser): Promise<void>
+  onClose(): void
+}
+
+function Question({ user, link, isBusy, onSuspend, onClose }: QuestionProps) {
+  const name = user.display_name
+  if (link !== undefined)
+    return (
+      <SecretLink
+        title={t('admin.reset.link', { name })}
+        hint={t('admin.reset.hint', { name })}
+        link={link}
+        onClose={onClose}
+      />
+    )
+  return (
+    <Dialog
+      title={t('admin.suspend')}
+      action={t('admin.suspend')}
+      isDangerous
+      isBusy={isBusy}
+      onAction={() => void onSuspend(user)}
+      onClose={onClose}
+    >
+      <p>{t('admin.suspend.ask', { name })}</p>
+    </Dialog>
+  )
+}
+
+/** More than anybody scrolls through: beyond it one searches. */
+const MAX_PAGES = 10
+
+async function everybody(search: string): Promise<readonly AdminUser[]> {
+  const users: AdminUser[] = []
+  let cursor: string | null = null
+  for (let page = 0; page < MAX_PAGES; page += 1) {
+    const answer: Awaited<ReturnType<ReturnType<typeof accounts>['admin']['users']>> = await accounts().admin.users({
+      search,
+      ...(cursor !== null && { cursor }),
+    })
+    users.push(...answer.users)
+    cursor = answer.next_cursor
+    if (cursor === null) break
+  }
+  return users
+}

@@ -1,0 +1,58 @@
+import { useEffect } from 'react'
+import { keep, kept } from '../parts/kept.ts'
+import { server } from '../parts/server.ts'
+import { t } from '../texts/index.ts'
+import { Card } from './card.tsx'
+
+interface StrangerProps {
+  readonly name: string
+  /** The person who is here now. */
+  readonly present: string
+  onAnswer(isTaken: boolean): void
+}
+
+/** A link wants to sign another person in than the one who is here. */
+export function StrangerDoor({ name, present, onAnswer }: StrangerProps) {
+  return (
+    <Card
+      title={t('auth.other.title', { name })}
+      hint={t('auth.other.hint', { name, now: present })}
+      onSubmit={() => onAnswer(true)}
+    >
+      <button type="button" className="quiet" onClick={() => onAnswer(false)}>
+        {t('auth.other.keep', { now: present })}
+      </button>
+      <button type="submit" className="primary">
+        {t('auth.other.take', { name })}
+      </button>
+    </Card>
+  )
+}
+
+/** When this tab was last sent to sign in: whoever comes back from there without a token is not sent again. */
+const SENT_AT = 'sent-to-login'
+const LOOP_MS = 30_000
+
+/** The operator's own application signs people in. */
+export function TokenDoor() {
+  const address = server.get()?.login_url
+  const hasJustBeen = Date.now() - Number(kept(SENT_AT, 'sessionStorage') ?? 0) < LOOP_MS
+  useEffect(() => {
+    if (address !== undefined && !hasJustBeen) go(address)
+  }, [address, hasJustBeen])
+  if (address !== undefined && !hasJustBeen) return <Card title={t('app.loading')}>{null}</Card>
+  return (
+    <Card title={t('auth.jwt.title')} hint={t('auth.jwt.hint')} onSubmit={() => address !== undefined && go(address)}>
+      {address !== undefined && (
+        <button type="submit" className="primary">
+          {t('auth.jwt.go')}
+        </button>
+      )}
+    </Card>
+  )
+}
+
+function go(address: string): void {
+  keep(SENT_AT, String(Date.now()), 'sessionStorage')
+  location.assign(address)
+}

@@ -1,0 +1,91 @@
+import { useEffect } from 'react'
+import type { Client, Message } from '../../client/index.ts'
+import { calmed } from '../parts/calm.ts'
+import { notifying, whyNoNotifications } from '../parts/notifying.ts'
+import { chatPath, navigate } from '../parts/route.ts'
+import { t } from '../texts/index.ts'
+
+/** Held by every tab of a person that somebody looks at, and by the one that notifies. Without sign-in, tabs are of several people. */
+const looking = ({ userId }: Client): string => `messaging looking ${userId}`
+const notifyingFor = ({ userId }: Client): string => `messaging notifying ${userId}`
+const MAX_TEXT_LENGTH = 300
+/** To ask what is shown takes the browser some milliseconds. */
+const LOOK_EVERY_MS = 1000
+
+/** Tells of new messages while nobody looks at any tab, once for all tabs; and no longer when they have been read. */
+export function useNotifier(client: Client): void {
+  useEffect(() => {
+    // Without these there are no notifications either: both are for secure origins.
+    if (!navigator.locks || whyNoNotifications() === 'missing') return
+    const ended = new AbortController()
+    const { signal } = ended
+    void navigator.locks
+      .request(notifyingFor(client), { signal }, () => {
+        client.on('message', (message) => void tell(client, message), { signal })
+        return new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()))
+      })
+      .catch(() => undefined)
+    for (const store of [calmed<unknown>(client.conversations, LOOK_EVERY_MS), client.status])
+      signal.addEventListener(
+        'abort',
+        store.subscribe(() => void closeRead(client)),
+      )
+    holdWhileLookedAt(looking(client), signal)
+    return () => ended.abort()
+  }, [client])
+}
+
+function holdWhileLookedAt(name: string, signal: AbortSignal): void {
+  let release: (() => void) | undefined
+  const look = (): void => {
+    const isLookedAt = !signal.aborted && document.visibilityState === 'visible' && document.hasFocus()
+    if (!isLookedAt) {
+      release?.()
+      release = undefined
+    } else if (!release) {
+      const away = new Promise<void>((resolve) => {
+        release = resolve
+      })
+      void navigator.locks.request(name, { mode: 'shared' }, () => away)
+    }
+  }
+  for (const event of ['focus', 'blur']) addEventListener(event, look, { signal })
+  document.addEventListener('visibilitychange', look, { signal })
+  signal.addEventListener('abort', look)
+  look()
+}
+
+async function tell(client: Client, { sender_id, content }: Message): Promise<void> {
+  const { isOn, showsText } = notifying.get()
+  if (!isOn || whyNoNotifications() !== undefined || sender_id === client.userId) return
+  const { held = [] } = await navigator.locks.query()
+  if (held.some(({ name }) => name === looking(client))) return
+  const sender = client.user(sender_id).get()?.display_name ?? sender_id
+  const path = chatPath(sender_id)
+  const options = {
+    ...{ tag: `${client.userId} ${sender_id}`, icon: '/icon-192.png' },
+    data: { path, with: sender_id, of: client.userId },
+    body: showsText ? content.slice(0, MAX_TEXT_LENGTH) : t('notify.new'),
+  }
+  const registration = await navigator.serviceWorker?.getRegistration()
+  if (registration?.active) return registration.showNotification(sender, options)
+  const notification = new Notification(sender, options)
+  notification.addEventListener('click', () => {
+    focus()
+    navigate(path)
+    notification.close()
+  })
+}
+
+/** What was shown when the page was closed is not read because the list has not come yet: only a list of now says so. */
+async function closeRead(client: Client): Promise<void> {
+  if (client.status.get().state !== 'live') return
+  const registration = await navigator.serviceWorker?.getRegistration()
+  const shown = (await registration?.getNotifications()) ?? []
+  if (shown.length === 0) return
+  const read = new Set(client.conversations.get().flatMap((item) => (item.unread === 0 ? [item.with] : [])))
+  for (const notification of shown) {
+    const { with: other, of = client.userId } = (notification.data ?? {}) as { with?: string; of?: string }
+    if (of === client.userId && other !== undefined && read.has(other)) notification.close()
+  }
+}

@@ -1,0 +1,121 @@
+import { type Client, createClient } from '../../client/index.ts'
+import type { Auth } from '../../client/types.ts'
+import { identity } from '../parts/identity.ts'
+import { keep, kept } from '../parts/kept.ts'
+import { decoded } from '../parts/route.ts'
+import { askServer, server, socketUrl } from '../parts/server.ts'
+import { Value } from '../parts/store.ts'
+import { forgetToken, getToken, hasToken, type Stranger, take, tryToken } from './tokens.ts'
+
+/** The client of whoever uses this tab; undefined until they have said who they are. */
+export const present = new Value<Client | undefined>(undefined)
+
+/** What is asked of whoever is not here yet, beside what the kind of server asks. */
+export interface Door {
+  /** The part of the address behind `#`, if it is a link of this server: an invitation, a new password. */
+  readonly hash: string
+  /** A link wants to sign another person in than the one who is here. */
+  readonly stranger?: Stranger
+}
+export const door = new Value<Door>({ hash: '' })
+
+/** With `AUTH=none` each tab is a person of its own: two windows can talk to each other. */
+const NAME = 'name'
+/** With accounts: whether somebody has signed in here. The session itself is in a cookie, which no script sees. */
+const SIGNED_IN = 'signed-in'
+const LINK = /^#(invite|reset|bootstrap|token)=/
+const TOKEN_LINK = '#token='
+
+/** What the address brought, until it has been used. */
+let link = ''
+
+/** Takes up where this tab was, or what a link asks for. */
+export async function begin(): Promise<void> {
+  readAddress()
+  await askServer()
+  const auth = server.get()?.auth
+  if (present.get()) return
+  if (auth === 'none') beginNamed()
+  else if (auth === 'accounts') beginSignedIn()
+  else if (auth === 'jwt') await beginByToken()
+}
+
+/** A link works once: it stays neither in the address nor in the history. */
+function readAddress(): void {
+  if (!LINK.test(location.hash)) return
+  link = location.hash
+  history.replaceState(history.state, '', location.pathname)
+}
+
+function beginNamed(): void {
+  const name = kept(NAME, 'sessionStorage')
+  if (name !== undefined) enter({ userId: name })
+}
+
+function beginSignedIn(): void {
+  if (link !== '' && !link.startsWith(TOKEN_LINK)) door.set({ hash: link })
+  else if (kept(SIGNED_IN) !== undefined) enter({ session: true })
+  link = ''
+}
+
+async function beginByToken(): Promise<void> {
+  if (link.startsWith(TOKEN_LINK)) {
+    const token = decoded(link.slice(TOKEN_LINK.length))
+    try {
+      const stranger = await tryToken(token)
+      link = ''
+      if (stranger) return door.set({ hash: '', stranger })
+    } catch {
+      return server.set(undefined) // it is tried again when the server is there
+    }
+  }
+  if (hasToken()) enter({ getToken })
+}
+
+/** What the person has answered: whether they are the stranger. */
+export async function meet({ token, ...named }: Stranger, isTaken: boolean): Promise<void> {
+  if (isTaken) take(token, named)
+  door.set({ hash: '' })
+  if (hasToken()) enter({ getToken })
+}
+
+/** This tab becomes this person. */
+export function enter(auth: Auth): void {
+  const client = createClient({ url: socketUrl(), auth })
+  if ('userId' in auth) {
+    keep(NAME, auth.userId, 'sessionStorage')
+    keep(NAME, auth.userId)
+  } else if ('session' in auth) keep(SIGNED_IN, 'yes')
+  client.on('logout', () => left(true))
+  door.set({ hash: '' })
+  identity.set(auth)
+  present.set(client)
+}
+
+/** The name that was used last in this browser, in any tab. */
+export const lastName = (): string | undefined => kept(NAME)
+
+/** Removes everything of this person from this device, also in other tabs. */
+export async function leave(): Promise<void> {
+  const client = present.get()
+  const auth = identity.get()
+  left(true)
+  const ending = import('../account/ending.ts').catch(() => undefined)
+  if (auth) await (await ending)?.endSession(auth)
+  await client?.logout()
+}
+
+/** Their session has ended, and they may come back: what waits to be sent stays here for them. */
+export async function pause(): Promise<void> {
+  const client = present.get()
+  left(false)
+  await client?.close()
+}
+
+function left(isForGood: boolean): void {
+  keep(NAME, undefined, 'sessionStorage')
+  keep(SIGNED_IN, undefined)
+  forgetToken(isForGood)
+  identity.set(undefined)
+  present.set(undefined)
+}

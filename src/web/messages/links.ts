@@ -1,0 +1,52 @@
+import { LinkifyIt } from 'linkify-it'
+
+/** A piece of a text: as it was written, or a link. */
+export interface Piece {
+  readonly text: string
+  readonly url?: string
+}
+
+/** Nobody reads further for links, and looking for them takes time. */
+const SEARCHED_LENGTH = 4096
+const ALLOWED = /^(https?|mailto):/i
+/** Turn the order of what follows: an address could look like another one. */
+const TURNS = /[\u202a-\u202e\u2066-\u2069]/
+/** Scripts whose letters stand for themselves; letters of several in one name may be there to deceive. */
+const SCRIPTS = ['Latin', 'Cyrillic', 'Greek', 'Arabic', 'Hebrew', 'Devanagari', 'Thai', 'Hangul'].map(
+  (script) => new RegExp(`^[\\p{Script=${script}}\\p{M}\\d.-]+$`, 'u'),
+)
+const EAST_ASIAN = /^[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Bopomofo}\p{M}\d.-]+$/u
+
+const finder = new LinkifyIt({ fuzzyLink: true }).add('ftp:', null).add('//', null)
+
+/** The text in pieces, of which those with a `url` are links that are safe to show. */
+export function piecesOf(text: string): readonly Piece[] {
+  const searched = text.slice(0, SEARCHED_LENGTH)
+  if (!/[.:]/.test(searched)) return [{ text }]
+  const pieces: Piece[] = []
+  let from = 0
+  for (const { index, lastIndex, url, raw } of finder.match(searched) ?? []) {
+    // A link that the end of the search cuts off leads elsewhere.
+    if (lastIndex === SEARCHED_LENGTH && text.length > SEARCHED_LENGTH) break
+    const address = addressOf(url, raw)
+    if (!address) continue
+    if (index > from) pieces.push({ text: text.slice(from, index) })
+    pieces.push({ text: shownAs(raw, address), url: address.href })
+    from = lastIndex
+  }
+  if (from < text.length) pieces.push({ text: text.slice(from) })
+  return pieces
+}
+
+function addressOf(url: string, raw: string): URL | undefined {
+  return ALLOWED.test(url) && !TURNS.test(raw) && URL.canParse(url) ? new URL(url) : undefined
+}
+
+/** A host with letters of several scripts is shown in the form that shows it. */
+function shownAs(raw: string, { hostname }: URL): string {
+  if (!/xn--/.test(hostname)) return raw
+  const host = /^(?:\w+:\/\/)?(?:[^/@]*@)?([^/:?#]+)/.exec(raw)?.[1] ?? ''
+  const labels = host.split('.')
+  const isPlain = labels.every((label) => [...SCRIPTS, EAST_ASIAN].some((script) => script.test(label)))
+  return isPlain ? raw : raw.replace(host, hostname)
+}

@@ -1,0 +1,71 @@
+import {
+  defaultRangeExtractor,
+  type Range,
+  useVirtualizer,
+  type VirtualItem,
+  type Virtualizer,
+} from '@tanstack/react-virtual'
+import { type RefObject, useCallback } from 'react'
+import type { MessageItem } from '../../client/index.ts'
+
+/** Within it the newest message counts as being in sight. */
+export const END_PX = 48
+const OVERSCAN = 8
+const LINE_PX = 22
+const FRAME_PX = 18
+const CHARACTERS_A_LINE = 60
+const EDGE_PX = 16
+
+interface ListOptions {
+  readonly rows: readonly MessageItem[]
+  readonly scroller: RefObject<HTMLDivElement | null>
+  /** Index of the row that has the focus, or would get it: it stays, wherever one scrolls. */
+  readonly stop: number
+}
+
+/** Where each row stands, and which of them are in sight. What is in sight stays where it is when older ones come above it. */
+export function useMessageList({ rows, scroller, stop }: ListOptions) {
+  const list = useVirtualizer<HTMLDivElement, HTMLDivElement>({
+    count: rows.length,
+    getScrollElement: () => scroller.current,
+    getItemKey: useCallback((index: number) => rows[index]?.id ?? index, [rows]),
+    estimateSize: useCallback((index: number) => guessedHeight(rows[index]?.content ?? ''), [rows]),
+    overscan: OVERSCAN,
+    paddingStart: EDGE_PX,
+    paddingEnd: EDGE_PX,
+    // Room for the ring around the row that has the focus.
+    scrollPaddingStart: EDGE_PX,
+    scrollPaddingEnd: EDGE_PX,
+    anchorTo: 'end',
+    followOnAppend: true,
+    scrollEndThreshold: END_PX,
+    directDomUpdates: true,
+    // What is measured or scrolled to is placed at once all the same; only which rows there are waits for React's turn.
+    useFlushSync: false,
+    rangeExtractor: useCallback((range: Range) => withStop(defaultRangeExtractor(range), stop, range.count), [stop]),
+  })
+  list.shouldAdjustScrollPositionOnItemSizeChange = keepsWhatIsSeen
+  return list
+}
+
+/** Also while scrolling up, where the library would not: the first row loses the name of its day when older ones come above it. */
+function keepsWhatIsSeen(
+  { key, start, end }: VirtualItem,
+  _delta: number,
+  list: Virtualizer<HTMLDivElement, HTMLDivElement>,
+) {
+  const top = list.scrollOffset ?? 0
+  return end <= top || (start < top && !list.itemSizeCache.has(key))
+}
+
+export type MessageList = ReturnType<typeof useMessageList>
+
+function guessedHeight(content: string): number {
+  const lines = content.split('\n').reduce((sum, line) => sum + Math.ceil((line.length + 1) / CHARACTERS_A_LINE), 0)
+  return FRAME_PX + Math.min(lines, 25) * LINE_PX
+}
+
+function withStop(indexes: number[], stop: number, count: number): number[] {
+  if (stop < 0 || stop >= count || indexes.includes(stop)) return indexes
+  return [...indexes, stop].sort((a, b) => a - b)
+}

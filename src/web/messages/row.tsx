@@ -1,0 +1,71 @@
+import { memo } from 'react'
+import type { MessageItem } from '../../client/index.ts'
+import { Tick } from '../parts/tick.tsx'
+import { formats, t } from '../texts/index.ts'
+import { Failure } from './failure.tsx'
+import { timeOf } from './grouping.ts'
+import { isEmoji, Text } from './text.tsx'
+
+interface RowProps {
+  readonly row: MessageItem
+  /** The writer, as screen readers say it. */
+  readonly name: string
+  readonly isMine: boolean
+  readonly isFirst: boolean
+  readonly isLast: boolean
+  /** Of the day that begins here. */
+  readonly day: string | undefined
+  /** Whether what is new begins here. */
+  readonly isDivided: boolean
+  /** The one row that the Tab key stops at. */
+  readonly isStop: boolean
+}
+
+export const MessageRow = memo(function MessageRow(props: RowProps) {
+  const { row, isMine, isFirst, isLast, day, isDivided, isStop } = props
+  const isAside = row.state === 'failed' || row.state === 'held'
+  const classes = ['msg', isMine && 'mine', isFirst && 'first', isLast && 'last', isEmoji(row.content) && 'big']
+  return (
+    <>
+      {day !== undefined && <div className="day">{day}</div>}
+      {isDivided && <div className="new">{t('talk.new')}</div>}
+      <article
+        className={classes.filter(Boolean).join(' ')}
+        aria-label={labelOf(props)}
+        aria-setsize={-1}
+        aria-posinset={row.seq}
+        tabIndex={isStop ? 0 : -1}
+        data-message={row.id}
+        data-seq={row.seq}
+        data-state={row.state}
+      >
+        <div className="bubble">
+          <div className="text" dir="auto">
+            <Text id={row.id} content={row.content} />
+            <Meta row={row} />
+          </div>
+        </div>
+        {isAside && <Failure row={row} />}
+      </article>
+    </>
+  )
+})
+
+function Meta({ row }: { row: MessageItem }) {
+  const at = timeOf(row)
+  return (
+    <span className="meta">
+      {row.created_at !== undefined && (
+        <time dir="ltr" dateTime={row.created_at} title={formats().exact(at)}>
+          {formats().clock(at)}
+        </time>
+      )}
+      <Tick state={row.state} />
+    </span>
+  )
+}
+
+function labelOf({ row, name }: RowProps): string {
+  const state = row.state === 'received' ? [] : [t(`state.${row.state}`)]
+  return [name, formats().clock(timeOf(row)), row.content, ...state].join(', ')
+}

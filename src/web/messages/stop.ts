@@ -1,0 +1,46 @@
+import { type FocusEvent, type KeyboardEvent, useState } from 'react'
+import type { MessageItem } from '../../client/index.ts'
+import type { MessageList } from './message-list.ts'
+
+const PAGE = 10
+
+/** The one message that the Tab key stops at; the arrow keys go on from there. The last one, until another has had the focus. */
+export function useStop(rows: readonly MessageItem[]) {
+  const [chosen, setChosen] = useState<string>()
+  const found = chosen === undefined ? -1 : rows.findIndex(({ id }) => id === chosen)
+  const index = found >= 0 ? found : rows.length - 1
+  const go = (to: number, log: HTMLElement, list: MessageList): void => {
+    const id = rows[to]?.id
+    if (id === undefined) return
+    setChosen(id)
+    list.scrollToIndex(to, { align: 'auto' })
+    // A row that was out of sight is there with the next frame.
+    requestAnimationFrame(() => rowIn(log, id)?.focus({ preventScroll: true }))
+  }
+  return {
+    index,
+    onFocus: ({ target }: FocusEvent<HTMLElement>): void => {
+      const id = target.closest<HTMLElement>('[data-message]')?.dataset['message']
+      if (id !== undefined) setChosen(id)
+    },
+    steer: (event: KeyboardEvent<HTMLElement>, list: MessageList): void => {
+      const log = event.currentTarget
+      if (event.key === '/' || event.key === 'Escape') log.closest('main')?.querySelector('textarea')?.focus()
+      else {
+        const to = steps(index, rows.length - 1)[event.key]
+        // Where a row has the focus, not a button in it.
+        if (to === undefined || !(event.target as HTMLElement).matches('[data-message]')) return
+        go(Math.min(Math.max(to, 0), rows.length - 1), log, list)
+      }
+      event.preventDefault()
+    },
+  }
+}
+
+function steps(from: number, last: number): Readonly<Record<string, number>> {
+  return { ArrowUp: from - 1, ArrowDown: from + 1, PageUp: from - PAGE, PageDown: from + PAGE, Home: 0, End: last }
+}
+
+function rowIn(log: HTMLElement, id: string): HTMLElement | null {
+  return log.querySelector<HTMLElement>(`[data-message="${CSS.escape(id)}"]`)
+}

@@ -1,0 +1,100 @@
+import { type RefObject, useEffect, useLayoutEffect, useRef, useState } from 'react'
+import type { Conversation, MessageItem } from '../../client/index.ts'
+import { useStatus } from '../../client/react.ts'
+import type { UserId } from '../../protocol/message.ts'
+import { type Divider, dividedAt } from './divider.ts'
+import { END_PX, type MessageList } from './message-list.ts'
+
+interface WaysOptions {
+  readonly rows: readonly MessageItem[]
+  readonly list: MessageList
+  readonly scroller: RefObject<HTMLDivElement | null>
+  readonly me: UserId
+  readonly divider: Divider
+  readonly conversation: Conversation
+}
+
+/** Where the person stands in the conversation: at what is new, at the end, or away from it with a way back. */
+export function useWaysDown(options: WaysOptions) {
+  const { rows, list, scroller, me, divider } = options
+  const [isAway, setAway] = useState(false)
+  /** The newest row that had been in sight before the person scrolled away. */
+  const known = useRef<string>(undefined)
+  const isAtEnd = useRef(true)
+  useOpening(options)
+  useOwnSend(rows, me, () => {
+    divider.clear()
+    list.scrollToEnd()
+  })
+  useHeldEnd(scroller, isAtEnd)
+  const last = rows.at(-1)
+  if (!isAway) known.current = last?.id
+  return {
+    isAway,
+    missed: isAway ? missedAfter(rows, known.current, me) : 0,
+    down: () => {
+      list.scrollToEnd()
+      // The button that was pressed goes.
+      scroller.current?.querySelector<HTMLElement>('[data-message][tabindex="0"]')?.focus({ preventScroll: true })
+    },
+    onScroll: () => {
+      const element = scroller.current
+      if (!element) return
+      isAtEnd.current = distanceToEnd(element) <= END_PX
+      setAway(!isAtEnd.current)
+    },
+  }
+}
+
+const distanceToEnd = ({ scrollHeight, scrollTop, clientHeight }: Element): number =>
+  scrollHeight - scrollTop - clientHeight
+
+function missedAfter(rows: readonly MessageItem[], known: string | undefined, me: UserId): number {
+  let count = 0
+  for (let index = rows.length - 1; index >= 0 && rows[index]?.id !== known; index -= 1)
+    if (rows[index]?.sender_id !== me) count += 1
+  return count
+}
+
+/** Once the conversation is known as far as it goes, what is new is brought into sight. */
+function useOpening({ rows, list, me, divider, conversation }: WaysOptions): void {
+  const isOpened = useRef(false)
+  const { state } = useStatus()
+  const isSettled = state === 'live' || state === 'waiting' || state === 'offline'
+  useLayoutEffect(() => {
+    if (isOpened.current || !isSettled || rows.length === 0) return
+    // Changes with the rows: nothing has to be rendered for it.
+    const { last_seq, unread, read_seq } = conversation.summary.get()
+    if ((rows.findLast(({ seq }) => seq !== undefined)?.seq ?? 0) < last_seq) return
+    isOpened.current = true
+    divider.open()
+    const at = dividedAt(rows, me, unread > 0 ? read_seq : undefined)
+    if (at > 0) list.scrollToIndex(at, { align: 'start' })
+    else list.scrollToEnd()
+  })
+}
+
+/** Calls when the newest row is one that was written here since. */
+function useOwnSend(rows: readonly MessageItem[], me: UserId, sent: () => void): void {
+  const last = rows.at(-1)
+  const before = useRef(last?.id)
+  useEffect(() => {
+    if (last?.id === before.current) return
+    const isNew = last?.sender_id === me && last.seq === undefined
+    before.current = last?.id
+    if (isNew) sent()
+  })
+}
+
+/** A reader who is at the end stays there when the room for messages becomes smaller, as under a keyboard. */
+function useHeldEnd(scroller: RefObject<HTMLDivElement | null>, isAtEnd: RefObject<boolean>): void {
+  useEffect(() => {
+    const element = scroller.current
+    if (!element) return
+    const observer = new ResizeObserver(() => {
+      if (isAtEnd.current) element.scrollTop = element.scrollHeight
+    })
+    observer.observe(element)
+    return () => observer.disconnect()
+  }, [scroller, isAtEnd])
+}

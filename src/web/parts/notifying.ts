@@ -1,0 +1,38 @@
+import { keep, kept } from './kept.ts'
+import { Value } from './store.ts'
+
+/** Whether this device tells of new messages, and with their text. */
+export interface Notifying {
+  readonly isOn: boolean
+  readonly showsText: boolean
+}
+
+const CHOICE = 'notifications'
+
+/** What was chosen on this device. */
+export const notifying = new Value<Notifying>(readChoice())
+
+function readChoice(): Notifying {
+  const choice = kept(CHOICE)
+  return { isOn: choice === 'sender' || choice === 'full', showsText: choice === 'full' }
+}
+addEventListener('storage', ({ key }) => {
+  if (key === CHOICE) notifying.set(readChoice())
+})
+
+/** `missing`: browsers have notifications for pages over https alone. `blocked`: the person does not want those of this page. */
+export function whyNoNotifications(): 'missing' | 'blocked' | undefined {
+  if (!isSecureContext || typeof Notification === 'undefined') return 'missing'
+  return Notification.permission === 'denied' ? 'blocked' : undefined
+}
+
+/** Only after a tap: asks the person for permission where it is needed. */
+export async function setNotifying({ isOn, showsText }: Notifying): Promise<void> {
+  const isAllowed = isOn && whyNoNotifications() === undefined && (await Notification.requestPermission()) === 'granted'
+  const wanted = { isOn: isAllowed, showsText: isAllowed && showsText }
+  keep(CHOICE, !isAllowed ? 'off' : showsText ? 'full' : 'sender')
+  notifying.set(wanted)
+}
+
+/** Whether the person has been asked, here, and has said yes or no. */
+export const hasChosenNotifying = (): boolean => kept(CHOICE) !== undefined

@@ -1,0 +1,67 @@
+import { keep, kept } from './kept.ts'
+import { navigate } from './route.ts'
+import { Value } from './store.ts'
+
+/** Takes the new version and loads the page anew; undefined while this is the newest. */
+export const newVersion = new Value<(() => void) | undefined>(undefined)
+
+const SCRIPT = '/sw.js'
+const LOOK_EVERY_MS = 3_600_000
+/** A worker that does not take over is no reason to stay with the old page. */
+const PATIENCE_MS = 1000
+
+/** Of Trusted Types (https://www.w3.org/TR/trusted-types/), what is used: scripts may come from this one address. */
+interface TrustedTypes {
+  createPolicy(name: string, rules: { createScriptURL(url: string): string }): { createScriptURL(url: string): string }
+}
+
+function trusted(url: string): string {
+  const { trustedTypes } = globalThis as { trustedTypes?: TrustedTypes }
+  const createScriptURL = (wanted: string): string => {
+    if (wanted !== SCRIPT) throw new TypeError('no other script may be loaded')
+    return wanted
+  }
+  return trustedTypes?.createPolicy('app', { createScriptURL }).createScriptURL(url) ?? url
+}
+
+/** Keeps the page on this device, where browsers allow it: over https, and on this very machine. */
+export async function startVersions(): Promise<void> {
+  addEventListener('vite:preloadError', reloadOnce)
+  if (!isSecureContext || !navigator.serviceWorker) return
+  const workers = navigator.serviceWorker
+  workers.addEventListener('message', ({ data }) => {
+    if (data?.type === 'open' && typeof data.path === 'string') navigate(data.path)
+  })
+  const registration = await workers.register(trusted(SCRIPT)).catch(() => undefined)
+  if (!registration) return
+  const offer = (): void => {
+    if (registration.waiting && workers.controller) newVersion.set(() => takeOver(registration))
+  }
+  offer()
+  registration.addEventListener('updatefound', () => registration.installing?.addEventListener('statechange', offer))
+  let lookedAt = Date.now()
+  document.addEventListener('visibilitychange', () => {
+    if (document.visibilityState === 'hidden' || Date.now() - lookedAt < LOOK_EVERY_MS) return
+    lookedAt = Date.now()
+    void registration.update().catch(() => undefined)
+  })
+}
+
+/** What is typed and what waits is in the storage: a reload loses nothing. */
+function takeOver({ waiting }: ServiceWorkerRegistration): void {
+  const reload = (): void => location.reload()
+  navigator.serviceWorker.addEventListener('controllerchange', reload, { once: true })
+  waiting?.postMessage('take over')
+  setTimeout(reload, PATIENCE_MS)
+}
+
+const RELOADED = 'reloaded-for'
+
+/** A part of an older build is gone: the page is loaded anew, but not again and again. */
+function reloadOnce(event: Event): void {
+  const build = document.querySelector('script[type=module]')?.getAttribute('src') ?? ''
+  if (kept(RELOADED, 'sessionStorage') === build) return
+  keep(RELOADED, build, 'sessionStorage')
+  event.preventDefault()
+  location.reload()
+}

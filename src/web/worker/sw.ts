@@ -1,0 +1,137 @@
+// The service worker: the page starts without the server, new versions wait until the person takes them, and notifications are
+// shown while no page is open. Built by itself into one script, `/sw.js`.
+
+/** Of the platform, what is used: the types of pages and of workers exclude each other. */
+interface Worker extends EventTarget {
+  readonly location: Location
+  readonly registration: ServiceWorkerRegistration
+  readonly navigator: Navigator
+  readonly clients: {
+    claim(): Promise<void>
+    matchAll(options: { type: 'window'; includeUncontrolled: boolean }): Promise<readonly WindowClient[]>
+    openWindow(url: string): Promise<unknown>
+  }
+  skipWaiting(): Promise<void>
+}
+interface WindowClient {
+  readonly focused: boolean
+  focus(): Promise<unknown>
+  postMessage(message: unknown): void
+}
+interface Lasting extends Event {
+  waitUntil(task: Promise<unknown>): void
+}
+type FetchLike = Lasting & { readonly request: Request; respondWith(answer: Promise<Response>): void }
+type PushLike = Lasting & { readonly data: { json(): unknown } | null }
+type ClickLike = Lasting & { readonly notification: Notification }
+
+/** Put in by the build: which build it is, what is kept of it, and which addresses show the page. */
+declare const BUILD: string
+declare const FILES: readonly string[]
+declare const PAGES: readonly string[]
+
+const worker = globalThis as unknown as Worker
+const PREFIX = 'page '
+const CACHE = PREFIX + BUILD
+
+function on<Event extends Lasting>(name: string, task: (event: Event) => Promise<unknown>): void {
+  worker.addEventListener(name, (event) => (event as Event).waitUntil(task(event as Event)))
+}
+
+on('install', async () => {
+  const cache = await caches.open(CACHE)
+  // What browsers keep by themselves may be of another build, except under names that never change.
+  await cache.addAll(
+    FILES.map((path) => new Request(path, { cache: path.startsWith('/assets/') ? 'default' : 'reload' })),
+  )
+})
+
+on('activate', async () => {
+  const names = await caches.keys()
+  await Promise.all(
+    names.filter((name) => name.startsWith(PREFIX) && name !== CACHE).map((name) => caches.delete(name)),
+  )
+  await worker.clients.claim()
+})
+
+on<MessageEvent & Lasting>('message', async ({ data }) => {
+  if (data === 'take over') await worker.skipWaiting()
+})
+
+worker.addEventListener('fetch', (event) => {
+  const { request } = event as FetchLike
+  const path = keptAs(request)
+  if (path !== undefined) (event as FetchLike).respondWith(fromCache(path, request))
+})
+
+/** Under which path the answer is kept; undefined for what is asked of the server. */
+function keptAs({ method, mode, url }: Request): string | undefined {
+  const { origin, pathname } = new URL(url)
+  if (method !== 'GET' || origin !== worker.location.origin) return undefined
+  if (mode === 'navigate') return isPage(pathname) ? '/' : undefined
+  return FILES.includes(pathname) ? pathname : undefined
+}
+
+function isPage(path: string): boolean {
+  return (
+    path === '/' || PAGES.some((page) => (page.endsWith('/*') ? path.startsWith(page.slice(0, -1)) : path === page))
+  )
+}
+
+async function fromCache(path: string, request: Request): Promise<Response> {
+  const cache = await caches.open(CACHE)
+  return (await cache.match(path)) ?? fetch(request)
+}
+
+/** What the server pushes; the first form is that of declarative web push. */
+interface Pushed {
+  readonly kind?: string
+  readonly tag?: string
+  readonly with?: string
+  readonly badge?: number
+  readonly app_badge?: number
+  readonly notification?: { title: string; body: string; navigate: string; tag: string; lang?: string }
+}
+
+on<PushLike>('push', async ({ data }) => {
+  const pushed = readPush(data)
+  await setBadge(pushed.app_badge ?? pushed.badge)
+  if (pushed.kind === 'clear' && pushed.tag !== undefined) return closeAll(pushed.tag)
+  // Browsers end the subscription of a worker that shows nothing.
+  const { title, body, navigate, tag, lang } = pushed.notification ?? UNREADABLE
+  const path = new URL(navigate, worker.location.href).pathname
+  await worker.registration.showNotification(title, {
+    ...{ body, tag, icon: '/icon-192.png', badge: '/icon-192.png', data: { path, with: pushed.with } },
+    ...(lang !== undefined && { lang }),
+  })
+})
+
+/** What is not understood is shown all the same. */
+const UNREADABLE = { title: worker.location.host, body: '', navigate: '/', tag: 'unreadable', lang: undefined }
+
+function readPush(data: PushLike['data']): Pushed {
+  try {
+    return (data?.json() ?? {}) as Pushed
+  } catch {
+    return {}
+  }
+}
+
+async function closeAll(tag: string): Promise<void> {
+  const shown = await worker.registration.getNotifications({ tag })
+  for (const notification of shown) notification.close()
+}
+
+async function setBadge(count: number | undefined): Promise<void> {
+  if (count !== undefined) await worker.navigator.setAppBadge?.(count).catch(() => undefined)
+}
+
+on<ClickLike>('notificationclick', async ({ notification }) => {
+  notification.close()
+  const { path = '/' } = (notification.data ?? {}) as { path?: string }
+  const pages = await worker.clients.matchAll({ type: 'window', includeUncontrolled: true })
+  const page = pages.find(({ focused }) => focused) ?? pages[0]
+  if (!page) return worker.clients.openWindow(path)
+  await page.focus()
+  page.postMessage({ type: 'open', path })
+})

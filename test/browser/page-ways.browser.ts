@@ -1,0 +1,124 @@
+// `npm run browser`: the page by the keys alone, in other languages, and without the server.
+import { expect, onTestFinished, test } from 'vitest'
+import { axeViolations, overflows } from '../support/axe.ts'
+import { usePageSite } from '../support/page-site.ts'
+import { post } from '../support/rest-client.ts'
+import { SocketProxy } from '../support/socket-proxy.ts'
+
+const site = usePageSite()
+
+test('by the keys alone one gets in, to a setting, and back, and always sees where one is', async () => {
+  const page = await site().open(await site().person({ locale: 'de-DE' }))
+  await page.getByLabel('Dein Name').waitFor()
+  await page.keyboard.type('ann')
+  await page.keyboard.press('Enter')
+  await page.locator('.shell').waitFor()
+  const visited: string[] = []
+  for (let step = 0; step < 4; step += 1) {
+    await page.keyboard.press('Tab')
+    const [name, outline] = (await page.evaluate(`[
+      document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent,
+      getComputedStyle(document.activeElement).outlineStyle + getComputedStyle(document.activeElement).borderTopColor,
+    ]`)) as [string, string]
+    visited.push(name)
+    expect(outline, name).not.toMatch(/^none.*rgba\(0, 0, 0, 0\)$/)
+    if (name === 'Einstellungen') break
+  }
+  expect(visited.at(-1)).toBe('Einstellungen')
+  await page.keyboard.press('Enter')
+  await page.getByRole('heading', { level: 1, name: 'Einstellungen' }).waitFor()
+  // Reading goes on at the title of what was opened.
+  expect(await page.evaluate('document.activeElement.tagName')).toBe('H1')
+})
+
+test.each(['en-XA', 'ar-XB'])(
+  'in a language of long words, %s, nothing is cut off or left in English',
+  async (language) => {
+    const context = await site().person({ viewport: { width: 320, height: 640 } })
+    await context.addInitScript(`if (location.protocol === 'http:') localStorage.setItem('language', '${language}')`)
+    const page = await site().open(context)
+    await page.locator('form').waitFor()
+    expect(await page.evaluate('document.documentElement.dir')).toBe(language === 'ar-XB' ? 'rtl' : 'ltr')
+    const texts = await page.locator('h1, label, button').allTextContents()
+    for (const text of texts) expect(text).toMatch(/^\[.*\]$/)
+    expect(await axeViolations(page)).toEqual([])
+    expect(await overflows(page)).toEqual([])
+  },
+)
+
+test('a page that was here starts without the server, and what is typed stays', async () => {
+  const context = await site().person({ serviceWorkers: 'allow' })
+  const page = await site().open(context)
+  await page.getByRole('textbox').fill('ann')
+  await page.keyboard.press('Enter')
+  await page.locator('.shell').waitFor()
+  await page.evaluate('navigator.serviceWorker.ready.then(() => {})')
+  const { origin } = site()
+  await site().kill()
+  await page.goto(`${origin}/c/bob`)
+  await page.locator('textarea').fill('typed without a server')
+  await page.locator('textarea').press('Enter')
+  await page.locator('[data-state=queued], [data-state=sending]').waitFor()
+  expect(site().faults).toEqual([])
+})
+
+test('somebody who looks elsewhere is notified once by all their tabs, and until they have read it', async () => {
+  await site().start()
+  const context = await site().person({ serviceWorkers: 'allow' })
+  await context.grantPermissions(['notifications'], { origin: site().origin })
+  const page = await site().open(context)
+  await page.getByRole('textbox').fill('bob')
+  await page.keyboard.press('Enter')
+  await page.locator('.shell').waitFor()
+  await page.evaluate('navigator.serviceWorker.ready.then(() => {})')
+  const second = await site().open(context)
+  await second.getByRole('textbox').fill('bob')
+  await second.keyboard.press('Enter')
+  await second.locator('.shell').waitFor()
+  // Another person in the same browser, who does look.
+  const other = await site().open(context)
+  await other.getByRole('textbox').fill('zoe')
+  await other.keyboard.press('Enter')
+  await other.locator('.shell').waitFor()
+  await post(site().service, { sender_id: 'ann', receiver_id: 'bob', content: 'first' })
+  await second.getByRole('button', { name: 'Turn on' }).click()
+  const shown = `navigator.serviceWorker.ready.then((registration) => registration.getNotifications())
+    .then((list) => list.map(({ title, body, data }) => [title, body, data.path]))`
+  expect(await second.evaluate(shown)).toEqual([])
+  // Headless pages always have the focus: here nobody looks at any.
+  for (const tab of [page, second])
+    await tab.evaluate(`document.hasFocus = () => false; dispatchEvent(new Event('blur'))`)
+  await post(site().service, { sender_id: 'ann', receiver_id: 'bob', content: 'second' })
+  await expect.poll(() => second.evaluate(shown)).toEqual([['ann', 'New message', '/c/ann']])
+  // Of the time before, about somebody whom the list does not have yet: nobody has read it.
+  await second.evaluate(`navigator.serviceWorker.ready.then((registration) =>
+    registration.showNotification('dan', { body: 'pushed', data: { path: '/c/dan', with: 'dan' } }))`)
+  await second.evaluate(`document.hasFocus = () => true; dispatchEvent(new Event('focus'))`)
+  await second.locator('[data-with=ann]').click()
+  await second.locator('textarea').press('a')
+  await expect.poll(() => second.evaluate(shown), { timeout: 15_000 }).toEqual([['dan', 'pushed', '/c/dan']])
+})
+
+test('a new version is offered, and taken when the person wants it', async () => {
+  const context = await site().person({ serviceWorkers: 'allow' })
+  // The address stays while the service behind it is another one.
+  const proxy = new SocketProxy(() => site().port)
+  onTestFinished(() => proxy.close())
+  const port = await proxy.listen()
+  const page = await context.newPage()
+  await page.goto(`http://127.0.0.1:${port}/`)
+  await page.getByRole('textbox').fill('carol')
+  await page.keyboard.press('Enter')
+  await page.locator('.shell').waitFor()
+  await page.evaluate(`new Promise((resolve) => {
+    if (navigator.serviceWorker.controller) resolve()
+    else navigator.serviceWorker.addEventListener('controllerchange', () => resolve())
+  })`)
+  await site().update()
+  await page.evaluate('navigator.serviceWorker.ready.then((registration) => registration.update()).then(() => {})')
+  await page.evaluate('globalThis.mark = 1')
+  await page.getByRole('button', { name: 'Reload' }).click()
+  await expect.poll(() => page.evaluate('globalThis.mark').catch(() => 1)).toBe(undefined)
+  await page.locator('.shell').waitFor()
+  expect(await page.getByRole('button', { name: 'Reload' }).count()).toBe(0)
+})

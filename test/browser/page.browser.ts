@@ -1,0 +1,174 @@
+// `npm run browser`: what the page promises, in full length and with figures. Alone on the machine, or they mean nothing.
+import type { BrowserContext } from 'playwright-core'
+import { beforeEach, expect, test } from 'vitest'
+import { seededRandom } from '../../src/client/testing/index.ts'
+import { backlogOf } from '../support/app.ts'
+import { useChatSite } from '../support/chat-site.ts'
+import { LAN_HOST } from '../support/chromium.ts'
+import { execute } from '../support/databases.ts'
+import { post } from '../support/rest-client.ts'
+import { TalkTab } from '../support/talk-tab.ts'
+import { expectAtMost, note, useReport } from './report.ts'
+
+useReport('page')
+const site = useChatSite('built')
+beforeEach(() => site().proxy.set('open'))
+
+const TRUSTED_HOST = '127.0.0.1'
+const SECOND_MS = 1000
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
+const enter = (context: BrowserContext, name: string, host = TRUSTED_HOST): Promise<TalkTab> =>
+  TalkTab.enter(site(), context, { host, name })
+const target = (): { port: number } => ({ port: site().port ?? 0 })
+
+/** What is shown from the first message to the last is what is stored. */
+async function expectAllShown(tab: TalkTab, user: string, other: string): Promise<void> {
+  const stored = await site().stored(user, other)
+  // An own message may be shown a moment before what lies below it has come.
+  await expect
+    .poll(() => tab.readAll(), { timeout: 20 * SECOND_MS, interval: 500 })
+    .toEqual(stored.map(({ seq, content }) => `${seq} ${content}`))
+}
+
+test('ten thousand messages are scrolled through', async () => {
+  const count = 10_000
+  await execute(site().dsn, backlogOf('author', 'scroller', count))
+  const tab = await enter(await site().person(), 'scroller')
+  await tab.page.click('nav [href="/c/author"]')
+  await tab.until(`document.querySelectorAll('[data-message]').length > 5`)
+  const seen = await tab.page.evaluate<{ fps: number; rows: number; blankMs: number; moved: number; first: number }>(`
+    new Promise((resolve) => {
+      const log = document.querySelector('.log')
+      const rowsNow = () => [...document.querySelectorAll('[data-message]')]
+      const inSight = (row) => { const { top, bottom } = row.getBoundingClientRect(); return bottom > 70 && top < innerHeight - 70 }
+      // By a step, or not at all where the top of what is loaded has been reached.
+      const strayed = (by) => Math.min(Math.abs(by - 40), Math.abs(by))
+      const began = performance.now()
+      let [frames, rows, blankMs, moved, last, anchor] = [0, 0, 0, 0, began, undefined]
+      const step = () => {
+        const now = performance.now()
+        const all = rowsNow()
+        rows = Math.max(rows, all.length)
+        if (!all.some(inSight)) blankMs = Math.max(blankMs, now - last)
+        else last = now
+        if (anchor) {
+          const same = all.find((row) => row.dataset.seq === anchor.seq)
+          if (same) moved = Math.max(moved, strayed(same.getBoundingClientRect().top - anchor.top))
+        }
+        frames += 1
+        if (now - began > 20_000) {
+          const first = Math.min(...all.map((row) => Number(row.dataset.seq)))
+          return resolve({ fps: (frames * 1000) / (now - began), rows, blankMs, moved, first })
+        }
+        const row = all.find(inSight)
+        anchor = log.scrollTop > 40 && row ? { seq: row.dataset.seq, top: row.getBoundingClientRect().top } : undefined
+        log.scrollTop -= 40
+        requestAnimationFrame(step)
+      }
+      requestAnimationFrame(step)
+    })`)
+  note('messages scrolled past in 20 s', count - seen.first, 'messages')
+  expectAtMost('frames missing in a second of scrolling, of 60', 60 - seen.fps, 5, 'frames')
+  expectAtMost('rows in the document', seen.rows, 80, 'rows')
+  expectAtMost('nothing in sight', seen.blankMs, 100)
+  expectAtMost('a visible row moves when older ones come above it', seen.moved, 1, 'px')
+})
+
+test('keys are answered while fifty messages come in a second, on a machine a quarter as fast', async () => {
+  const tab = await enter(await site().person(), 'typist')
+  await tab.talkTo('flood')
+  const devtools = await tab.page.context().newCDPSession(tab.page)
+  await devtools.send('Emulation.setCPUThrottlingRate', { rate: 4 })
+  await tab.page.evaluate(`{
+    globalThis.longest = 0
+    new PerformanceObserver((list) => {
+      for (const { duration, interactionId } of list.getEntries()) if (interactionId) longest = Math.max(longest, duration)
+    }).observe({ type: 'event', durationThreshold: 16, buffered: true })
+  }`)
+  let isOver = false
+  const flood = (async () => {
+    for (let n = 1; !isOver; n += 1) {
+      void post(target(), { sender_id: 'flood', receiver_id: 'typist', content: `message ${n}` })
+      await pause(20)
+    }
+  })()
+  await tab.page.type('main textarea', 'this is typed while they come, one key after the other', { delay: 180 })
+  isOver = true
+  await flood
+  expectAtMost('from a key to what it shows', await tab.page.evaluate('longest'), 200)
+})
+
+test('two minutes without a network: what was said meanwhile is there within five seconds', async () => {
+  const context = await site().person()
+  const [away, home] = [await enter(context, 'away'), await enter(await site().person(), 'home')]
+  await away.talkTo('home')
+  await home.talkTo('away')
+  await away.say('leaving')
+  await home.untilRows(1, 'received')
+  await context.setOffline(true)
+  for (let n = 1; n <= 50; n += 1) {
+    await home.say(`meanwhile ${n}`)
+    if (n % 10 === 0) await away.say(`from the train ${n / 10}`)
+    await pause(2400)
+  }
+  expect(await away.page.textContent('.banner')).toContain('offline')
+  const since = performance.now()
+  await context.setOffline(false)
+  await away.until(`document.querySelector('[data-message][data-seq="56"]') !== null`)
+  expectAtMost('everything is there after the network has come back', performance.now() - since, 5000)
+  await home.until(`document.querySelector('[data-message][data-seq="56"]') !== null`)
+  await expectAllShown(away, 'away', 'home')
+  await expectAllShown(home, 'home', 'away')
+})
+
+test('three people in two tabs each, over a minute of faults', async () => {
+  const seed = Number(process.env['SEED'] ?? 20_261_130)
+  const random = seededRandom(seed)
+  const upTo = (count: number): number => Math.floor(random() * count)
+  const names = ['fuzz-a', 'fuzz-b', 'fuzz-c']
+  const tabs: { tab: TalkTab; me: string; other: string }[] = []
+  for (const me of names) {
+    const context = await site().person()
+    for (const other of names.filter((name) => name !== me)) {
+      const tab = await enter(context, me, LAN_HOST)
+      await tab.talkTo(other)
+      tabs.push({ tab, me, other })
+    }
+  }
+  const until = performance.now() + 60 * SECOND_MS
+  let said = 0
+  while (performance.now() < until) {
+    const chosen = tabs[upTo(tabs.length)]
+    const dice = random()
+    if (dice < 0.86) {
+      said += 1
+      await chosen?.tab.say(`${chosen.me} says ${said}`)
+    } else if (dice < 0.92)
+      site().proxy.set((['silent', 'mute', 'refused', 'open', 'open'] as const)[upTo(5)] ?? 'open')
+    else if (dice < 0.97) await chosen?.tab.page.reload()
+    else {
+      await site().kill()
+      await site().start()
+    }
+    if (dice >= 0.92) for (const { tab } of tabs) await tab.page.waitForSelector('main textarea')
+    await pause(upTo(200))
+  }
+  site().proxy.set('open')
+  for (const { tab, me, other } of tabs) {
+    await tab.until(`!document.querySelector('[data-state=queued], [data-state=sending], .banner')`, 90 * SECOND_MS)
+    const last = (await site().stored(me, other)).at(-1)?.seq
+    await tab.until(`document.querySelector('[data-message][data-seq="${last}"]') !== null`, 90 * SECOND_MS)
+    await expectAllShown(tab, me, other)
+  }
+  const stored = await Promise.all(
+    [
+      ['fuzz-a', 'fuzz-b'],
+      ['fuzz-a', 'fuzz-c'],
+      ['fuzz-b', 'fuzz-c'],
+    ].map(([a = '', b = '']) => site().stored(a, b)),
+  )
+  const contents = stored.flat().map(({ content }) => content)
+  expect(new Set(contents).size).toBe(contents.length)
+  expect(contents.length).toBe(said)
+  note(`messages of the fuzz, seed ${seed}`, said, 'messages')
+}, 300_000)
