@@ -13,7 +13,7 @@ WORKDIR /app
 COPY package.json package-lock.json ./
 # Optional packages stay in this stage: the compiler's own binary is one of them. No package needs its install script.
 RUN npm ci --ignore-scripts --no-audit --no-fund
-COPY tsconfig.json ./
+COPY tsconfig.json LICENSE ./
 COPY src ./src
 RUN npm run build && find dist -name '*.map' -delete && rm -f dist/.tsbuildinfo
 
@@ -21,6 +21,9 @@ FROM node:24-trixie-slim AS packages
 WORKDIR /app
 COPY package.json package-lock.json ./
 RUN npm ci --omit=dev --omit=optional --ignore-scripts --no-audit --no-fund
+# AUTH=accounts hashes passwords by a binary that is an optional package, one for each platform. The first stage has this one's.
+COPY --from=build /app/node_modules/@node-rs ./node_modules/@node-rs
+RUN node -e 'require("@node-rs/argon2").hashSync("does it load")'
 # uWebSockets.js comes with a binary for every platform and Node version, 260 MB in all. Keep the one this image loads,
 # and check that it does load.
 RUN binary="$(node -p '`uws_${process.platform}_${process.arch}_${process.versions.modules}.node`')" \
@@ -44,4 +47,5 @@ HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 CMD ["nod
 # SIGTERM drains for up to SHUTDOWN_TIMEOUT_MS (25 s): give `docker stop --time 30` or the orchestrator as much.
 STOPSIGNAL SIGTERM
 # No shell and no npm in between, so that the signal reaches the service.
-CMD ["node", "dist/main.js"]
+# As in `npm start`; src/DECISIONS.md says why.
+CMD ["node", "--max-semi-space-size=32", "dist/main.js"]

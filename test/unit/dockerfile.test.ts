@@ -28,3 +28,12 @@ test.each([
 test('with TLS the image asks after its health by https', async () => {
   expect(await askedUrl({ PORT: '8443', TLS_CERT_FILE: 'cert.pem' })).toBe('https://127.0.0.1:8443/healthz')
 })
+
+test('the image, `npm start` and the benches start Node with the same options', () => {
+  const text = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8')
+  const [, command = '[]'] = /^CMD (\[.*\])$/m.exec(dockerfile) ?? []
+  const [, options] = /exec node (.*) dist\/main\.js/.exec(JSON.parse(text('package.json')).scripts.start) ?? []
+  const [, measured] = /usualArguments = \['(.*)'\]/.exec(text('bench/lib/server-process.ts')) ?? []
+  expect(options).toBe('--max-semi-space-size=32')
+  expect([JSON.parse(command), measured]).toEqual([['node', options, 'dist/main.js'], options])
+})

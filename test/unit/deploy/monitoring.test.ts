@@ -1,0 +1,99 @@
+// The dashboard and the alerts of src/deploy name metrics that there are, with values that their labels can have.
+import { execFileSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { parse } from 'yaml'
+import { CLOSES, ERRORS } from '../../../src/protocol/codes.ts'
+import { DEPLOY, deployText } from '../../support/deploy-files.ts'
+import { onPath } from '../../support/installed-program.ts'
+import { metricTypes } from '../../support/metric-names.ts'
+
+interface Alert {
+  readonly alert: string
+  readonly expr: string
+  readonly labels: { readonly severity: string }
+  readonly annotations: { readonly summary: string }
+}
+interface Panel {
+  readonly title: string
+  readonly targets: readonly { readonly expr: string }[]
+}
+
+const alerts: readonly Alert[] = parse(deployText('monitoring/alerts.yml')).groups[0].rules
+const { panels, templating } = JSON.parse(deployText('monitoring/dashboard.json')) as {
+  panels: readonly Panel[]
+  templating: { readonly list: readonly { readonly query: unknown }[] }
+}
+const expressions: readonly [string, string][] = [
+  ...alerts.map(({ alert, expr }) => [alert, expr] as [string, string]),
+  ...panels.flatMap(({ title, targets }) => targets.map(({ expr }) => [title, expr] as [string, string])),
+  ['the choice of an instance', JSON.stringify(templating.list)],
+]
+
+let types: ReadonlyMap<string, string>
+beforeAll(async () => {
+  types = await metricTypes()
+})
+
+/** Metrics in an expression; what stands before a brace or a bracket, or is compared, and is no function. */
+function metricsIn(expression: string): string[] {
+  return [...expression.matchAll(/\b(messaging|process|nodejs)_\w+/g)].map(([name]) => name)
+}
+
+describe('what is looked at', () => {
+  test.each(expressions)('%s', (_title, expression) => {
+    const names = metricsIn(expression)
+    expect(names.length > 0 || expression.startsWith('up{')).toBe(true)
+    for (const name of names) {
+      const isBucket = name.endsWith('_bucket')
+      const type = types.get(isBucket ? name.slice(0, -'_bucket'.length) : name)
+      expect([name, type]).toEqual([name, isBucket ? 'histogram' : expect.stringMatching(/^(counter|gauge)$/)])
+      // A counter alone says nothing.
+      if (type === 'counter') expect(expression).toMatch(new RegExp(`(rate|increase)\\(${name}`))
+    }
+    for (const [, outcomes = ''] of expression.matchAll(/messaging_sends_total\{outcome=~?"([^"]*)"/g)) {
+      for (const outcome of outcomes.split('|')) expect(Object.keys(ERRORS)).toContain(outcome)
+    }
+    for (const [, code] of expression.matchAll(/messaging_closes_total\{code="(\d+)"/g)) {
+      expect(Object.values(CLOSES).map((close) => String(close.code))).toContain(code)
+    }
+  })
+})
+
+test('the metrics of the service are all shown, or alerted on, but for those that say how they are counted', () => {
+  const seen = new Set(
+    expressions.flatMap(([, expression]) => metricsIn(expression)).map((name) => name.replace(/_bucket$/, '')),
+  )
+  const own = [...types.keys()].filter((name) => name.startsWith('messaging_'))
+  expect(own.filter((name) => !seen.has(name))).toEqual([
+    'messaging_batch_failures_total',
+    'messaging_heals_total',
+    'messaging_heal_failures_total',
+    'messaging_heal_seconds',
+    'messaging_push_due_total',
+    'messaging_push_cancelled_total',
+    'messaging_push_given_up_total',
+    'messaging_push_swept_total',
+    'messaging_push_sweep_seconds',
+    'messaging_push_collapsed_total',
+    'messaging_jwks_age_seconds',
+    'messaging_push_subscribers',
+    'messaging_push_pending',
+  ])
+})
+
+test('every alert says what is wrong where, and whether somebody has to get up', () => {
+  for (const { labels, annotations } of alerts) {
+    expect(['page', 'ticket']).toContain(labels.severity)
+    expect(annotations.summary).not.toBe('')
+  }
+})
+
+test.skipIf(!onPath(['promtool']))('promtool finds no fault, and the alerts come when they should', () => {
+  const cwd = fileURLToPath(new URL('monitoring/', DEPLOY))
+  const run = (...args: string[]) =>
+    execFileSync('promtool', args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
+  expect(run('check', 'rules', 'alerts.yml')).toContain('SUCCESS')
+  expect(run('test', 'rules', 'alerts.test.yml')).toContain('SUCCESS')
+  expect(run('check', 'config', '--syntax-only', 'prometheus.yml')).toContain('SUCCESS')
+})
