@@ -4,10 +4,11 @@ import { cpuBetween, sampleCost } from './lib/cost.ts'
 import { crowdPlan, startCrowd } from './lib/crowd-handle.ts'
 import type { PublishPlan } from './lib/crowd-plan.ts'
 import type { Lab } from './lib/lab.ts'
-import { type Report, range, ratio, type Table } from './lib/report.ts'
+import { type Report, range, ratio } from './lib/report.ts'
 import { startService } from './lib/service.ts'
 import { interleave, ratiosOf, spreadOf } from './lib/stats.ts'
 import { type RunningSubject, startPeer } from './lib/subjects.ts'
+import type { Table } from './lib/table.ts'
 
 const content = 'x'.repeat(100)
 /** Enough to keep the server busy while the generator reads. */

@@ -7,9 +7,10 @@ import type { Goal } from './lib/goals.ts'
 import { runHttp } from './lib/http-load.ts'
 import type { Lab } from './lib/lab.ts'
 import { type BenchDatabase, runSql } from './lib/postgres.ts'
-import { type Report, range, ratio, type Table } from './lib/report.ts'
+import { type Report, range, ratio } from './lib/report.ts'
 import { type RunningService, startServiceOn } from './lib/service.ts'
 import { interleave, ratiosOf, seededRandom, spreadOf } from './lib/stats.ts'
+import type { Table } from './lib/table.ts'
 import { migrateByService } from './writer.ts'
 
 /** People who all talk with each other: ten conversations. */

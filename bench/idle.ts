@@ -5,10 +5,11 @@ import { cpuBetween, residentBytes, sampleCost } from './lib/cost.ts'
 import { type CrowdHandle, crowdPlan, startCrowd } from './lib/crowd-handle.ts'
 import type { Goal } from './lib/goals.ts'
 import type { Lab } from './lib/lab.ts'
-import { type Report, range, ratio, type Table } from './lib/report.ts'
+import { type Report, range, ratio } from './lib/report.ts'
 import { startService } from './lib/service.ts'
 import { interleave, ratiosOf, spreadOf } from './lib/stats.ts'
 import { type RunningSubject, startPeer } from './lib/subjects.ts'
+import type { Table } from './lib/table.ts'
 
 const names = ['service', 'uws-bare', 'ws-relay', 'socketio-relay'] as const
 type Name = (typeof names)[number]
@@ -76,7 +77,7 @@ async function measure(lab: Lab, name: Name, sockets: number): Promise<Run> {
     name === 'service' ? await startService(lab, { nodeArguments }) : await startPeer(lab, name, {}, nodeArguments)
   const crowd = startCrowd()
   try {
-    const resident = await residentBySockets(subject, crowd, sockets)
+    const resident = await residentBySockets(subject, crowd, { sockets, isSmoke: lab.settings.mode === 'smoke' })
     const before = sampleCost(subject.roles)
     const idleMs = lab.settings.measureMs * 2
     await wait(idleMs)
@@ -92,24 +93,30 @@ async function measure(lab: Lab, name: Name, sockets: number): Promise<Run> {
   }
 }
 
-async function residentBySockets(subject: RunningSubject, crowd: CrowdHandle, sockets: number): Promise<number[]> {
+async function residentBySockets(
+  subject: RunningSubject,
+  crowd: CrowdHandle,
+  { sockets, isSmoke }: { readonly sockets: number; readonly isSmoke: boolean },
+): Promise<number[]> {
   const readyAt = subject.knowsAck ? 'synced' : 'welcome'
   const open = (first: number, count: number) =>
     crowd.tell({ type: 'open', plan: crowdPlan(subject, { first, count, readyAt }) })
   await open(sockets, Math.min(rehearsal, sockets))
   await crowd.tell({ type: 'close' })
-  const resident = [await settledBytes(subject)]
+  // A smoke tells no figure, so it waits for none to settle.
+  const look = (): Promise<number> => settledBytes(subject, isSmoke ? 0 : settleDeadlineMs)
+  const resident = [await look()]
   for (const first of [0, sockets / 2]) {
     await open(first, sockets / 2)
-    resident.push(await settledBytes(subject))
+    resident.push(await look())
   }
   return resident
 }
 
 /** Has it collect its garbage until its memory stays what it is. */
-async function settledBytes({ pid }: RunningSubject): Promise<number> {
+async function settledBytes({ pid }: RunningSubject, deadlineMs: number): Promise<number> {
   let bytes = residentBytes(pid)
-  for (const endMs = performance.now() + settleDeadlineMs; performance.now() < endMs; ) {
+  for (const endMs = performance.now() + deadlineMs; performance.now() < endMs; ) {
     process.kill(pid, 'SIGUSR2')
     await wait(settleStepMs)
     const now = residentBytes(pid)

@@ -8,12 +8,14 @@ import { MemoryWatch } from './lib/flood-memory.ts'
 import type { FloodResult } from './lib/flood-plan.ts'
 import { Probe } from './lib/flood-probe.ts'
 import type { Goal } from './lib/goals.ts'
-import { LatencyHistogram, type LatencySummary } from './lib/histogram.ts'
+import { type LatencySummary, summaryOf } from './lib/histogram.ts'
 import type { Lab } from './lib/lab.ts'
 import { runLoad, VoidRun } from './lib/load.ts'
-import { type Report, range, type Table } from './lib/report.ts'
+import { usualLoad } from './lib/load-plan.ts'
+import { type Report, range } from './lib/report.ts'
 import { type RunningService, startService } from './lib/service.ts'
 import { medianOf, spreadOf } from './lib/stats.ts'
+import type { Table } from './lib/table.ts'
 
 /** How much is offered, in peaks. */
 const times = 3
@@ -124,14 +126,7 @@ async function overload({ settings }: Lab, service: RunningService, cell: Cell, 
 /** The most this very service has carried in three tries of a closed loop. */
 async function peakOf({ settings }: Lab, service: RunningService): Promise<number> {
   const { warmupMs, measureMs, generators } = settings
-  const load = {
-    encoding: 'json',
-    connections: 100,
-    inFlight: 16,
-    ratePerSecond: 0,
-    contentBytes,
-    ackEvery: 0,
-  } as const
+  const load = { ...usualLoad, connections: 100, contentBytes }
   const rates: number[] = []
   for (let run = 0; run < 3; run++) {
     const people = { ...service, userPrefix: `${service.userPrefix}peak${run}-` }
@@ -197,15 +192,9 @@ function shares(peakPerSecond: number, rushes: readonly FloodResult[], results: 
     closes: sum(results, ({ closes }) => closes),
     lost: sum(results, ({ lost }) => lost),
     lostStored: sum(results, ({ lostStored }) => lostStored),
-    refusalAge: merged(rushes.map(({ refusalAge }) => refusalAge)),
-    ackAge: merged(rushes.map(({ ackAge }) => ackAge)),
+    refusalAge: summaryOf(rushes.map(({ refusalAge }) => refusalAge)),
+    ackAge: summaryOf(rushes.map(({ ackAge }) => ackAge)),
   }
-}
-
-function merged(parts: readonly FloodResult['ackAge'][]): LatencySummary {
-  const all = new LatencyHistogram()
-  for (const { counts, maxMs } of parts) all.add(counts, maxMs)
-  return all.summary()
 }
 
 /** The runs of each cell, in the order in which the cells first came. */

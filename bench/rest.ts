@@ -7,10 +7,11 @@ import { type HttpPlan, type HttpRun, runHttp } from './lib/http-load.ts'
 import type { Lab } from './lib/lab.ts'
 import { VoidRun } from './lib/load.ts'
 import { queryNumber, runSql } from './lib/postgres.ts'
-import { type Report, range, ratio, type Table } from './lib/report.ts'
+import { type Report, range, ratio } from './lib/report.ts'
 import { startServiceOn } from './lib/service.ts'
 import { interleave, ratiosOf, type Spread, seededRandom, spreadOf } from './lib/stats.ts'
 import { type RunningSubject, startPeer } from './lib/subjects.ts'
+import type { Table } from './lib/table.ts'
 import { migrateByService } from './writer.ts'
 
 const connections = 64
@@ -112,7 +113,7 @@ function callsOf(conversations: number): Call[] {
     wanted: { atLeast },
     measured: (runs: Runs) => ratiosOf(rates(runs.get('service')), rates(runs.get('fastify-rest'))),
   })
-  // By CPU: the generator can not drive raw uWS to its limit, so its rates would flatter us.
+  // By CPU: the generator cannot drive raw uWS to its limit, so its rates would flatter us.
   const overRaw = {
     title: 'raw uWS CPU ÷ ours',
     wanted: { atLeast: 0.85 },

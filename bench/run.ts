@@ -9,8 +9,9 @@ import { type Goal, goalsTable } from './lib/goals.ts'
 import type { Lab } from './lib/lab.ts'
 import { VoidRun } from './lib/load.ts'
 import { startPostgres } from './lib/postgres.ts'
-import { printReport, printTable, type Report, writeGoals, writeReport } from './lib/report.ts'
+import { printReport, type Report, writeGoals, writeReport } from './lib/report.ts'
 import { readSettings, type Settings } from './lib/settings.ts'
+import { printTable } from './lib/table.ts'
 import { benchOverload } from './overload.ts'
 import { benchRest } from './rest.ts'
 import { benchSend } from './send.ts'
@@ -32,13 +33,20 @@ const benches: Readonly<Record<string, Bench>> = {
   overload: benchOverload,
 }
 
+const smokesAtOnce = 3
+
 async function run(settings: Settings): Promise<void> {
   const names = settings.names.length > 0 ? settings.names : Object.keys(benches)
   const chosen = names.map((name) => ({ name, bench: benchNamed(name) }))
   const postgres = await startPostgres(settings)
   const goals: Goal[] = []
   try {
-    for (const { name, bench } of chosen) goals.push(...(await runOne(name, bench, { settings, postgres })))
+    const waiting = chosen.values()
+    const work = async (): Promise<void> => {
+      for (const { name, bench } of waiting) goals.push(...(await runOne(name, bench, { settings, postgres })))
+    }
+    // What a smoke measures is not told, so its benches may share the machine: most of their time they wait.
+    await Promise.all(Array.from({ length: settings.mode === 'smoke' ? smokesAtOnce : 1 }, work))
   } finally {
     await postgres.stop()
   }

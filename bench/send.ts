@@ -1,60 +1,40 @@
 /** How many messages per second, and at what cost, beside servers that store nothing and beside what people build? */
+import { centrifugoSubject, centrifugoVersion, isCentrifugo } from './lib/centrifugo.ts'
+import { type Contestant, contestantsOf } from './lib/contestants.ts'
 import { type CpuByRole, cpuBetween, sampleCost } from './lib/cost.ts'
 import type { Goal } from './lib/goals.ts'
 import type { Lab } from './lib/lab.ts'
 import { type Outcome, runLoad } from './lib/load.ts'
-import type { LoadPlan } from './lib/load-plan.ts'
+import { type LoadPlan, usualLoad } from './lib/load-plan.ts'
 import { runSql } from './lib/postgres.ts'
-import { type Report, range, ratio, type Table } from './lib/report.ts'
+import { type Report, range, ratio } from './lib/report.ts'
 import { createRows } from './lib/rows.ts'
-import { type RunningService, serviceSubject, startService } from './lib/service.ts'
+import { type Cell, shapeOf, wantedCells } from './lib/send-cells.ts'
+import { costs, costTitle, encodingGoal, goalsOf, type Run, type Runs, rates } from './lib/send-goals.ts'
+import {
+  type RunningService,
+  type ServiceOptions,
+  serviceOptionsOf,
+  serviceSubject,
+  startService,
+} from './lib/service.ts'
 import type { Settings } from './lib/settings.ts'
-import { interleave, ratiosOf, type Spread, spreadOf } from './lib/stats.ts'
+import { interleave, ratiosOf, spreadOf } from './lib/stats.ts'
 import { StoreHandle } from './lib/store-handle.ts'
 import { peerSubject, protocolOf, type Subject } from './lib/subjects.ts'
 import type { Chart } from './lib/svg.ts'
-import type { Encoding } from './lib/wire.ts'
+import type { Table } from './lib/table.ts'
 
-const everyone = ['service', 'ws-relay', 'uws-relay', 'socketio-relay', 'ws-insert', 'socketio-insert', 'copy']
-const relays = ['service', 'ws-relay', 'uws-relay']
-/** Rounds of the cells that no goal is about. */
-const fewRounds = 3
 /** Not a server but the limit of storing: COPY of the same rows at the batch size that the service has just shown. */
 const copyLimit = 'copy'
-
-interface Cell {
-  readonly encoding: Encoding
-  readonly connections: number
-  readonly inFlight: number
-  readonly subjects: readonly string[]
-  /** At most; all that are asked for when undefined. */
-  readonly rounds?: number
-}
-
-const cells: readonly Cell[] = [
-  { encoding: 'json', connections: 100, inFlight: 16, subjects: everyone },
-  { encoding: 'json', connections: 100, inFlight: 1, subjects: [...relays, 'ws-insert', 'copy'] },
-  { encoding: 'json', connections: 1000, inFlight: 16, subjects: relays, rounds: fewRounds },
-  { encoding: 'json', connections: 1000, inFlight: 1, subjects: relays, rounds: fewRounds },
-  { encoding: 'msgpack', connections: 100, inFlight: 16, subjects: relays },
-  { encoding: 'msgpack', connections: 100, inFlight: 1, subjects: relays, rounds: fewRounds },
-]
-const smokeCells: readonly Cell[] = [
-  { encoding: 'json', connections: 20, inFlight: 16, subjects: everyone },
-  { encoding: 'msgpack', connections: 20, inFlight: 1, subjects: ['service', 'ws-relay'] },
-]
-
-/** One run of a server, or of the limit, which has no latency. */
-type Run = Pick<Outcome, 'messagesPerSecond' | 'cpuUsPerMessage'> & Partial<Outcome>
-type Runs = ReadonlyMap<string, readonly Run[]>
 
 export async function benchSend(lab: Lab): Promise<Report> {
   const tables: Table[] = []
   const charts: Chart[] = []
   const goals: Goal[] = []
   const raw: Record<string, unknown> = {}
-  for (const cell of lab.settings.mode === 'smoke' ? smokeCells : cells) {
-    const title = `send: ${cell.connections} connections × ${cell.inFlight} in flight, ${cell.encoding}`
+  for (const cell of wantedCells(lab.settings)) {
+    const title = `send: ${cell.connections} connections × ${cell.inFlight} in flight, ${shapeOf(cell)}${cell.encoding}`
     const runs = await compare(lab, cell)
     tables.push(tableOf(title, runs))
     charts.push(...chartsOf(title, runs))
@@ -64,40 +44,56 @@ export async function benchSend(lab: Lab): Promise<Report> {
   const jsonCost = goals.find(({ title }) => title === costTitle('json'))?.measured
   const msgpackCost = goals.find(({ title }) => title === costTitle('msgpack'))?.measured
   if (jsonCost !== undefined && msgpackCost !== undefined) goals.push(encodingGoal(jsonCost, msgpackCost))
-  const notes = ['Socket.IO speaks JSON: its servers stand beside JSON only']
+  const notes = [
+    'Socket.IO and Centrifugo are asked in JSON: they stand beside JSON only',
+    centrifugoNote(lab.settings),
+  ]
   return { name: 'send', tables, charts, goals, notes, raw }
+}
+
+function centrifugoNote({ centrifugo }: Settings): string {
+  if (centrifugo === undefined) return 'Centrifugo is left out: its program comes by --centrifugo PATH'
+  const pushes =
+    'it answers each publication and pushes it to both people: three frames a message where the others write two'
+  return `Centrifugo ${centrifugoVersion(centrifugo)}; ${pushes}`
+}
+
+function peerNamed(name: string, centrifugo: string | undefined): Subject {
+  return isCentrifugo(name) && centrifugo !== undefined ? centrifugoSubject(name, centrifugo) : peerSubject(name)
 }
 
 async function compare(lab: Lab, cell: Cell): Promise<Runs> {
   const plan = planOf(lab.settings, cell)
   let batchRows = 1
-  const names = (lab.settings.subjects ?? cell.subjects).filter((name) => {
-    return cell.encoding === 'json' || protocolOf(name) !== 'socketio'
+  const { subjects = cell.subjects, centrifugo } = lab.settings
+  const names = subjects.filter((name) => {
+    if (isCentrifugo(name) && centrifugo === undefined) return false
+    return cell.encoding === 'json' || protocolOf(name).startsWith('messaging')
   })
-  const contestants = names.map((name, index) => ({ name, label: labelOf(name, index, names) }))
-  const runs = await interleave<(typeof contestants)[number], Run>(
-    lab.settings.pairs,
-    contestants,
-    async ({ name }) => {
-      if (name === copyLimit) return runCopy(lab, batchRows, plan)
-      if (name !== serviceSubject.name) return runSubject(lab, peerSubject(name), plan)
-      const run = await runService(lab, plan)
-      batchRows = Math.max(1, Math.round(run.batchRows))
-      return run
-    },
-  )
+  const runs = await interleave<Contestant, Run>(lab.settings.pairs, contestantsOf(names), async ({ name }) => {
+    if (name === copyLimit) return runCopy(lab, batchRows, plan)
+    const options = serviceOptionsOf(name)
+    if (options === undefined) return runSubject(lab, peerNamed(name, centrifugo), plan)
+    const run = await runService(lab, plan, options)
+    batchRows = Math.max(1, Math.round(run.batchRows))
+    return run
+  })
   return new Map([...runs].map(([{ label }, list]) => [label, list]))
 }
 
-/** A name given twice stays two contestants: what differs between them is noise. */
-function labelOf(name: string, index: number, names: readonly string[]): string {
-  return names.indexOf(name) === index ? name : `${name} (${index + 1})`
-}
-
-function planOf(settings: Settings, { encoding, connections, inFlight }: Cell): LoadPlan {
-  const { generators, warmupMs, measureMs, ackEvery } = settings
-  const load = { encoding, connections, inFlight, ratePerSecond: 0, contentBytes: 100 }
-  return { ...load, warmupMs, measureMs, generators, ackEvery }
+function planOf(settings: Settings, { encoding, connections, inFlight, ...shape }: Cell): LoadPlan {
+  const { generators, burst, measureMs } = settings
+  const { peersEach = 1, measuresOpening = false, ackEvery = settings.ackEvery } = shape
+  const warmupMs = measuresOpening ? 0 : settings.warmupMs
+  const load = {
+    ...usualLoad,
+    encoding,
+    connections,
+    inFlight,
+    peersEach,
+    opensFirst: peersEach > 1 && !measuresOpening,
+  }
+  return { ...load, burst, warmupMs, measureMs, generators, ackEvery }
 }
 
 async function runSubject(lab: Lab, subject: Subject, plan: LoadPlan): Promise<Outcome> {
@@ -109,12 +105,16 @@ async function runSubject(lab: Lab, subject: Subject, plan: LoadPlan): Promise<O
   }
 }
 
-async function runService(lab: Lab, plan: LoadPlan): Promise<Outcome & { readonly batchRows: number }> {
+async function runService(
+  lab: Lab,
+  plan: LoadPlan,
+  options: ServiceOptions,
+): Promise<Outcome & { readonly batchRows: number }> {
   let batchRows = 1
   const withBatches: Subject = {
     name: serviceSubject.name,
     async start() {
-      const running: RunningService = await startService(lab)
+      const running: RunningService = await startService(lab, options)
       const stop = async (): Promise<void> => {
         batchRows = await running.meanBatchRows().finally(running.stop)
       }
@@ -131,7 +131,11 @@ async function runCopy(lab: Lab, batchRows: number, plan: LoadPlan): Promise<Run
   await runSql(database.dsn, createRows)
   const child = await StoreHandle.start(database.dsn)
   const rows = Math.max(batchRows * 4, Math.round((plan.measureMs / 1000) * (batchRows >= 50 ? 80_000 : 8000)))
-  const load = { method: 'copy', inFlight: batchRows, conversations: Math.max(1, plan.connections / 2) } as const
+  const load = {
+    method: 'copy',
+    inFlight: batchRows,
+    conversations: Math.max(1, (plan.connections * plan.peersEach) / 2),
+  } as const
   try {
     await child.store({ ...load, rows: batchRows * 4 })
     await runSql(database.dsn, 'truncate bench_rows', 'checkpoint')
@@ -189,10 +193,6 @@ function chartsOf(title: string, runs: Runs): Chart[] {
   ]
 }
 
-const rates = (list: readonly Run[]): number[] => list.map((run) => run.messagesPerSecond)
-const costs = (list: readonly Run[], role: string): number[] =>
-  list.map((run) => run.cpuUsPerMessage[role] ?? Number.NaN)
-
 function costText(list: readonly Run[], role: string): string {
   const values = costs(list, role).filter(Number.isFinite)
   return values.length === 0 ? '–' : range(spreadOf(values), 1)
@@ -206,38 +206,4 @@ function latencyText(list: readonly Run[], percentile: 'p50Ms' | 'p99Ms'): strin
 function worst(values: readonly (number | undefined)[]): string {
   const known = values.filter((value) => value !== undefined)
   return known.length === 0 ? '–' : Math.max(...known).toFixed(2)
-}
-
-const costTitle = (encoding: Encoding): string => `service CPU per message, 100 × 16, ${encoding}`
-
-/** Factors by which the service is to send more messages a second than a peer, by messages in flight. */
-const wantedFactors: Readonly<Record<number, Readonly<Record<string, number>>>> = {
-  16: { 'ws-relay': 1, 'socketio-relay': 1.6, 'ws-insert': 8, 'socketio-insert': 12 },
-  1: { 'ws-insert': 4 },
-}
-
-function goalsOf({ encoding, connections, inFlight }: Cell, runs: Runs): Goal[] {
-  const ours = runs.get(serviceSubject.name)
-  if (ours === undefined || connections !== 100) return []
-  const factors = encoding === 'json' ? Object.entries(wantedFactors[inFlight] ?? {}) : []
-  const goals = factors.flatMap(([peer, atLeast]): Goal[] => {
-    const theirs = runs.get(peer)
-    if (theirs === undefined) return []
-    const title = `msg/s ÷ ${peer}, 100 × ${inFlight}, json`
-    return [{ bench: 'send', title, wanted: { atLeast }, unit: '×', measured: ratiosOf(rates(ours), rates(theirs)) }]
-  })
-  if (inFlight !== 16) return goals
-  const measured = spreadOf(costs(ours, 'service'))
-  return [...goals, { bench: 'send', title: costTitle(encoding), wanted: { atMost: 8 }, unit: 'µs', measured }]
-}
-
-function encodingGoal(json: Spread, msgpack: Spread): Goal {
-  const measured = ratiosOf(msgpack.values, json.values)
-  return {
-    bench: 'send',
-    title: 'service CPU, MessagePack ÷ JSON, 100 × 16',
-    wanted: { atMost: 1 },
-    unit: '×',
-    measured,
-  }
 }

@@ -1,19 +1,20 @@
 /** How long until everybody is back and up to date when all clients reconnect at once? */
+import { contestantsOf } from './lib/contestants.ts'
 import { crowdPlan, startCrowd } from './lib/crowd-handle.ts'
 import type { CrowdPlan } from './lib/crowd-plan.ts'
 import type { Goal } from './lib/goals.ts'
 import type { Lab } from './lib/lab.ts'
-import { runSql } from './lib/postgres.ts'
-import { type Report, range, ratio, type Table } from './lib/report.ts'
-import { startServiceOn } from './lib/service.ts'
+import { type BenchDatabase, runSql } from './lib/postgres.ts'
+import { type Report, range, ratio } from './lib/report.ts'
+import { type ServiceOptions, serviceOptionsOf, startServiceOn } from './lib/service.ts'
 import { interleave, ratiosOf, spreadOf } from './lib/stats.ts'
 import { type RunningSubject, startPeer } from './lib/subjects.ts'
+import type { Table } from './lib/table.ts'
 import { migrateByService } from './writer.ts'
 
 const unread = 20
 const crowds = 2
-const names = ['service', 'uws-bare'] as const
-type Name = (typeof names)[number]
+const bare = 'uws-bare'
 
 /** Milliseconds until so many percent of all clients were ready. */
 interface Run {
@@ -24,18 +25,38 @@ interface Run {
 
 export async function benchStorm(lab: Lab): Promise<Report> {
   const clients = lab.settings.mode === 'smoke' ? 200 : 5000
-  const database = await lab.postgres.createDatabase()
+  const { subjects = ['service', bare] } = lab.settings
+  const names = subjects.filter((name) => name === bare || serviceOptionsOf(name) !== undefined)
+  const databases = new Map<string, BenchDatabase>()
   try {
-    await migrateByService(lab, database.dsn)
-    await runSql(database.dsn, ...fill(clients))
-    const runs = await interleave(lab.settings.pairs, names, async (name) => {
-      const subject = name === 'service' ? await startServiceOn(lab, database.dsn) : await startPeer(lab, name)
+    const runs = await interleave(lab.settings.pairs, contestantsOf(names), async ({ name }) => {
+      const options = serviceOptionsOf(name)
+      const subject =
+        options === undefined
+          ? await startPeer(lab, bare)
+          : await startServiceOn(lab, await databaseFor(lab, options, databases, clients), options)
       return reconnectAll(subject, clients).finally(subject.stop)
     })
-    return reportOf(runs, clients)
+    return reportOf(new Map([...runs].map(([{ label }, list]) => [label, list])), clients)
   } finally {
-    await database.drop()
+    for (const database of databases.values()) await database.drop()
   }
+}
+
+/** One for each checkout, because they may differ in their tables; filled when it is first needed. */
+async function databaseFor(
+  lab: Lab,
+  { checkout = '' }: ServiceOptions,
+  databases: Map<string, BenchDatabase>,
+  clients: number,
+): Promise<string> {
+  const known = databases.get(checkout)
+  if (known !== undefined) return known.dsn
+  const database = await lab.postgres.createDatabase()
+  databases.set(checkout, database)
+  await migrateByService(lab, database.dsn, checkout === '' ? {} : { checkout })
+  await runSql(database.dsn, ...fill(clients))
+  return database.dsn
 }
 
 /** Everybody has one conversation, with 20 messages that they have not acknowledged. */
@@ -74,26 +95,31 @@ async function reconnectAll(subject: RunningSubject, clients: number): Promise<R
   }
 }
 
-function reportOf(runs: ReadonlyMap<Name, readonly Run[]>, clients: number): Report {
-  const times = (name: Name, part: keyof Run) => (runs.get(name) ?? []).map((run) => run[part])
-  const over = ratiosOf(times('service', 'all'), times('uws-bare', 'all'))
-  const row = (name: Name): string[] => [
+function reportOf(runs: ReadonlyMap<string, readonly Run[]>, clients: number): Report {
+  const times = (name: string, part: keyof Run) => (runs.get(name) ?? []).map((run) => run[part])
+  const over = ratiosOf(times('service', 'all'), times(bare, 'all'))
+  const [first = ''] = runs.keys()
+  const row = (name: string): string[] => [
     name,
     ...(['half', 'most', 'all'] as const).map((part) => range(spreadOf(times(name, part)))),
-    name === 'service' ? '–' : ratio(over),
+    name === first ? '–' : ratio(ratiosOf(times(first, 'all'), times(name, 'all'))),
   ]
   const table: Table = {
     title: `storm: ${clients} clients reconnect at once, ${unread} unread each`,
     columns: ['server', '50 % ready, ms', '95 %, ms', 'all, ms', 'first ÷ this, all'],
-    rows: names.map(row),
+    rows: [...runs.keys()].map(row),
   }
-  const goal: Goal = {
-    bench: 'storm',
-    title: 'all caught up ÷ bare upgrades',
-    wanted: { atMost: 2.5 },
-    unit: '×',
-    measured: over,
-  }
+  const goal = (title: string, wanted: Goal['wanted'], measured: Goal['measured']): Goal => ({
+    ...{ bench: 'storm', title, wanted },
+    ...{ unit: '×', measured },
+  })
+  const withTokens = ratiosOf(times('service', 'all'), times('service-jwt', 'all'))
+  const goals = [
+    ...(runs.has(bare) ? [goal('all caught up ÷ bare upgrades', { atMost: 2.5 }, over)] : []),
+    ...(runs.has('service-jwt')
+      ? [goal('speed until all are caught up, AUTH=jwt ÷ none', { atLeast: 0.9 }, withTokens)]
+      : []),
+  ]
   return {
     name: 'storm',
     tables: [table],
@@ -102,10 +128,14 @@ function reportOf(runs: ReadonlyMap<Name, readonly Run[]>, clients: number): Rep
         kind: 'bars',
         title: `storm: until all of ${clients} are ready`,
         unit: 'ms',
-        bars: names.map((label) => ({ label, spread: spreadOf(times(label, 'all')), isOurs: label === 'service' })),
+        bars: [...runs.keys()].map((label) => ({
+          label,
+          spread: spreadOf(times(label, 'all')),
+          isOurs: label === 'service',
+        })),
       },
     ],
-    goals: [goal],
+    goals,
     notes: [],
     raw: Object.fromEntries(runs),
   }

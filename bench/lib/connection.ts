@@ -2,41 +2,57 @@ import type { Socket } from 'node:net'
 import { closeOpcode, FrameScanner, maskedFrame, pingOpcode, pongOpcode } from './frames.ts'
 import { SendTemplate } from './send-template.ts'
 import { endpointOf, openWebSocket } from './socket.ts'
-import { SeqLog } from './verify.ts'
+import { SeqLog, type Tally } from './verify.ts'
 import { firstRef, NumberField, type Wire } from './wire.ts'
 
 /** More than any server allows in flight on one connection; send times of that many messages are kept. */
 const timesKept = 1024
-const maxBurst = 64
+/** Digits at the end of a user id in which people of a load differ. */
+const personDigits = 5
 /** In-flight sends that the protocol allows one connection. */
 const inFlightLimit = 256
+
+export interface Peer {
+  /** Number of the person, which ends the id. */
+  readonly person: number
+  readonly userId: string
+}
 
 export interface ConnectionPlan {
   readonly host: string
   readonly port: number
   readonly wire: Wire
+  /** Number of the person, which ends the id. */
+  readonly person: number
   readonly userId: string
-  readonly peerId: string
+  /** Whom it writes to, in turn, and who write to it. */
+  readonly peers: readonly Peer[]
   readonly content: string
+  /** Messages in one write at most. */
+  readonly burst: number
   /** Messages between two cumulative `ack` commands; 0: never (the server in question has no `ack`). */
   readonly ackEvery: number
 }
 
-/** What the load does when something came; called at most once per chunk and kind. */
+/** What the load does when something came. */
 export interface ConnectionEvents {
   welcomed(): void
+  /** Called once per chunk. */
   acked(connection: LoadConnection, count: number): void
-  delivered(connection: LoadConnection, count: number): void
+  /** The `nth` message (from 0) of the peer at `slot`. */
+  delivered(connection: LoadConnection, slot: number, nth: number): void
+  /** After a chunk that brought answers or messages. */
+  progressed(): void
   failed(reason: string): void
 }
 
-/** One user's socket: sends pre-encoded messages to its peer, counts and checks everything that comes back. */
+/** One user's socket: sends pre-encoded messages to its peers in turn, counts and checks everything that comes back. */
 export class LoadConnection {
   sent = 0
   acked = 0
   delivered = 0
-  readonly sentSeqs = new SeqLog('sent')
-  readonly deliveredSeqs = new SeqLog('message')
+  /** When the bytes came that are being read. */
+  chunkMs = 0
   readonly plan: ConnectionPlan
   readonly #events: ConnectionEvents
   readonly #template: SendTemplate
@@ -45,19 +61,38 @@ export class LoadConnection {
   readonly #sentSeq: NumberField
   readonly #sentRef: NumberField
   readonly #messageSeq: NumberField
+  readonly #sender: NumberField
+  readonly #receiver: NumberField
+  /** Of each peer, in their order. */
+  readonly #sentSeqs: readonly SeqLog[]
+  readonly #deliveredSeqs: readonly SeqLog[]
+  readonly #slots: ReadonlyMap<number, number>
   readonly #intendedMs = new Float64Array(timesKept)
   /** Due times of what may not be sent yet, oldest first. */
   readonly #waitingMs: number[] = []
   #unackedMessages = 0
   #closing = false
+  #isOpen = false
+  /** Greetings that have not been answered. */
+  #greetings = 0
 
   constructor(plan: ConnectionPlan, events: ConnectionEvents) {
     this.plan = plan
     this.#events = events
-    this.#template = new SendTemplate(plan.wire, plan.peerId, plan.content, maxBurst)
+    this.#template = new SendTemplate(
+      plan.wire,
+      plan.userId,
+      plan.peers.map(({ userId }) => userId),
+      plan.content,
+    )
     this.#sentSeq = new NumberField(plan.wire, 'seq')
     this.#sentRef = new NumberField(plan.wire, 'ref')
     this.#messageSeq = new NumberField(plan.wire, 'seq')
+    this.#receiver = NumberField.ofDigits(plan.wire, 'receiver_id', plan.userId.slice(0, -personDigits))
+    this.#sender = NumberField.ofDigits(plan.wire, 'sender_id', plan.userId.slice(0, -personDigits))
+    this.#sentSeqs = plan.peers.map(() => new SeqLog('sent'))
+    this.#deliveredSeqs = plan.peers.map(() => new SeqLog('message'))
+    this.#slots = new Map(plan.peers.map(({ person }, slot) => [person, slot]))
     this.#socket = openWebSocket(
       endpointOf(plan),
       (chunk) => this.#receive(chunk),
@@ -65,14 +100,18 @@ export class LoadConnection {
     )
   }
 
+  get person(): number {
+    return this.plan.person
+  }
+
   get inFlight(): number {
     return this.sent - this.acked
   }
 
-  /** Sends `count` messages in one write; `intendedMs` is when the schedule wanted them sent. */
+  /** Sends `count` messages, in one write if the plan lets it; `intendedMs` is when the schedule wanted them sent. */
   send(count: number, intendedMs: number): void {
-    for (let left = count; left > 0; left -= maxBurst) {
-      const burst = Math.min(left, maxBurst)
+    for (let left = count; left > 0; left -= this.plan.burst) {
+      const burst = Math.min(left, this.plan.burst)
       this.#socket.write(this.#template.burst(burst, firstRef + this.sent))
       for (let index = 0; index < burst; index++) this.#intendedMs[this.sent++ % timesKept] = intendedMs
     }
@@ -97,6 +136,21 @@ export class LoadConnection {
     return this.#intendedMs[index % timesKept] ?? 0
   }
 
+  /** What it has sent to one peer, and seen of the conversation with it. */
+  tallyWith(slot: number): Tally {
+    const peers = this.plan.peers.length
+    return {
+      userId: this.plan.userId,
+      sent: Math.ceil(Math.max(0, this.sent - slot) / peers),
+      sentSeqs: this.#sentSeqs[slot] ?? new SeqLog('sent'),
+      deliveredSeqs: this.#deliveredSeqs[slot] ?? new SeqLog('message'),
+    }
+  }
+
+  slotOf(person: number): number {
+    return this.#slots.get(person) ?? -1
+  }
+
   close(): void {
     this.#closing = true
     this.#socket.destroy()
@@ -104,20 +158,42 @@ export class LoadConnection {
 
   #receive(chunk: Buffer): void {
     const [acked, delivered] = [this.acked, this.delivered]
+    this.chunkMs = performance.now()
+    if (!this.#isOpen) this.#greet()
     this.#scanner.push(chunk)
-    if (this.delivered > delivered) this.#events.delivered(this, this.delivered - delivered)
     if (this.acked > acked) {
       this.#events.acked(this, this.acked - acked)
       for (const dueMs of this.#waitingMs.splice(0, inFlightLimit - this.inFlight)) this.send(1, dueMs)
     }
     if (this.plan.ackEvery > 0) this.#acknowledge(this.delivered - delivered)
+    if (this.acked > acked || this.delivered > delivered) this.#events.progressed()
+  }
+
+  #greet(): void {
+    this.#isOpen = true
+    const { wire, userId, peers } = this.plan
+    const peerIds = peers.map((peer) => peer.userId)
+    for (const greeting of wire.greetings(userId, peerIds)) {
+      this.#greetings++
+      this.#socket.write(maskedFrame(wire.opcode, greeting))
+    }
   }
 
   #take(opcode: number, bytes: Buffer, start: number, end: number): void {
     if (opcode === pingOpcode) this.#socket.write(maskedFrame(pongOpcode, bytes.subarray(start, end)))
     else if (opcode === closeOpcode) this.#closed(`close frame ${end > start ? bytes.readUInt16BE(start) : ''}`)
     else if (opcode !== this.plan.wire.opcode) this.#events.failed(`unexpected opcode ${opcode}`)
-    else this.#takeMessage(bytes, start, end)
+    else if (!this.plan.wire.hasLines) this.#takeMessage(bytes, start, end)
+    else this.#takeLines(bytes, start, end)
+  }
+
+  #takeLines(bytes: Buffer, start: number, end: number): void {
+    for (let at = start; at < end; ) {
+      const newline = bytes.indexOf(0x0a, at)
+      const lineEnd = newline < 0 || newline > end ? end : newline
+      if (lineEnd > at) this.#takeMessage(bytes, at, lineEnd)
+      at = lineEnd + 1
+    }
   }
 
   #takeMessage(bytes: Buffer, start: number, end: number): void {
@@ -126,8 +202,9 @@ export class LoadConnection {
     const answer = wire.answerTo(kind)
     if (answer !== undefined) this.#socket.write(maskedFrame(wire.opcode, answer))
     else if (kind === 'sent') this.#takeSent(bytes, start, end)
-    else if (kind === 'message') this.#takeDelivered(this.#messageSeq.read(bytes, start, end))
+    else if (kind === 'message') this.#takeDelivered(bytes, start, end)
     else if (kind === 'welcome') this.#events.welcomed()
+    else if (kind === 'greeted' && --this.#greetings === 0) this.#events.welcomed()
     else if (kind === 'error' || kind === 'lagging')
       this.#events.failed(`${kind} frame: ${bytes.toString('latin1', start, end).slice(0, 300)}`)
   }
@@ -136,23 +213,43 @@ export class LoadConnection {
     const ref = this.#sentRef.read(bytes, start, end)
     if (ref !== firstRef + this.acked)
       this.#events.failed(`reply out of order: ref ${ref}, not ${firstRef + this.acked}`)
-    this.acked++
-    this.sentSeqs.add(this.#sentSeq.read(bytes, start, end))
+    const seqs = this.#sentSeqs[this.acked++ % this.#sentSeqs.length]
+    if (!this.plan.wire.pushesBoth) seqs?.add(this.#sentSeq.read(bytes, start, end))
   }
 
-  #takeDelivered(seq: number): void {
+  #takeDelivered(bytes: Buffer, start: number, end: number): void {
+    const { pushesBoth } = this.plan.wire
+    const sender = pushesBoth || this.#slots.size > 1 ? this.#sender.read(bytes, start, end) : undefined
+    if (sender === this.person) return this.#takeOwn(bytes, start, end)
+    const slot = sender === undefined ? 0 : this.slotOf(sender)
+    const seqs = this.#deliveredSeqs[slot]
+    if (seqs === undefined) return this.#events.failed('a message of somebody who does not write to this person')
     this.delivered++
-    this.deliveredSeqs.add(seq)
+    this.#events.delivered(this, slot, seqs.count)
+    this.#note(seqs, this.#messageSeq.read(bytes, start, end))
+  }
+
+  /** What this person has sent, pushed to both. */
+  #takeOwn(bytes: Buffer, start: number, end: number): void {
+    const seqs = this.#sentSeqs[this.slotOf(this.#receiver.read(bytes, start, end))]
+    if (seqs === undefined) return this.#events.failed('an own message to somebody it was not sent to')
+    this.delivered++
+    this.#note(seqs, this.#messageSeq.read(bytes, start, end))
+  }
+
+  #note(seqs: SeqLog, seq: number): void {
+    seqs.add(seq < 0 && this.plan.wire.pushesBoth ? seqs.count + 1 : seq)
   }
 
   #acknowledge(delivered: number): void {
     this.#unackedMessages += delivered
     if (this.#unackedMessages < this.plan.ackEvery) return
     this.#unackedMessages = 0
-    const { wire, peerId } = this.plan
-    this.#socket.write(
-      maskedFrame(wire.opcode, wire.encode({ type: 'ack', with: peerId, seq: this.deliveredSeqs.last })),
-    )
+    const { wire, peers } = this.plan
+    for (const [slot, { userId }] of peers.entries()) {
+      const seq = this.#deliveredSeqs[slot]?.last ?? 0
+      if (seq > 0) this.#socket.write(maskedFrame(wire.opcode, wire.encode({ type: 'ack', with: userId, seq })))
+    }
   }
 
   #closed(reason: string): void {

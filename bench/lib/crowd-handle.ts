@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url'
 import { CommandedProcess } from './commanded-process.ts'
 import type { CrowdCommand, CrowdPlan, CrowdResult } from './crowd-plan.ts'
 import { VoidRun } from './load.ts'
-import type { RunningSubject } from './subjects.ts'
+import { type RunningSubject, wireNameOf } from './subjects.ts'
 
 const processFile = fileURLToPath(new URL('./crowd-process.js', import.meta.url))
 
@@ -18,6 +18,6 @@ export function crowdPlan(
   { host, port, protocol, userPrefix }: RunningSubject,
   plan: Partial<CrowdPlan> & Pick<CrowdPlan, 'count'>,
 ): CrowdPlan {
-  const wire = protocol === 'socketio' ? 'socketio' : 'json'
+  const wire = wireNameOf(protocol, 'json')
   return { host, port, wire, userPrefix, first: 0, step: 1, sameUser: false, atOnce: 200, readyAt: 'welcome', ...plan }
 }

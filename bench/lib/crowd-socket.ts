@@ -1,12 +1,11 @@
 import type { Socket } from 'node:net'
 import { closeOpcode, FrameScanner, maskedFrame, pingOpcode, pongOpcode } from './frames.ts'
-import { endpointOf, openWebSocket } from './socket.ts'
+import { type Endpoint, openWebSocket } from './socket.ts'
 import { SeqLog } from './verify.ts'
 import { type FrameKind, NumberField, type Wire, type WireName, wireOf } from './wire.ts'
 
 export interface CrowdSocketPlan {
-  readonly host: string
-  readonly port: number
+  readonly endpoint: Endpoint
   readonly wire: WireName
   readonly userId: string
 }
@@ -27,14 +26,14 @@ export class CrowdSocket {
   readonly #seq: NumberField
   #closing = false
 
-  constructor({ wire, ...who }: CrowdSocketPlan, events: CrowdSocketEvents) {
+  constructor({ endpoint, wire, userId }: CrowdSocketPlan, events: CrowdSocketEvents) {
     this.#wire = wireOf(wire)
-    this.#userId = who.userId
+    this.#userId = userId
     this.#events = events
     this.#seq = new NumberField(this.#wire, 'seq')
     const scanner = new FrameScanner((opcode, bytes, start, end) => this.#take(opcode, bytes, start, end))
     this.#socket = openWebSocket(
-      endpointOf({ ...who, wire: this.#wire }),
+      endpoint,
       (chunk) => scanner.push(chunk),
       (reason) => this.#closed(reason),
     )

@@ -1,6 +1,7 @@
 import type { CrowdCommand, CrowdPlan, CrowdResult, PublishPlan } from './crowd-plan.ts'
-import { CrowdSocket, type CrowdSocketEvents } from './crowd-socket.ts'
-import type { FrameKind } from './wire.ts'
+import { CrowdSocket, type CrowdSocketEvents, type CrowdSocketPlan } from './crowd-socket.ts'
+import { endpointOf } from './socket.ts'
+import { type FrameKind, wireOf } from './wire.ts'
 
 const deadlineMs = 30_000
 
@@ -53,6 +54,10 @@ export class Crowd {
   }
 
   async #open(plan: CrowdPlan): Promise<CrowdResult> {
+    // Before the clock runs: the tokens were made by an issuer on another machine.
+    const people = Array.from({ length: plan.count }, (_, index) => {
+      return personOf(plan, plan.sameUser ? plan.userPrefix : `${plan.userPrefix}${plan.first + index * plan.step}`)
+    })
     const startMs = performance.now()
     const readyMs: number[] = []
     this.#endpoint = plan
@@ -61,12 +66,11 @@ export class Crowd {
       else this.#count(kind)
       if (kind === plan.readyAt) this.#onChange?.()
     }
-    for (let opened = 0; opened < plan.count; opened++) {
+    for (const [opened, person] of people.entries()) {
       if (opened - readyMs.length >= plan.atOnce) {
         await this.#until(() => opened - readyMs.length < plan.atOnce, `${plan.readyAt} of socket ${readyMs.length}`)
       }
-      const userId = plan.sameUser ? plan.userPrefix : `${plan.userPrefix}${plan.first + opened * plan.step}`
-      this.#sockets.push(new CrowdSocket({ ...plan, userId }, this.#events(arrived)))
+      this.#sockets.push(new CrowdSocket(person, this.#events(arrived)))
     }
     await this.#until(() => readyMs.length >= plan.count, `${plan.readyAt} of ${plan.count} sockets`)
     return { ...this.#result, readyMs: Float64Array.from(readyMs) }
@@ -79,7 +83,7 @@ export class Crowd {
       if (kind === 'welcome') welcomed = true
       this.#onChange?.()
     }
-    const socket = new CrowdSocket({ ...this.#endpoint, userId: plan.userId }, this.#events(arrived))
+    const socket = new CrowdSocket(personOf(this.#endpoint, plan.userId), this.#events(arrived))
     await this.#until(() => welcomed, 'welcome of the publisher')
     this.#arrivals = 0
     this.#publisher = { plan, socket, sent: 0 }
@@ -159,4 +163,8 @@ export class Crowd {
       this.#onChange = undefined
     })
   }
+}
+
+function personOf(at: Pick<CrowdPlan, 'host' | 'port' | 'wire'>, userId: string): CrowdSocketPlan {
+  return { endpoint: endpointOf({ ...at, wire: wireOf(at.wire), userId }), wire: at.wire, userId }
 }

@@ -1,5 +1,5 @@
 /** What the coordinator and a process of clients that offer too much say to each other. */
-import type { HistogramCounts } from './load-plan.ts'
+import type { PackedHistogram } from './histogram.ts'
 import type { ConversationCount } from './verify.ts'
 
 export interface FloodPlan {
@@ -29,8 +29,8 @@ export interface FloodResult {
   readonly acked: number
   readonly refused: number
   /** From the write to the answer. */
-  readonly ackAge: HistogramCounts
-  readonly refusalAge: HistogramCounts
+  readonly ackAge: PackedHistogram
+  readonly refusalAge: PackedHistogram
   /** Of the whole life, by code. */
   readonly refusals: Readonly<Record<string, number>>
   readonly closes: number

@@ -60,7 +60,7 @@ export class FloodUser {
   constructor(plan: FloodUserPlan, events: FloodUserEvents) {
     this.plan = plan
     this.#events = events
-    this.#template = new SendTemplate(wireOf('json'), plan.peerId, 'x'.repeat(plan.contentBytes), maxBurst)
+    this.#template = new SendTemplate(wireOf('json'), plan.userId, [plan.peerId], 'x'.repeat(plan.contentBytes))
     this.#socket = this.#connect()
   }
 

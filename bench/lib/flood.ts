@@ -116,11 +116,10 @@ export class Flood {
   }
 
   #result(): FloodResult {
-    const counts = ({ counts, maxMs }: LatencyHistogram) => ({ counts, maxMs })
     return {
       ...this.#window,
-      ackAge: counts(this.#ackAge),
-      refusalAge: counts(this.#refusalAge),
+      ackAge: this.#ackAge.packed(),
+      refusalAge: this.#refusalAge.packed(),
       refusals: Object.fromEntries(this.#refusals),
       closes: this.#closes,
       lost: this.#pairs.reduce((sum, [a, b]) => sum + a.lost + b.lost, 0),

@@ -9,7 +9,7 @@ export class GeneratorHandle {
   readonly #child: ChildProcess
 
   constructor(plan: GeneratorPlan) {
-    // 'advanced' keeps typed arrays: histogram counts come home as they are.
+    // 'advanced' keeps numbers that JSON has no word for.
     this.#child = fork(processFile, { serialization: 'advanced' })
     this.tell({ type: 'connect', plan })
   }
@@ -21,6 +21,12 @@ export class GeneratorHandle {
   /** Resolves when all its sockets are open; to be called right after construction. */
   async connected(): Promise<void> {
     await this.#next('connected')
+  }
+
+  /** Resolves when everybody has written to all of their peers. */
+  async opened(): Promise<void> {
+    this.tell({ type: 'open' })
+    await this.#next('opened')
   }
 
   /** Resolves with its counts; to be called right after `finish` was told. */

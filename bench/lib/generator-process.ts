@@ -8,12 +8,20 @@ function tell(event: GeneratorEvent): void {
   process.send?.(event)
 }
 
+/** Resolves when it is on its way: what is still in the channel when that closes may be lost. */
+function delivered(event: GeneratorEvent): Promise<void> {
+  return new Promise((resolve) => process.send?.(event, () => resolve()))
+}
+
 async function obey(command: GeneratorCommand): Promise<void> {
   switch (command.type) {
     case 'connect':
       generator = new LoadGenerator(command.plan)
       await generator.connect()
       return tell({ type: 'connected' })
+    case 'open':
+      await generator?.open()
+      return tell({ type: 'opened' })
     case 'start':
       return generator?.start()
     case 'begin':
@@ -21,7 +29,7 @@ async function obey(command: GeneratorCommand): Promise<void> {
     case 'end':
       return generator?.end()
     case 'finish':
-      if (generator !== undefined) tell({ type: 'finished', result: await generator.finish() })
+      if (generator !== undefined) await delivered({ type: 'finished', result: await generator.finish() })
       return process.disconnect()
     default: {
       const never: never = command

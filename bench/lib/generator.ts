@@ -1,30 +1,29 @@
 import { performance } from 'node:perf_hooks'
-import { LoadConnection } from './connection.ts'
+import { LoadConnection, type Peer } from './connection.ts'
 import { LatencyHistogram } from './histogram.ts'
-import type { GeneratorPlan, GeneratorResult } from './load-plan.ts'
+import { type GeneratorPlan, type GeneratorResult, peersOf, userIdOf } from './load-plan.ts'
 import { Pacer } from './pacer.ts'
-import { conversationFaults, soloFaults } from './verify.ts'
+import { type ConversationCount, conversationFaults, soloFaults } from './verify.ts'
 import { wireOf } from './wire.ts'
 
 const connectAtOnce = 50
 const drainDeadlineMs = 10_000
+/** A server that stores each message by itself takes its time for the first of every conversation. */
+const openDeadlineMs = 60_000
 const faultsKept = 5
 
-interface Conversation {
-  readonly a: LoadConnection
-  readonly b: LoadConnection | undefined
-}
-
-/** Carries out one generator's share of a load: connect → start → begin … end → finish. */
+/** Carries out one generator's share of a load: connect → open, if wanted → start → begin … end → finish. */
 export class LoadGenerator {
   readonly #plan: GeneratorPlan
-  readonly #conversations: Conversation[] = []
+  readonly #connections = new Map<number, LoadConnection>()
   readonly #faults: string[] = []
   readonly #ack = new LatencyHistogram()
   readonly #deliver = new LatencyHistogram()
   readonly #lag = new LatencyHistogram()
   #pacer: Pacer | undefined
   #sending = false
+  /** How many messages each connection sends at most. */
+  #mostEach = Number.POSITIVE_INFINITY
   #measuring = false
   #acked = 0
   #welcomed = 0
@@ -39,23 +38,28 @@ export class LoadGenerator {
 
   /** Opens all sockets, some at a time: the backlog of a listening socket is short. */
   async connect(): Promise<void> {
-    const perPair = this.#plan.solo ? 1 : 2
-    const [port, peerPort] = this.#plan.ports
-    for (const [first, second] of this.#plan.pairs) {
-      const b: { socket?: LoadConnection } = {}
-      if (!this.#plan.solo) b.socket = this.#open({ userId: second, peerId: first, port: peerPort }, () => a)
-      const a = this.#open({ userId: first, peerId: second, port }, () => b.socket)
-      this.#conversations.push({ a, b: b.socket })
-      const opened = this.#conversations.length * perPair
-      if (opened % connectAtOnce < perPair) await this.#until(() => this.#welcomed >= opened)
+    for (const person of this.#plan.people) {
+      this.#connections.set(person, this.#connect(person))
+      const opened = this.#connections.size
+      if (opened % connectAtOnce === 0) await this.#until(() => this.#welcomed >= opened)
     }
-    await this.#until(() => this.#welcomed >= this.#plan.pairs.length * perPair)
+    await this.#until(() => this.#welcomed >= this.#connections.size)
+  }
+
+  /** Has everybody write to all of their peers, and waits for what comes of it. */
+  async open(): Promise<void> {
+    this.#sending = true
+    this.#mostEach = this.#plan.peersEach
+    this.#fill()
+    const isOpen = () => this.#isSettled() && this.#sockets().every(({ sent }) => sent >= this.#mostEach)
+    await this.#until(isOpen, openDeadlineMs)
+    this.#mostEach = Number.POSITIVE_INFINITY
   }
 
   start(): void {
     this.#sending = true
     if (this.#plan.ratePerSecond > 0) this.#pacer = this.#paced()
-    else for (const connection of this.#sockets()) connection.send(this.#plan.inFlight, performance.now())
+    else this.#fill()
   }
 
   begin(): void {
@@ -78,67 +82,112 @@ export class LoadGenerator {
     this.#sending = false
     this.#pacer?.stop()
     for (const connection of this.#sockets()) connection.stopOffering()
-    await this.#until(() => this.#conversations.every(isSettled))
-    for (const { a, b } of this.#conversations) {
-      this.#faults.push(...(b === undefined ? soloFaults(a) : conversationFaults(a, b, this.#plan.numbering)))
-    }
+    await this.#until(() => this.#isSettled())
+    const conversations = this.#counted()
     for (const connection of this.#sockets()) connection.close()
-    return this.#result()
+    return this.#result(conversations)
   }
 
-  #result(): GeneratorResult {
+  /** Every conversation once, checked. */
+  #counted(): ConversationCount[] {
+    for (const { sent, acked, plan } of this.#sockets()) {
+      if (acked !== sent) this.#faults.push(`${plan.userId}: sent ${sent} but acked ${acked}`)
+    }
+    return this.#sockets().flatMap((connection) =>
+      connection.plan.peers.flatMap(({ person, userId }, slot): ConversationCount[] => {
+        const peer = this.#connections.get(person)
+        const ours = connection.tallyWith(slot)
+        const theirs = peer?.tallyWith(peer.slotOf(connection.person))
+        if (peer !== undefined && person < connection.person) return []
+        const isOneInstance = connection.plan.port === peer?.plan.port
+        const numbering = this.#plan.numbering === 'instance' && isOneInstance ? 'conversation' : this.#plan.numbering
+        this.#faults.push(...(theirs ? conversationFaults(ours, theirs, numbering) : soloFaults(ours)))
+        return [{ users: [ours.userId, userId], messages: ours.sent + (theirs?.sent ?? 0) }]
+      }),
+    )
+  }
+
+  #result(conversations: readonly ConversationCount[]): GeneratorResult {
     const { seconds, cpuUs, utilisation } = this.#window
     return {
       acked: this.#acked,
       seconds,
       cpuUs,
       utilisation,
-      ack: { counts: this.#ack.counts, maxMs: this.#ack.maxMs },
-      deliver: { counts: this.#deliver.counts, maxMs: this.#deliver.maxMs },
-      lag: { counts: this.#lag.counts, maxMs: this.#lag.maxMs },
-      conversations: this.#conversations.map(({ a, b }) => ({
-        users: [a.plan.userId, a.plan.peerId],
-        messages: a.sent + (b?.sent ?? 0),
-      })),
+      ack: this.#ack.packed(),
+      deliver: this.#deliver.packed(),
+      lag: this.#lag.packed(),
+      conversations,
       faults: this.#faults.slice(0, faultsKept),
     }
   }
 
-  #open(
-    who: { readonly userId: string; readonly peerId: string; readonly port: number },
-    peer: () => LoadConnection | undefined,
-  ): LoadConnection {
-    const { host, contentBytes, ackEvery } = this.#plan
-    const plan = { ...who, host, wire: wireOf(this.#plan.wire), content: 'x'.repeat(contentBytes), ackEvery }
+  #connect(person: number): LoadConnection {
+    const { host, ports, userPrefix, contentBytes, burst, ackEvery } = this.#plan
+    const who = (number: number): Peer => ({ person: number, userId: userIdOf(userPrefix, number) })
+    const plan = {
+      ...who(person),
+      peers: peersOf(person, this.#plan).map(who),
+      host,
+      port: ports[person & 1] ?? 0,
+      wire: wireOf(this.#plan.wire),
+      content: 'x'.repeat(contentBytes),
+      burst,
+      ackEvery,
+    }
     return new LoadConnection(plan, {
       welcomed: () => {
         this.#welcomed++
         this.#onProgress?.()
       },
       acked: (connection, count) => this.#takeAcked(connection, count),
-      delivered: (connection, count) => this.#takeDelivered(peer(), connection.delivered - count, count),
+      delivered: (connection, slot, nth) => this.#takeDelivered(connection, slot, nth),
+      progressed: () => this.#onProgress?.(),
       failed: (reason) => this.#fail(reason),
     })
   }
 
   #takeAcked(connection: LoadConnection, count: number): void {
-    const now = performance.now()
-    if (this.#sending && this.#plan.ratePerSecond === 0) connection.send(count, now)
+    const now = connection.chunkMs
+    const room = this.#mostEach - connection.sent
+    if (this.#sending && this.#plan.ratePerSecond === 0) connection.send(Math.min(count, room), now)
     if (this.#measuring) {
       this.#acked += count
       const end = connection.acked
       for (let index = end - count; index < end; index++) this.#ack.record(now - connection.intendedMs(index))
     }
-    if (!this.#sending) this.#onProgress?.()
   }
 
-  /** Pushes come in the order of the peer's sends, so the n-th push belongs to its n-th message. */
-  #takeDelivered(sender: LoadConnection | undefined, first: number, count: number): void {
-    if (this.#measuring && sender !== undefined) {
-      const now = performance.now()
-      for (let index = first; index < first + count; index++) this.#deliver.record(now - sender.intendedMs(index))
+  /** Pushes come in the order of the peer's sends, so the n-th push belongs to its n-th message to this person. */
+  #takeDelivered(receiver: LoadConnection, slot: number, nth: number): void {
+    if (!this.#measuring) return
+    const peer = receiver.plan.peers[slot]
+    const sender = peer && this.#connections.get(peer.person)
+    if (sender === undefined) return
+    const index = nth * sender.plan.peers.length + sender.slotOf(receiver.person)
+    this.#deliver.record(receiver.chunkMs - sender.intendedMs(index))
+  }
+
+  /** What may be in flight of each. */
+  #fill(): void {
+    const now = performance.now()
+    for (const connection of this.#sockets()) {
+      const room = Math.min(this.#plan.inFlight, this.#mostEach - connection.sent)
+      connection.send(room, now)
     }
-    if (!this.#sending) this.#onProgress?.()
+  }
+
+  #isSettled(): boolean {
+    let [sent, acked, expected, delivered] = [0, 0, 0, 0]
+    const isSolo = this.#connections.size === 1
+    const pushesEach = wireOf(this.#plan.wire).pushesBoth ? 2 : 1
+    for (const connection of this.#connections.values()) {
+      sent += connection.sent
+      acked += connection.acked
+      expected += isSolo ? 0 : connection.sent * pushesEach
+      delivered += connection.delivered
+    }
+    return acked === sent && delivered === expected
   }
 
   #paced(): Pacer {
@@ -151,7 +200,7 @@ export class LoadGenerator {
   }
 
   #sockets(): LoadConnection[] {
-    return this.#conversations.flatMap(({ a, b }) => (b === undefined ? [a] : [a, b]))
+    return [...this.#connections.values()]
   }
 
   /** A failed load is void: nothing more is sent, and whoever waits is let go. */
@@ -162,10 +211,10 @@ export class LoadGenerator {
     this.#onProgress?.()
   }
 
-  async #until(isReached: () => boolean): Promise<void> {
+  async #until(isReached: () => boolean, deadlineMs = drainDeadlineMs): Promise<void> {
     if (isReached() || this.#faults.length > 0) return
     await new Promise<void>((resolve) => {
-      const deadline = setTimeout(resolve, drainDeadlineMs)
+      const deadline = setTimeout(resolve, deadlineMs)
       this.#onProgress = () => {
         if (!isReached() && this.#faults.length === 0) return
         clearTimeout(deadline)
@@ -174,9 +223,4 @@ export class LoadGenerator {
     })
     this.#onProgress = undefined
   }
-}
-
-function isSettled({ a, b }: Conversation): boolean {
-  const areAcked = a.inFlight === 0 && (b?.inFlight ?? 0) === 0
-  return areAcked && (b === undefined || (a.delivered === b.sent && b.delivered === a.sent))
 }

@@ -1,6 +1,7 @@
 /** What the project wants to reach, and whether a run reached it. */
-import type { Table } from './report.ts'
+
 import type { Spread } from './stats.ts'
+import type { Table } from './table.ts'
 
 export interface Goal {
   readonly bench: string

@@ -1,7 +1,10 @@
-/** Buckets per power of two: a reported value is at most 1/64 (1.6 %) above the recorded one. */
-const subBuckets = 64
-const octaves = 36 // of nanoseconds: up to 68 s
-const bucketCount = subBuckets * octaves
+import { build, decodeFromCompressedBase64, encodeIntoCompressedBase64, type Histogram } from 'hdr-histogram-js'
+
+/** Of nanoseconds: 68 s. What took longer counts as that, except in the maximum. */
+const highestNs = 2 ** 36
+/** A percentile is at most 1 % above what was recorded. */
+const significantDigits = 2
+const nsPerMs = 1e6
 
 /** Latency percentiles in milliseconds. */
 export interface LatencySummary {
@@ -13,66 +16,55 @@ export interface LatencySummary {
   readonly maxMs: number
 }
 
+/** A histogram as it travels between processes. */
+export interface PackedHistogram {
+  /** In the format V2 of HdrHistogram, compressed, as Base64. */
+  readonly counts: string
+  readonly maxMs: number
+}
+
 /**
- * Log-linear latency histogram. Its counts travel between processes and add up exactly, which the histogram of
- * perf_hooks cannot do over a child's channel: percentiles of several generators must never be averaged.
+ * Latencies as HdrHistogram counts them. Counts of several processes add up exactly, which those of perf_hooks cannot do
+ * over a child's channel: percentiles of several generators must never be averaged.
  */
 export class LatencyHistogram {
-  readonly counts: Float64Array
-  maxMs = 0
-
-  constructor(counts: Float64Array = new Float64Array(bucketCount)) {
-    this.counts = counts
-  }
+  readonly #counts: Histogram = build({
+    highestTrackableValue: highestNs,
+    numberOfSignificantValueDigits: significantDigits,
+  })
+  #maxMs = 0
 
   record(milliseconds: number): void {
-    if (milliseconds > this.maxMs) this.maxMs = milliseconds
-    const bucket = bucketOf(milliseconds)
-    this.counts[bucket] = (this.counts[bucket] ?? 0) + 1
+    if (milliseconds > this.#maxMs) this.#maxMs = milliseconds
+    this.#counts.recordValue(Math.min(highestNs, Math.max(1, Math.round(milliseconds * nsPerMs))))
   }
 
-  add(counts: Float64Array, maxMs: number): void {
-    for (let bucket = 0; bucket < bucketCount; bucket++) {
-      this.counts[bucket] = (this.counts[bucket] ?? 0) + (counts[bucket] ?? 0)
-    }
-    this.maxMs = Math.max(this.maxMs, maxMs)
+  packed(): PackedHistogram {
+    return { counts: encodeIntoCompressedBase64(this.#counts), maxMs: this.#maxMs }
   }
 
-  /** Smallest bucket edge that covers this share (0..1) of the samples, in milliseconds; 0 without samples. */
-  percentileMs(share: number): number {
-    const wanted = share * this.total
-    let seen = 0
-    for (let bucket = 0; bucket < bucketCount; bucket++) {
-      seen += this.counts[bucket] ?? 0
-      if (seen > 0 && seen >= wanted) return Math.min(upperEdgeMs(bucket), this.maxMs)
-    }
-    return 0
-  }
-
-  get total(): number {
-    return this.counts.reduce((sum, count) => sum + count, 0)
+  add({ counts, maxMs }: PackedHistogram): void {
+    this.#counts.add(decodeFromCompressedBase64(counts))
+    this.#maxMs = Math.max(this.#maxMs, maxMs)
   }
 
   summary(): LatencySummary {
+    const percentileMs = (percentile: number): number =>
+      Math.min(this.#counts.getValueAtPercentile(percentile) / nsPerMs, this.#maxMs)
     return {
-      count: this.total,
-      p50Ms: this.percentileMs(0.5),
-      p90Ms: this.percentileMs(0.9),
-      p99Ms: this.percentileMs(0.99),
-      p999Ms: this.percentileMs(0.999),
-      maxMs: this.maxMs,
+      count: this.#counts.totalCount,
+      p50Ms: percentileMs(50),
+      p90Ms: percentileMs(90),
+      p99Ms: percentileMs(99),
+      p999Ms: percentileMs(99.9),
+      maxMs: this.#maxMs,
     }
   }
 }
 
-function bucketOf(milliseconds: number): number {
-  const nanoseconds = Math.max(1, milliseconds * 1e6)
-  const octave = Math.floor(Math.log2(nanoseconds))
-  const within = Math.floor((nanoseconds / 2 ** octave - 1) * subBuckets)
-  return Math.min(octave * subBuckets + within, bucketCount - 1)
-}
-
-function upperEdgeMs(bucket: number): number {
-  const octave = Math.floor(bucket / subBuckets)
-  return (2 ** octave * (1 + ((bucket % subBuckets) + 1) / subBuckets)) / 1e6
+/** All parts as if one process had counted them. */
+export function summaryOf(parts: readonly PackedHistogram[]): LatencySummary {
+  const all = new LatencyHistogram()
+  for (const part of parts) all.add(part)
+  return all.summary()
 }

@@ -9,9 +9,9 @@ import {
   sampleCost,
 } from './cost.ts'
 import { GeneratorHandle } from './generator-handle.ts'
-import { LatencyHistogram, type LatencySummary } from './histogram.ts'
+import { type LatencySummary, summaryOf } from './histogram.ts'
 import type { GeneratorCommand, GeneratorPlan, GeneratorResult, LoadPlan } from './load-plan.ts'
-import type { RunningSubject } from './subjects.ts'
+import { type RunningSubject, wireNameOf } from './subjects.ts'
 
 /** A run whose counts do not add up: its figures are worth nothing. */
 export class VoidRun extends Error {}
@@ -35,6 +35,7 @@ export async function runLoad(subject: RunningSubject, plan: LoadPlan): Promise<
   const generators = splitPlan(subject, plan).map((part) => new GeneratorHandle(part))
   try {
     await Promise.all(generators.map((generator) => generator.connected()))
+    if (plan.opensFirst) await Promise.all(generators.map((generator) => generator.opened()))
     broadcast(generators, { type: 'start' })
     await wait(plan.warmupMs)
     const before = sampleCost(subject.roles)
@@ -54,31 +55,27 @@ export async function runLoad(subject: RunningSubject, plan: LoadPlan): Promise<
   }
 }
 
-/** Whole conversations go to one generator: sender and receiver are then read by the same clock. */
+/**
+ * Whole conversations go to one generator: sender and receiver are then read by the same clock. People who write to several
+ * others are all in one.
+ */
 function splitPlan(subject: RunningSubject, plan: LoadPlan): GeneratorPlan[] {
-  const pairCount = Math.max(1, Math.floor(plan.connections / 2))
-  const pairs = Array.from(
-    { length: pairCount },
-    (_, pair) => [user(subject, 2 * pair), user(subject, 2 * pair + 1)] as const,
-  )
-  const generators = Math.min(plan.generators, pairCount)
+  const inPairs = plan.peersEach === 1
+  const people = Array.from({ length: plan.connections }, (_, person) => person)
+  const generators = inPairs ? Math.max(1, Math.min(plan.generators, Math.floor(plan.connections / 2))) : 1
   return Array.from({ length: generators }, (_, index) => ({
     ...plan,
     host: subject.host,
     ports: [subject.port, subject.peerPort ?? subject.port],
-    wire: subject.protocol === 'socketio' ? 'socketio' : plan.encoding,
+    wire: wireNameOf(subject.protocol, plan.encoding),
     numbering: subject.numbering,
     // A peer that knows no `ack` has nothing to acknowledge to.
     ackEvery: subject.knowsAck ? plan.ackEvery : 0,
-    pairs: pairs.filter((_pair, position) => position % generators === index),
-    solo: plan.connections === 1,
+    people: people.filter((person) => (person >> 1) % generators === index),
+    userPrefix: subject.userPrefix,
     ratePerSecond: plan.ratePerSecond / generators,
     seed: index + 1,
   }))
-}
-
-function user(subject: RunningSubject, number: number): string {
-  return `${subject.userPrefix}${number}`
 }
 
 function broadcast(generators: readonly GeneratorHandle[], command: GeneratorCommand): void {
@@ -107,14 +104,8 @@ function summarise(results: readonly GeneratorResult[], before: CostSample, afte
     cpuUsPerMessage: Object.fromEntries(Object.entries(cpuUs).map(([role, us]) => [role, us / messages])),
     generatorUtilisation: Math.max(...results.map((result) => result.utilisation)),
     disturbance: disturbanceBetween(before, after, ownCpuUs),
-    ack: merged(results.map((result) => result.ack)),
-    deliver: merged(results.map((result) => result.deliver)),
-    lag: merged(results.map((result) => result.lag)),
+    ack: summaryOf(results.map((result) => result.ack)),
+    deliver: summaryOf(results.map((result) => result.deliver)),
+    lag: summaryOf(results.map((result) => result.lag)),
   }
-}
-
-function merged(parts: readonly GeneratorResult['ack'][]): LatencySummary {
-  const all = new LatencyHistogram()
-  for (const { counts, maxMs } of parts) all.add(counts, maxMs)
-  return all.summary()
 }

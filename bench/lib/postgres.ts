@@ -4,14 +4,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Client } from 'pg'
+import { startPostgresServer } from '../../src/embedded-postgres/server.ts'
 import type { Logger } from '../../src/lib/logger.ts'
 import { resolveDsn } from '../../src/postgres/dsn.ts'
-import { startEmbeddedPostgres } from '../../src/postgres/embedded.ts'
 import { parentOf, type Role } from './cost.ts'
 import type { Settings } from './settings.ts'
 
 export interface BenchPostgres {
-  /** The server with all its backends; undefined when it runs on another machine, where its cost can not be read. */
+  /** The server with all its backends; undefined when it runs on another machine, where its cost cannot be read. */
   readonly role: Role | undefined
   /** Writes a checkpoint and makes an empty database. */
   createDatabase(): Promise<BenchDatabase>
@@ -49,10 +49,18 @@ export async function runSql(dsn: string, ...statements: readonly string[]): Pro
 
 /** The single number that a query gives. */
 export async function queryNumber(dsn: string, text: string, values: readonly unknown[] = []): Promise<number> {
-  const { rows } = await withClient(dsn, (client) =>
-    client.query<[string]>({ text, values: [...values], rowMode: 'array' }),
-  )
-  return Number(rows[0]?.[0])
+  const [row] = await queryRows<[string]>(dsn, text, values)
+  return Number(row?.[0])
+}
+
+/** The rows of a query, each the list of its columns. */
+export async function queryRows<Row extends string[] = [string, string]>(
+  dsn: string,
+  text: string,
+  values: readonly unknown[] = [],
+): Promise<Row[]> {
+  const { rows } = await withClient(dsn, (client) => client.query<Row>({ text, values: [...values], rowMode: 'array' }))
+  return rows
 }
 
 export async function withClient<Result>(dsn: string, use: (client: Client) => Promise<Result>): Promise<Result> {
@@ -68,7 +76,7 @@ export async function withClient<Result>(dsn: string, use: (client: Client) => P
 async function startOwn(): Promise<{ dsn: string; stop(): Promise<void> }> {
   const folder = mkdtempSync(join(tmpdir(), 'messaging-bench-'))
   chmodSync(folder, 0o755) // PostgreSQL does not run as root: another user must be able to pass
-  const server = await startEmbeddedPostgres({ dataDir: folder, logger: onlyProblems })
+  const server = await startPostgresServer({ dataDir: folder, logger: onlyProblems })
   return {
     dsn: server.dsn,
     async stop() {

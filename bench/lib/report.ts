@@ -7,12 +7,7 @@ import type { Goal } from './goals.ts'
 import type { Settings } from './settings.ts'
 import type { Spread } from './stats.ts'
 import { type Chart, drawCharts } from './svg.ts'
-
-export interface Table {
-  readonly title: string
-  readonly columns: readonly string[]
-  readonly rows: readonly (readonly string[])[]
-}
+import { printTable, type Table, tableText } from './table.ts'
 
 export interface Report {
   readonly name: string
@@ -25,22 +20,10 @@ export interface Report {
   readonly raw: unknown
 }
 
-export function printTable(table: Table): void {
-  process.stdout.write(`\n${tableText(table)}`)
-}
-
 export function printReport({ tables, notes }: Report): void {
   tables.forEach(printTable)
   for (const note of notes) process.stdout.write(`\n  note: ${note}\n`)
   process.stdout.write('\n')
-}
-
-function tableText({ title, columns, rows }: Table): string {
-  const lines = [columns, ...rows]
-  const widths = columns.map((_, column) => Math.max(...lines.map((line) => (line[column] ?? '').length)))
-  const layOut = (line: readonly string[]) =>
-    line.map((cell, column) => (column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0)))
-  return `${title}\n${lines.map((line) => `  ${layOut(line).join('  ')}\n`).join('')}`
 }
 
 /** Writes `bench/results/<name>.json`, `.txt` and `.svg` and returns the first; a smoke run leaves no file. */

@@ -1,31 +1,37 @@
 import { maskedByte, maskedFrame, payloadOffset } from './frames.ts'
 import { firstRef, type Wire } from './wire.ts'
 
-/** A `send` command encoded and masked once; only the digits of its `ref` change from one use to the next. */
+/** `send` commands encoded and masked once, one for each receiver; only the digits of `ref` change from one use to the next. */
 export class SendTemplate {
   readonly #wire: Wire
-  readonly #block: Buffer
+  readonly #frames: readonly Buffer[]
   readonly #frameBytes: number
   readonly #refInPayload: number
   readonly #refInFrame: number
 
-  /** `maxBurst`: how many frames are laid out side by side, ready to be copied. */
-  constructor(wire: Wire, receiverId: string, content: string, maxBurst: number) {
-    const payload = wire.encode({ type: 'send', receiver_id: receiverId, content, ref: firstRef })
-    const frame = maskedFrame(wire.opcode, payload)
+  /** All receivers' ids have the same length. */
+  constructor(wire: Wire, senderId: string, receiverIds: readonly string[], content: string) {
+    const payloads = receiverIds.map((receiverId) => wire.encodeSend({ senderId, receiverId, content }))
+    const [payload = Buffer.alloc(0)] = payloads
     const prefix = wire.fieldPrefix('ref')
     this.#wire = wire
-    this.#frameBytes = frame.length
+    this.#frames = payloads.map((each) => maskedFrame(wire.opcode, each))
+    this.#frameBytes = this.#frames[0]?.length ?? 0
+    if (this.#frames.some(({ length }) => length !== this.#frameBytes)) throw new RangeError('frames differ in length')
     this.#refInPayload = payload.lastIndexOf(prefix) + prefix.length
     this.#refInFrame = payloadOffset(payload.length) + this.#refInPayload
-    this.#block = Buffer.concat(Array.from({ length: maxBurst }, () => frame))
   }
 
-  /** `count` frames in one buffer of their own: the socket may hold it until the kernel takes it. */
+  /**
+   * `count` frames in one buffer of their own: the socket may hold it until the kernel takes it. The frame with `ref` goes to
+   * the receiver at `ref - firstRef`, counted round and round.
+   */
   burst(count: number, ref: number): Buffer {
     const bytes = Buffer.allocUnsafe(count * this.#frameBytes)
-    this.#block.copy(bytes, 0, 0, bytes.length)
-    for (let index = 0; index < count; index++) this.#writeRef(bytes, index * this.#frameBytes, ref + index)
+    for (let index = 0; index < count; index++) {
+      this.#frames[(ref + index - firstRef) % this.#frames.length]?.copy(bytes, index * this.#frameBytes)
+      this.#writeRef(bytes, index * this.#frameBytes, ref + index)
+    }
     return bytes
   }
 

@@ -16,13 +16,19 @@ export interface ServerProcess {
   stop(): Promise<void>
 }
 
+/**
+ * Options of Node with which `npm start` and the image start the service (src/DECISIONS.md, "Young objects get 32 MiB"). Every
+ * server under measurement gets them, the peers too.
+ */
+const usualArguments = ['--max-semi-space-size=32']
+
 /** Starts `node <nodeArguments> <file>` and waits for its JSON line with `"msg":"listening"` and a port. */
 export async function startServer(
   file: string,
   env: Readonly<Record<string, string | undefined>>,
   nodeArguments: readonly string[] = [],
 ): Promise<ServerProcess> {
-  const child = spawn(process.execPath, [...nodeArguments, file], {
+  const child = spawn(process.execPath, [...usualArguments, ...nodeArguments, file], {
     env: { ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { usualLoad } from './load-plan.ts'
 
 export interface Settings {
   readonly mode: 'full' | 'quick' | 'smoke'
@@ -12,7 +13,13 @@ export interface Settings {
   readonly measureMs: number
   /** Which servers `send` compares in every cell, the first with each other; the same name twice measures the noise (A/A). */
   readonly subjects: readonly string[] | undefined
+  /** Which cells `send` measures, as `json-100x16`; all when undefined. */
+  readonly cells: readonly string[] | undefined
+  /** Centrifugo's program, for its subjects of `send`; they are left out without it. */
+  readonly centrifugo: string | undefined
   readonly generators: number
+  /** Messages that a connection of `send` writes at once at most. */
+  readonly burst: number
   /** Messages between two `ack` commands of a receiver; 0 until the service knows `ack`. */
   readonly ackEvery: number
   /** PostgreSQL server to use in place of one that is started for the run. */
@@ -36,7 +43,10 @@ export function readSettings(args: readonly string[], environment: Settings['env
       smoke: { type: 'boolean', default: false },
       pairs: { type: 'string' },
       subjects: { type: 'string' },
+      cells: { type: 'string' },
+      centrifugo: { type: 'string' },
       generators: { type: 'string' },
+      burst: { type: 'string' },
       'ack-every': { type: 'string' },
     },
   })
@@ -48,7 +58,10 @@ export function readSettings(args: readonly string[], environment: Settings['env
     names: positionals,
     pairs: positiveInteger('pairs', values.pairs, defaults.pairs),
     subjects: values.subjects?.split(','),
+    cells: values.cells?.split(','),
+    centrifugo: values.centrifugo,
     generators: positiveInteger('generators', values.generators, mode === 'smoke' ? 1 : 2),
+    burst: positiveInteger('burst', values.burst, usualLoad.burst),
     ackEvery: values['ack-every'] === undefined ? 0 : positiveInteger('ack-every', values['ack-every'], 64),
     postgresDsn: environment['BENCH_POSTGRES_DSN'] || undefined,
     projectRoot: findProjectRoot(),

@@ -14,7 +14,12 @@ export interface Endpoint {
 
 /** Where a user connects who speaks this wire. */
 export function endpointOf(who: { host: string; port: number; userId: string; wire: Wire }): Endpoint {
-  return { host: who.host, port: who.port, target: who.wire.target(who.userId), subprotocol: who.wire.subprotocol }
+  return {
+    host: who.host,
+    port: who.port,
+    target: who.wire.target(who.userId),
+    subprotocol: who.wire.offer(who.userId),
+  }
 }
 
 /** Shared by all sockets of a process: each chunk is consumed before the next read begins. */

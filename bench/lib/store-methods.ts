@@ -2,9 +2,11 @@
 import { randomUUID } from 'node:crypto'
 import { Client, type ClientConfig } from 'pg'
 import { systemClock } from '../../src/lib/clock.ts'
+import { DependencyLog } from '../../src/lib/dependency-log.ts'
 import { conversationBetween } from '../../src/messages/conversation.ts'
-import type { QueuedSend, SendOrigin } from '../../src/messages/send-queue.ts'
-import { PostgresMessageStore } from '../../src/messages/store.postgres.ts'
+import { KnownHeads } from '../../src/messages/known-heads.ts'
+import { PostgresMessageLog } from '../../src/messages/log.postgres.ts'
+import type { OutcomeListener, QueuedSend } from '../../src/messages/send-queue.ts'
 import { MessageWriter } from '../../src/messages/writer.ts'
 import { openDatabase } from '../../src/postgres/database.ts'
 import { PlainCopy } from './plain-copy.ts'
@@ -37,18 +39,25 @@ export type Method = (plan: StorePlan) => Promise<() => Promise<Timed>>
 export async function writerMethod(dsn: string): Promise<Method> {
   const logger = { debug: ignore, info: ignore, warn: fail, error: fail }
   const database = await openDatabase({ dsn, dataDir: '', poolMax: 2, logger })
-  const store = new PostgresMessageStore({ session: database.session, reader: database.reader, logger })
+  const { writerConnection, reader } = database
+  const log = new PostgresMessageLog({
+    writerConnection,
+    reader,
+    heads: new KnownHeads(),
+    health: new DependencyLog({ dependency: 'PostgreSQL', logger, clock: systemClock }),
+    beginnings: 'anybody',
+  })
   const limits = { maxQueueRows: 20_000, maxQueueBytes: 2 ** 25, maxQueueAgeMs, maxBatchRows: 2000 }
   let batches = 0
   let settled = (_sends: readonly QueuedSend[]): void => undefined
   const observer = { committed: () => batches++, failed: (failure: string) => fail({}, failure) }
   const writer = new MessageWriter({
-    store,
+    log,
     clock: systemClock,
     logger,
     limits,
     observer,
-    settled: (sends) => settled(sends),
+    outcomes: { settled: (sends) => settled(sends) },
   })
 
   return async ({ rows, inFlight, conversations }) => {
@@ -141,7 +150,7 @@ function columnsOf(rows: readonly (readonly (string | number)[])[]): string[] {
   return (rows[0] ?? []).map((_, column) => `{${rows.map((row) => row[column]).join(',')}}`)
 }
 
-const origin: SendOrigin = { settled: () => undefined }
+const origin: OutcomeListener = { settled: () => undefined }
 
 function queuedSend(conversation: number): QueuedSend {
   const [sender_id, receiver_id] = peopleOf(conversation)
@@ -154,7 +163,7 @@ function queuedSend(conversation: number): QueuedSend {
     seq: 0,
     created_at: '',
     fate: 'pending',
-    origin,
+    asker: origin,
     ref: undefined,
     queuedAtMs: Date.now(),
     refusal: undefined,

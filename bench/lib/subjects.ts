@@ -5,6 +5,7 @@ import type { Lab } from './lab.ts'
 import { queryNumber } from './postgres.ts'
 import { startServer } from './server-process.ts'
 import type { ConversationCount, Numbering } from './verify.ts'
+import type { Encoding, WireName } from './wire.ts'
 
 /** Something to run a load against. */
 export interface Subject {
@@ -12,8 +13,8 @@ export interface Subject {
   start(lab: Lab): Promise<RunningSubject>
 }
 
-/** What a server speaks: our wire over WebSocket, or Socket.IO's packets. */
-export type Protocol = 'messaging' | 'socketio'
+/** What a server speaks: our wire over WebSocket, with or without a token of each user, Socket.IO's packets, or Centrifugo's. */
+export type Protocol = 'messaging' | 'messaging+jwt' | 'socketio' | 'centrifugo'
 
 export interface RunningSubject {
   readonly name: string
@@ -41,7 +42,13 @@ export function peerFile(name: string): string {
 }
 
 export function protocolOf(peer: string): Protocol {
+  if (peer.startsWith('centrifugo-')) return 'centrifugo'
   return peer.startsWith('socketio-') ? 'socketio' : 'messaging'
+}
+
+export function wireNameOf(protocol: Protocol, encoding: Encoding): WireName {
+  if (protocol === 'socketio' || protocol === 'centrifugo') return protocol
+  return protocol === 'messaging+jwt' ? `${encoding}+jwt` : encoding
 }
 
 /** A peer from bench/peers that relays messages: `…-insert` stores each in a database of its own, the others store nothing. */

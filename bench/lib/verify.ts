@@ -1,5 +1,3 @@
-import type { LoadConnection } from './connection.ts'
-
 /** The seqs of one kind of frame on one socket: strictly increasing, remembered as count, sum and last. */
 export class SeqLog {
   count = 0
@@ -20,8 +18,19 @@ export class SeqLog {
   }
 }
 
-/** Whether a conversation has one numbering, or (two servers without a common store) each of its people their own. */
-export type Numbering = 'conversation' | 'sender'
+/** What one socket has sent and seen of one conversation. */
+export interface Tally {
+  readonly userId: string
+  readonly sent: number
+  readonly sentSeqs: SeqLog
+  readonly deliveredSeqs: SeqLog
+}
+
+/**
+ * Whether a conversation has one numbering, or each of its people their own: always, or when they are on two instances, which
+ * have no common store.
+ */
+export type Numbering = 'conversation' | 'sender' | 'instance'
 
 /** How many messages a conversation must hold. */
 export interface ConversationCount {
@@ -34,13 +43,16 @@ export interface ConversationCount {
  * that each socket saw (its replies and its pushes) are 1, 2, 3 … without a gap or a repetition. Order is checked for
  * replies and for pushes separately, since a server may write a batch's replies before its pushes.
  */
-export function conversationFaults(a: LoadConnection, b: LoadConnection, numbering: Numbering): string[] {
+export function conversationFaults(a: Tally, b: Tally, numbering: Numbering): string[] {
   const total = a.sent + b.sent
   const checks: [boolean, string][] = [
-    [a.acked === a.sent && b.acked === b.sent, `sent ${a.sent}+${b.sent} but acked ${a.acked}+${b.acked}`],
     [
-      b.delivered === a.sent && a.delivered === b.sent,
-      `sent ${a.sent}+${b.sent} but delivered ${b.delivered}+${a.delivered}`,
+      a.sentSeqs.count === a.sent && b.sentSeqs.count === b.sent,
+      `sent ${a.sent}+${b.sent} but acked ${a.sentSeqs.count}+${b.sentSeqs.count}`,
+    ],
+    [
+      b.deliveredSeqs.count === a.sent && a.deliveredSeqs.count === b.sent,
+      `sent ${a.sent}+${b.sent} but delivered ${b.deliveredSeqs.count}+${a.deliveredSeqs.count}`,
     ],
     [
       numbering === 'conversation'
@@ -54,18 +66,19 @@ export function conversationFaults(a: LoadConnection, b: LoadConnection, numberi
     ],
   ]
   const broken = checks.filter(([holds]) => !holds).map(([, reason]) => reason)
-  return [...broken, ...orderFaults(a), ...orderFaults(b)].map((reason) => `${a.plan.userId}: ${reason}`)
+  return [...broken, ...orderFaults(a), ...orderFaults(b)].map((reason) => `${a.userId}: ${reason}`)
 }
 
 /** The same for a sender whose receiver has no socket: only replies are expected. */
-export function soloFaults(sender: LoadConnection): string[] {
+export function soloFaults(sender: Tally): string[] {
   const faults = orderFaults(sender)
-  if (sender.acked !== sender.sent) faults.push(`sent ${sender.sent} but acked ${sender.acked}`)
+  const acked = sender.sentSeqs.count
+  if (acked !== sender.sent) faults.push(`sent ${sender.sent} but acked ${acked}`)
   if (!isDense(sender, sender.sent)) faults.push(`seqs are not 1 … ${sender.sent}`)
-  return faults.map((reason) => `${sender.plan.userId}: ${reason}`)
+  return faults.map((reason) => `${sender.userId}: ${reason}`)
 }
 
-function isDense({ sentSeqs, deliveredSeqs }: LoadConnection, total: number): boolean {
+function isDense({ sentSeqs, deliveredSeqs }: Tally, total: number): boolean {
   return (
     sentSeqs.count + deliveredSeqs.count === total &&
     Math.max(sentSeqs.last, deliveredSeqs.last) === total &&
@@ -77,6 +90,6 @@ function isDenseAlone({ count, last, sum }: SeqLog, total: number): boolean {
   return count === total && last === total && sum === (total * (total + 1)) / 2
 }
 
-function orderFaults({ sentSeqs, deliveredSeqs }: LoadConnection): string[] {
+function orderFaults({ sentSeqs, deliveredSeqs }: Tally): string[] {
   return [sentSeqs.fault, deliveredSeqs.fault].filter((fault) => fault !== undefined)
 }

@@ -1,21 +1,40 @@
 /** The encodings of the wire, and Socket.IO's, as a load generator sees them: prefixes and offsets, not objects. */
 import { Packr } from 'msgpackr'
 import { binaryOpcode, textOpcode } from './frames.ts'
+import { tokenOf } from './tokens.ts'
 
 export type Encoding = 'json' | 'msgpack'
-export type WireName = Encoding | 'socketio'
-/** `hello` and `ping` are Socket.IO's: text packets that want an answer. */
-export type FrameKind = OurFrameKind | 'hello' | 'ping'
+/** `+jwt`: the same with a token of each user. */
+export type WireName = Encoding | `${Encoding}+jwt` | 'socketio' | 'centrifugo'
+/** `hello` and `ping` are text packets that want an answer; `greeted` is what comes of a greeting. */
+export type FrameKind = OurFrameKind | 'hello' | 'ping' | 'greeted'
 type OurFrameKind = 'sent' | 'message' | 'error' | 'welcome' | 'synced' | 'presence' | 'lagging' | 'other'
+
+export interface SendFields {
+  readonly senderId: string
+  readonly receiverId: string
+  readonly content: string
+}
 
 /** How one encoding is written and read. */
 export interface Wire {
   /** Request target of the upgrade. */
   target(userId: string): string
-  /** Empty: none is offered. */
-  readonly subprotocol: string
+  /** What is offered as subprotocol; empty: nothing. */
+  offer(userId: string): string
   readonly opcode: number
   encode(command: Readonly<Record<string, unknown>>): Buffer
+  /** A message with the first ref. */
+  encodeSend(send: SendFields): Buffer
+  /** What has to be said first, if anything: it is ready when each was answered. */
+  greetings(userId: string, peerIds: readonly string[]): readonly Buffer[]
+  /** Whether one frame may hold several messages, a line each. */
+  readonly hasLines: boolean
+  /**
+   * Whether each message is pushed to both people, the sender too, who learns its number by that alone. If it has any: a push
+   * without one is counted.
+   */
+  readonly pushesBoth: boolean
   /** What has to be sent back at once for a frame of this kind. */
   answerTo(kind: FrameKind): Buffer | undefined
   /** Kind of a server frame, from its first bytes: `type` is always the first field. */
@@ -53,17 +72,29 @@ function kindFromName(first: number | undefined, second: number | undefined): Ou
   }
 }
 
+const ourSend = ({ receiverId, content }: SendFields) => ({
+  type: 'send',
+  receiver_id: receiverId,
+  content,
+  ref: firstRef,
+})
+const plain = { greetings: () => [], hasLines: false, pushesBoth: false } as const
+
 const ourTarget = (userId: string): string => `/ws?user_id=${encodeURIComponent(userId)}`
 const noAnswer = (): undefined => undefined
 
 const jsonTypePrefixBytes = '{"type":"'.length
 
+const jsonText = (value: object): Buffer => Buffer.from(JSON.stringify(value))
+
 const jsonWire: Wire = {
+  ...plain,
   target: ourTarget,
   answerTo: noAnswer,
-  subprotocol: 'messaging.v1.json',
+  offer: () => 'messaging.v1.json',
   opcode: textOpcode,
-  encode: (command) => Buffer.from(JSON.stringify(command)),
+  encode: jsonText,
+  encodeSend: (send) => jsonText(ourSend(send)),
   kindOf: (bytes, start) => kindFromName(bytes[start + jsonTypePrefixBytes], bytes[start + jsonTypePrefixBytes + 1]),
   fieldPrefix: (name) => Buffer.from(`"${name}":`),
   readNumber(bytes, at) {
@@ -81,11 +112,13 @@ const jsonWire: Wire = {
 const packr = new Packr({ useRecords: false })
 
 const msgpackWire: Wire = {
+  ...plain,
   target: ourTarget,
   answerTo: noAnswer,
-  subprotocol: 'messaging.v1.msgpack',
+  offer: () => 'messaging.v1.msgpack',
   opcode: binaryOpcode,
   encode: (command) => Buffer.from(packr.pack(command)),
+  encodeSend: (send) => Buffer.from(packr.pack(ourSend(send))),
   kindOf(bytes, start) {
     // Map header (fixmap, or map16 with two length bytes), the key 'type' (5 bytes), the string's length byte.
     const name = start + ((bytes[start] ?? 0) === 0xde ? 3 : 1) + 5 + 1
@@ -123,8 +156,9 @@ const socketioAnswers: Readonly<Partial<Record<FrameKind, Buffer>>> = {
 const socketioWire: Wire = {
   ...jsonWire,
   target: (userId) => `/socket.io/?EIO=4&transport=websocket&user_id=${encodeURIComponent(userId)}`,
-  subprotocol: '',
+  offer: () => '',
   encode: (command) => Buffer.from(`420["m",${JSON.stringify(command)}]`),
+  encodeSend: (send) => socketioWire.encode(ourSend(send)),
   answerTo: (kind) => socketioAnswers[kind],
   kindOf(bytes, start) {
     if (bytes[start] === 0x32) return 'ping' // a lone '2'
@@ -132,7 +166,52 @@ const socketioWire: Wire = {
   },
 }
 
-const wires = { json: jsonWire, msgpack: msgpackWire, socketio: socketioWire } as const
+const channelOf = (one: string, other: string): string => (one < other ? `${one}.${other}` : `${other}.${one}`)
+/** Behind `{"id":` and a ref of eight digits, `,"`. */
+const centrifugoReplyAt = 16
+
+/**
+ * Centrifugo's JSON protocol: a channel for each conversation, to which both people subscribe, so that its history is the
+ * conversation's. Publications reach both of them, and each is answered. Source: centrifugal/protocol, client.proto.
+ */
+const centrifugoWire: Wire = {
+  ...jsonWire,
+  target: () => '/connection/websocket',
+  offer: () => '',
+  hasLines: true,
+  pushesBoth: true,
+  greetings: (userId, peerIds) => [
+    jsonText({ id: 1, connect: {} }),
+    ...peerIds.map((peerId, index) => jsonText({ id: index + 2, subscribe: { channel: channelOf(userId, peerId) } })),
+  ],
+  encodeSend({ senderId, receiverId, content }) {
+    const data = { sender_id: senderId, receiver_id: receiverId, content }
+    return jsonText({ id: firstRef, publish: { channel: channelOf(senderId, receiverId), data } })
+  },
+  answerTo: (kind) => (kind === 'ping' ? Buffer.from('{}') : undefined),
+  kindOf(bytes, start) {
+    if (bytes[start + 1] === 0x7d) return 'ping' // {}
+    if (bytes[start + 2] === letter.p) return 'message' // {"push":
+    if (centrifugoWire.readNumber(bytes, start + '{"id":'.length) < firstRef)
+      return bytes.indexOf('"error"', start) === -1 ? 'greeted' : 'error'
+    return bytes[start + centrifugoReplyAt] === letter.e ? 'error' : 'sent'
+  },
+  fieldPrefix: (name) => jsonWire.fieldPrefix(name === 'ref' ? 'id' : name === 'seq' ? 'offset' : name),
+}
+
+const withToken = (wire: Wire): Wire => ({
+  ...wire,
+  offer: (userId) => `${wire.offer(userId)}, bearer.${tokenOf(userId)}`,
+})
+
+const wires = {
+  json: jsonWire,
+  msgpack: msgpackWire,
+  'json+jwt': withToken(jsonWire),
+  'msgpack+jwt': withToken(msgpackWire),
+  socketio: socketioWire,
+  centrifugo: centrifugoWire,
+} as const
 
 export function wireOf(name: WireName): Wire {
   return wires[name]
@@ -144,9 +223,14 @@ export class NumberField {
   readonly #prefix: Buffer
   #offset = 0
 
-  constructor(wire: Wire, name: string) {
+  constructor(wire: Wire, name: string, prefix = wire.fieldPrefix(name)) {
     this.#wire = wire
-    this.#prefix = wire.fieldPrefix(name)
+    this.#prefix = prefix
+  }
+
+  /** The digits at the end of a text that begins with `begin`: in JSON alone. */
+  static ofDigits(wire: Wire, name: string, begin: string): NumberField {
+    return new NumberField(wire, name, Buffer.concat([wire.fieldPrefix(name), Buffer.from(`"${begin}`)]))
   }
 
   /** The value, or -1 when the frame has no such field. */

@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import { unpack } from 'msgpackr'
-import { CODECS } from '../../src/protocol/codec.ts'
+import { CODECS } from '../../src/gateway/wire/codec.ts'
 import type { MessagePush, Sent, ServerEvent } from '../../src/protocol/events.ts'
 
 /** What one `send` command causes. */
@@ -42,6 +42,7 @@ export function welcomeFrame(userId: string, isBinary: boolean): Payload {
   const limits = { protocol: 1, max_content_bytes: 16_384, heartbeat_seconds: 30 } as const
   const welcome = {
     type: 'welcome',
+    epoch: '',
     user_id: userId,
     connection_id: '',
     server_time: currentTime(),
