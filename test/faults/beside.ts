@@ -126,7 +126,7 @@ class Versions {
   private constructor(directory: string) {
     this.#directory = directory
     const mainFile = join(directory, 'launcher.mjs')
-    const patched = (): Promise<never> => Promise.reject(new Error('two versions can not be patched'))
+    const patched = (): Promise<never> => Promise.reject(new Error('two versions cannot be patched'))
     this.launcher = { mainFile, patched, remove: () => this.remove() }
   }
 

@@ -9,6 +9,8 @@ export interface ClientPlan {
   readonly everybody: readonly string[]
   readonly ports: readonly number[]
   readonly sendsPerSecond: number
+  /** Clients that use the SDK, in place of the devices that are written out here. */
+  readonly isSdk?: boolean
 }
 
 /**
@@ -20,6 +22,8 @@ export type Order = 'quiet' | 'live' | 'resume' | 'final' | 'exit'
 export interface Told {
   readonly waiting: number
   readonly isSynced: boolean
+  /** Which devices are not, and what each lacks. */
+  readonly behind?: readonly string[]
   readonly heads: readonly { readonly user: string; readonly heads: Heads }[]
   /** Close code and count, device by device. */
   readonly closes: readonly (readonly [number, number])[]

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import type { ClientPlan, Order, Told } from './client-plan.ts'
 
-const ENTRY = fileURLToPath(new URL('./clients.js', import.meta.url))
+const entryOf = (file: string): string => fileURLToPath(new URL(file, import.meta.url))
 const ORDER_LIMIT_MS = 30_000
 
 /** A process of clients from outside. */
@@ -25,7 +25,9 @@ export class ClientProcess {
 
   start(): void {
     if (this.#child) return
-    const child = fork(ENTRY, [JSON.stringify(this.plan)], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+    const child = fork(entryOf(this.plan.isSdk ? './sdk-clients.js' : './clients.js'), [JSON.stringify(this.plan)], {
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    })
     this.#child = child
     child.on('message', (told: Told) => {
       this.#told = told

@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { signal } from './cluster.ts'
 import type { Instance } from './instance.ts'
 import { onlineUsers } from './reading.ts'
-import type { Scenario } from './scenarios.ts'
+import type { Scenario } from './scenario.ts'
 import { Stage } from './stage.ts'
 import type { World } from './world.ts'
 

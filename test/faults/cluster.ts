@@ -3,9 +3,9 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
+import { type PostgresServer, startPostgresServer } from '../../src/embedded-postgres/server.ts'
 import type { Logger } from '../../src/lib/logger.ts'
 import { parseDsn } from '../../src/postgres/dsn.ts'
-import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/postgres/embedded.ts'
 
 const ignore = (): void => undefined
 const silent: Logger = { debug: ignore, info: ignore, warn: ignore, error: ignore }
@@ -15,7 +15,7 @@ const PASSWORD = 'pass'
 export class Cluster {
   readonly dataDir: string
   readonly #settings: Readonly<Record<string, string>>
-  #server: EmbeddedPostgres | undefined
+  #server: PostgresServer | undefined
   crashes = 0
 
   private constructor(dataDir: string, settings: Readonly<Record<string, string>>) {
@@ -43,9 +43,16 @@ export class Cluster {
     return `postgres://${USER}:${PASSWORD}@127.0.0.1:${port}/${database}?sslmode=disable`
   }
 
+  /** As superuser, over the socket, not through a proxy. */
+  socketDsn(database: string): string {
+    const url = new URL(this.#server?.dsn ?? 'postgres://nobody@localhost:1/none')
+    url.pathname = `/${database}`
+    return url.href
+  }
+
   async startAgain(): Promise<void> {
     if (this.#server) return
-    this.#server = await startEmbeddedPostgres({ dataDir: this.dataDir, logger: silent, settings: this.#settings })
+    this.#server = await startPostgresServer({ dataDir: this.dataDir, logger: silent, settings: this.#settings })
   }
 
   /** Kills the server and all its processes at once. */
@@ -85,10 +92,8 @@ export class Cluster {
   }
 
   /** As superuser, over the socket, not through a proxy. */
-  async query(text: string, database?: string): Promise<unknown[][]> {
-    const url = new URL(this.#server?.dsn ?? 'postgres://nobody@localhost:1/none')
-    if (database) url.pathname = `/${database}`
-    const client = new pg.Client(parseDsn(url.href))
+  async query(text: string, database = 'postgres'): Promise<unknown[][]> {
+    const client = new pg.Client(parseDsn(this.socketDsn(database)))
     client.on('error', ignore)
     await client.connect()
     try {

@@ -1,6 +1,15 @@
 // One device of a person, as the protocol asks a client to behave: own ids, resend after loss, cumulative acks, apply last + 1,
 // drop repeats, wait 500 ms on a jump and then ask `history after`.
 import { WebSocket } from 'ws'
+import {
+  type Applied,
+  emptyInbox,
+  GAP_WAIT_MS,
+  headOf,
+  type Inbox,
+  pageReceived,
+  received,
+} from '../../src/client/inbox.ts'
 import { type Heads, type History, monotonicMs, operationOf, type Stage } from './history.ts'
 import type { Outbox, Pending } from './outbox.ts'
 import type { Random } from './random.ts'
@@ -31,7 +40,7 @@ interface Stored {
   readonly receiver_id: string
 }
 
-const JUMP_WAIT_MS = 500
+const PAGE = 500
 const ACK_DELAY_MS = 50
 const REPLY_LIMIT_MS = 10_000
 const CONNECT_LIMIT_MS = 3_000
@@ -42,9 +51,8 @@ export class Device {
   readonly name: string
   readonly user: string
   readonly #options: DeviceOptions
-  readonly #heads: Map<string, number>
-  /** Came too early. */
-  readonly #held = new Map<string, Map<number, Stored>>()
+  /** By the other person: what was applied, and what came too early. The rule is the SDK's. */
+  readonly #inboxes: Map<string, Inbox<Stored>>
   readonly #jumps = new Map<string, NodeJS.Timeout>()
   readonly #unacked = new Map<string, number>()
   readonly #asked = new Map<string, { at: number; answer: (frame: Fields | undefined) => void }>()
@@ -70,14 +78,14 @@ export class Device {
     this.#options = options
     this.name = options.name
     this.user = options.user
-    this.#heads = new Map(options.heads)
+    this.#inboxes = new Map((options.heads ?? []).map(([w, seq]) => [w, startingAt(seq)]))
   }
 
   get isSynced(): boolean {
     return this.#isSynced
   }
   get heads(): Heads {
-    return [...this.#heads]
+    return [...this.#inboxes].map(([w, inbox]) => [w, headOf(inbox)] as const)
   }
   get connection(): string {
     return this.#connection
@@ -87,7 +95,7 @@ export class Device {
     return this.#frameCounts.get(type) ?? 0
   }
   head(other: string): number {
-    return this.#heads.get(other) ?? 0
+    return headOf(this.#inbox(other))
   }
 
   /** Connects, and again whenever the connection is lost. */
@@ -170,7 +178,7 @@ export class Device {
     socket.on('open', () => {
       this.#isOpen = true
       // Acks may have been lost with the last connection, or with the process.
-      for (const [w, seq] of this.#heads) this.#unacked.set(w, seq)
+      for (const [w, seq] of this.heads) this.#unacked.set(w, seq)
       if (this.#options.acks !== false) this.#ackTimer ??= setTimeout(() => this.acknowledge(), ACK_DELAY_MS)
       this.pump()
     })
@@ -188,7 +196,8 @@ export class Device {
     this.closes.set(code, (this.closes.get(code) ?? 0) + 1)
     for (const timer of this.#jumps.values()) clearTimeout(timer)
     this.#jumps.clear()
-    this.#held.clear()
+    // What came too early comes again, with what was before it.
+    for (const [w, inbox] of this.#inboxes) this.#inboxes.set(w, startingAt(headOf(inbox)))
     const asked = [...this.#asked.values()]
     this.#asked.clear()
     for (const { answer } of asked) answer(undefined)
@@ -264,17 +273,21 @@ export class Device {
       ...{ e: 'recv', d: this.name, u: this.user, w, c: this.#connection, seq, id, via },
       ...(op !== id && { op }),
     })
-    const last = this.head(w)
-    if (seq <= last) return
-    if (seq > last + 1) return this.#hold(w, seq, message)
-    this.#apply(w, seq)
-    const held = this.#held.get(w)
-    for (let next = seq + 1; held?.delete(next); next += 1) this.#apply(w, next)
-    if (held?.size === 0) this.#endJump(w)
+    if (via !== 'page') this.#take(w, received(this.#inbox(w), message, monotonicMs()))
+  }
+
+  #inbox(w: string): Inbox<Stored> {
+    return this.#inboxes.get(w) ?? startingAt(0)
+  }
+
+  #take(w: string, { inbox, applied }: Applied<Stored>): void {
+    this.#inboxes.set(w, inbox)
+    for (const { seq } of applied) this.#apply(w, seq)
+    if (inbox.askAt === Number.POSITIVE_INFINITY) this.#endJump(w)
+    else if (!this.#jumps.has(w)) this.#askIn(w, inbox.askAt - monotonicMs())
   }
 
   #apply(w: string, seq: number): void {
-    this.#heads.set(w, seq)
     this.#options.history.add({ e: 'applied', d: this.name, u: this.user, w, seq })
     this.#unacked.set(w, seq)
     if (this.#options.acks !== false) this.#ackTimer ??= setTimeout(() => this.acknowledge(), ACK_DELAY_MS)
@@ -292,25 +305,20 @@ export class Device {
   }
 
   acknowledgeAll(): void {
-    for (const [w, seq] of this.#heads) this.#unacked.set(w, seq)
+    for (const [w, seq] of this.heads) this.#unacked.set(w, seq)
     this.acknowledge()
   }
 
-  #hold(w: string, seq: number, message: Stored): void {
-    const held = this.#held.get(w) ?? new Map<number, Stored>()
-    this.#held.set(w, held)
-    held.set(seq, message)
-    if (!this.#jumps.has(w))
-      this.#jumps.set(
-        w,
-        setTimeout(() => void this.#fill(w), JUMP_WAIT_MS),
-      )
+  #askIn(w: string, ms: number): void {
+    this.#jumps.set(
+      w,
+      setTimeout(() => void this.#fill(w), ms),
+    )
   }
 
   #endJump(w: string): void {
     clearTimeout(this.#jumps.get(w))
     this.#jumps.delete(w)
-    this.#held.delete(w)
   }
 
   /** Reads what it lacks. False when the connection was lost or the server could not read. */
@@ -319,15 +327,11 @@ export class Device {
       const connection = this.#connection
       const began = monotonicMs()
       const after = this.head(w)
-      const answer = await this.ask({ type: 'history', with: w, after, limit: 500 })
+      const answer = await this.ask({ type: 'history', with: w, after, limit: PAGE })
       if (answer?.type !== 'history') {
         this.#jumps.delete(w)
         // A refused read is tried again; on a lost connection everything is compared anyway.
-        if (answer && this.#connection === connection)
-          this.#jumps.set(
-            w,
-            setTimeout(() => void this.#fill(w), JUMP_WAIT_MS),
-          )
+        if (answer && this.#connection === connection) this.#askIn(w, GAP_WAIT_MS)
         return false
       }
       const messages = (answer.messages as Fields[]).map(toStored)
@@ -336,6 +340,8 @@ export class Device {
       const page = { w, began, after, n: messages.length, last, more }
       this.#options.history.add({ e: 'page', d: this.name, u: this.user, ...page })
       for (const message of messages) this.#arrived(message, 'page')
+      const question = { after, limit: PAGE }
+      this.#take(w, pageReceived(this.#inbox(w), question, { messages, hasMore: more }, monotonicMs()))
       if (!more) break
     }
     this.#endJump(w)
@@ -366,6 +372,11 @@ export class Device {
     this.#isSynced = true
     this.#options.history.add({ e: 'synced', d: this.name, u: this.user, began, heads: this.heads })
   }
+}
+
+/** These people have been there from the first message on: everything below it counts as applied. */
+function startingAt(head: number): Inbox<Stored> {
+  return emptyInbox([[0, head]])
 }
 
 function toStored(frame: Fields): Stored {

@@ -64,6 +64,7 @@ async function fillUp(world: World, seed: number, ballast: string): Promise<stri
     if (stage.history.entries.slice(before).some(({ e }) => e === 'fail')) failed += 1
   }
   if (failed === 0) stage.complain('the disk was never full')
+  if (await world.instance(0).isReady()) stage.complain('a service that can store nothing said that it is ready')
   rmSync(ballast)
   // Sends, not a look at readiness, show that storing goes on.
   const recoveredMs = await until('storing to go on', RECOVERY_LIMIT_MS, async () => {
@@ -73,6 +74,7 @@ async function fillUp(world: World, seed: number, ballast: string): Promise<stri
     return stage.history.entries.slice(before).some(({ e }) => e === 'ok')
   })
   process.stdout.write(`${failed} waves refused; stored again ${Math.round(recoveredMs)} ms after there was room\n`)
+  await stage.expect('to be ready', ANSWER_LIMIT_MS, () => world.instance(0).isReady())
   return stage.verdict()
 }
 

@@ -2,6 +2,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
+import { setTimeout as delay } from 'node:timers/promises'
+import { freePort } from '../support/free-port.ts'
 import type { RedisServer } from '../support/redis.ts'
 import type { Cluster } from './cluster.ts'
 import { PostgresProxy } from './postgres-proxy.ts'
@@ -13,11 +15,14 @@ export interface InstanceOptions {
   readonly redis: RedisServer
   readonly database: string
   readonly prefix: string
+  /** Its links to PostgreSQL and Redis cannot be broken, and cost nothing. */
+  readonly isDirect?: boolean
   readonly env?: Readonly<Record<string, string>>
 }
 
 const START_LIMIT_MS = 20_000
 const KEPT_LINES = 30
+const LOOK_INTERVAL_MS = 50
 
 export class Instance {
   /** Its clients come through here, wherever it listens. */
@@ -32,6 +37,8 @@ export class Instance {
   /** Ended although nobody asked, or said that it met a bug. */
   readonly surprises: string[] = []
   kills = 0
+  /** A file descriptor that its log goes to from its next start on, at debug; without one it is read here. */
+  logsTo: number | undefined
 
   private constructor(options: InstanceOptions) {
     const { cluster, redis } = options
@@ -117,27 +124,32 @@ export class Instance {
   }
 
   async #start(): Promise<void> {
-    const { mainFile, cluster, database, prefix, env } = this.#options
+    const { mainFile, cluster, redis, database, prefix, isDirect = false, env } = this.#options
+    const { logsTo } = this
+    // Without its log nobody learns which port it took.
+    const ownPort = logsTo === undefined ? 0 : await freePort()
     const child = spawn(process.execPath, [mainFile], {
       env: {
-        PORT: '0',
-        POSTGRES_DSN: cluster.dsn(this.postgres.port, database),
-        REDIS_ADDR: `127.0.0.1:${this.redis.port}`,
+        PORT: String(ownPort),
+        ...(logsTo !== undefined && { LOG_LEVEL: 'debug' }),
+        POSTGRES_DSN: isDirect ? cluster.socketDsn(database) : cluster.dsn(this.postgres.port, database),
+        REDIS_ADDR: `127.0.0.1:${isDirect ? redis.port : this.redis.port}`,
         REDIS_PREFIX: prefix,
         DRAIN_RECONNECT_SPREAD_MS: '500',
         MAX_CONNECTIONS_PER_USER: '50',
         ...env,
       },
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: ['ignore', logsTo ?? 'pipe', 'pipe'],
     })
     this.#isExpectedToEnd = false
     const orphaned = (): void => void child.kill('SIGKILL')
     process.once('exit', orphaned)
     child.once('exit', () => process.off('exit', orphaned))
-    child.stderr.on('data', (text: Buffer) => this.#said(text.toString()))
+    child.stderr?.on('data', (text: Buffer) => this.#said(text.toString()))
     const listening = new Promise<number | undefined>((resolve) => {
       child.once('exit', () => resolve(undefined))
       setTimeout(() => resolve(undefined), START_LIMIT_MS).unref()
+      if (!child.stdout) return void untilListening(child, ownPort).then(resolve)
       createInterface({ input: child.stdout }).on('line', (line) => {
         this.#said(line)
         if (line.includes('"msg":"listening"')) resolve(Number(JSON.parse(line).port))
@@ -163,7 +175,7 @@ export class Instance {
   #said(line: string): void {
     this.#lines.push(line)
     if (this.#lines.length > KEPT_LINES) this.#lines.shift()
-    // One that can not start, because what it needs is away, says so and is started again.
+    // One that cannot start, because what it needs is away, says so and is started again.
     const isRunning = this.#child !== undefined
     if (isRunning && /"level":"(error|fatal)"/.test(line)) this.surprises.push(line.slice(0, 600))
   }
@@ -176,4 +188,14 @@ export class Instance {
     child.kill(name)
     await exited
   }
+}
+
+/** Resolves with the port, or undefined when the process ends first. */
+async function untilListening(child: ChildProcess, port: number): Promise<number | undefined> {
+  while (child.exitCode === null && child.signalCode === null) {
+    const answer = await fetch(`http://127.0.0.1:${port}/healthz`).catch(() => undefined)
+    if (answer?.ok) return port
+    await delay(LOOK_INTERVAL_MS)
+  }
+  return undefined
 }

@@ -1,10 +1,9 @@
 // Rounds until enough has happened, or the time is over; every round is added to the report, from which a later run goes on.
-import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { cpus, totalmem } from 'node:os'
 import { dirname, join } from 'node:path'
 import { compileService, ROOT } from './build.ts'
 import { ANOMALIES, upperBound } from './findings.ts'
+import { gitVersion, type Here, here } from './here.ts'
 import { CUT_POINTS } from './postgres-proxy.ts'
 import { type RoundPlan, type RoundReport, runRound } from './round.ts'
 import type { Settings } from './settings.ts'
@@ -21,10 +20,7 @@ export const LONG_ROUND: Omit<RoundPlan, 'seed'> = {
   atOnce: 3,
 }
 
-interface LongReport {
-  readonly git: string
-  readonly startedAt: string
-  readonly machine: { readonly cpus: number; readonly memoryGib: number; readonly node: string }
+interface LongReport extends Here {
   readonly seed: number
   readonly plan: Omit<RoundPlan, 'seed'>
   readonly rounds: readonly RoundReport[]
@@ -71,21 +67,17 @@ async function withRound(
 /** The report of an earlier run, if it is of this very service: figures of two would be of neither. */
 function goneOn(path: string): LongReport {
   const report = JSON.parse(readFileSync(path, 'utf8')) as LongReport
-  const here = gitVersion()
-  if (report.git !== here)
-    throw new Error(`${path} is of ${report.git}, and this is ${here}: delete it, or name another file with --report`)
+  const present = gitVersion()
+  if (report.git !== present)
+    throw new Error(
+      `${path} is of ${report.git}, and this is ${present}: delete it, or name another file with --report`,
+    )
   return report
-}
-
-function gitVersion(): string {
-  return execFileSync('git', ['describe', '--always', '--dirty', '--abbrev=12'], { cwd: ROOT }).toString().trim()
 }
 
 function newReport(settings: Settings): LongReport {
   return {
-    git: gitVersion(),
-    startedAt: new Date().toISOString(),
-    machine: { cpus: cpus().length, memoryGib: Math.round(totalmem() / 2 ** 30), node: process.version },
+    ...here(),
     seed: settings.seed,
     plan: LONG_ROUND,
     rounds: [],

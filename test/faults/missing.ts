@@ -1,4 +1,4 @@
-// A play that this machine can not give is neither passed nor failed, and must not look like either.
+// A play that this machine cannot give is neither passed nor failed, and must not look like either.
 import { execFile } from 'node:child_process'
 
 /** As automake has it: the test was skipped. */

@@ -127,6 +127,15 @@ const redis: readonly Nemesis[] = [
   onOne('FLUSHALL', 1, 'redis', async (world) => {
     await world.redis.run('FLUSHALL')
   }),
+  onOne('loss of one key of Redis', 2, 'redis', async ({ redis: server, database: name }, random) => {
+    const keys = (await server.run('KEYS', `${name}:*`)) as string[]
+    if (keys.length > 0) await server.run('DEL', random.pick(keys))
+  }),
+  onOne('no room in Redis', 1, 'redis', async (world, random) => {
+    await world.redis.run('CONFIG', 'SET', 'maxmemory', 1)
+    await delay(random.between(500, 5000))
+    await world.redis.run('CONFIG', 'SET', 'maxmemory', 0)
+  }),
   onOne('CLIENT KILL of subscribers', 2, 'redis', async (world) => {
     await world.redis.run('CLIENT', 'KILL', 'TYPE', 'pubsub')
   }),
@@ -151,7 +160,7 @@ function toxic(
     instance[which].set(toxics)
     await delay(random.between(200, maxMs))
     instance[which].set({})
-    // A connection that lost bytes can not go on.
+    // A connection that lost bytes cannot go on.
     if (toxics.blackhole) instance[which].reset()
   })
 }

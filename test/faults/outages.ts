@@ -8,7 +8,7 @@ import { monotonicMs } from './history.ts'
 import { play } from './play.ts'
 import { onlineUsers } from './reading.ts'
 import { sendByRest } from './rest-send.ts'
-import type { Scenario } from './scenarios.ts'
+import type { Scenario } from './scenario.ts'
 import type { Settings } from './settings.ts'
 import { Stage } from './stage.ts'
 import { until, World } from './world.ts'
@@ -46,6 +46,29 @@ const OUTAGES: readonly Outage[] = [
     stores: true,
     begin: (world) => world.crashRedis(),
     end: ({ redis }) => redis.startAgain(),
+  },
+  {
+    // Nothing can be listed any more, nor any lease renewed.
+    name: 'Redis without room',
+    stores: true,
+    begin: async ({ redis }) => void (await redis.run('CONFIG', 'SET', 'maxmemory', 1)),
+    end: async ({ redis }) => void (await redis.run('CONFIG', 'SET', 'maxmemory', 0)),
+  },
+  {
+    name: 'Redis refusing commands',
+    stores: true,
+    begin: async ({ redis }) => void (await redis.run('ACL', 'SETUSER', 'default', '-zadd', '-sadd', '-zscore')),
+    end: async ({ redis }) => void (await redis.run('ACL', 'SETUSER', 'default', '+@all')),
+  },
+  {
+    // As by a hand, or by eviction: what is left looks whole.
+    name: 'keys of Redis deleted',
+    stores: true,
+    begin: async ({ redis, database }) => void (await redis.run('DEL', `${database}:online`)),
+    end: async ({ redis, database }) => {
+      const keys = (await redis.run('KEYS', `${database}:*`)) as string[]
+      for (const key of keys) await redis.run('DEL', key)
+    },
   },
   {
     // To connect takes longer here than what is too old is let be.
@@ -126,6 +149,7 @@ async function run(outage: Outage, forMs: number, stage: Stage): Promise<string[
   const load = await Load.start(stage)
   const health = new HealthWatch(stage)
   await delay(WARM_UP_MS)
+  const presence = new PresenceWatch(stage, load)
   await outage.begin(stage.world)
   const beginMs = monotonicMs()
   await delay(forMs)
@@ -133,10 +157,12 @@ async function run(outage: Outage, forMs: number, stage: Stage): Promise<string[
   const endMs = monotonicMs()
   const recovery = await recovered(stage, load, endMs)
   health.stop()
+  presence.stop()
   load.stop()
   const answers = answersOf(stage.history.entries)
   judge({ outage, forMs, stage, answers: answers.filter((one) => one.invokedMs > beginMs && one.invokedMs < endMs) })
   judgeSockets(stage, load, health)
+  if (presence.missed.size > 0) stage.complain(`connected, and not listed: ${[...presence.missed].join(', ')}`)
   // Only the server knows what became of a COMMIT that it had been sent: no answer is honest until it tells.
   const atCommit = indefinite(
     answers.filter(({ invokedMs }) => invokedMs <= beginMs),
@@ -216,6 +242,27 @@ class HealthWatch {
     } catch (error) {
       this.failures.push(String(error))
     }
+  }
+}
+
+/** Asks every instance again and again who is online: it may not know, but a list that it gives is whole. */
+class PresenceWatch {
+  readonly missed = new Set<string>()
+  readonly #timer: NodeJS.Timeout
+
+  constructor({ world }: Stage, load: Load) {
+    this.#timer = setInterval(() => {
+      for (const { port } of world.instances) void this.#ask(port, load)
+    }, LOOK_EVERY_MS)
+  }
+
+  stop(): void {
+    clearInterval(this.#timer)
+  }
+
+  async #ask(port: number, { people }: Load): Promise<void> {
+    const list = await onlineUsers(port).catch(() => undefined)
+    for (const person of people) if (list && !list.includes(person)) this.missed.add(person)
   }
 }
 

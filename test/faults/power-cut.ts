@@ -46,7 +46,7 @@ const CONTROLS: readonly Trial[] = [
     patches: assertion("if (!['on', 'remote_apply'].includes(settings.synchronous_commit))"),
   },
   {
-    // What killing processes can not show: the page cache outlives them, but not the power.
+    // What killing processes cannot show: the page cache outlives them, but not the power.
     name: 'control: fsync = off',
     fileSystem: 'ext4',
     cuts: 1,

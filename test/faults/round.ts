@@ -56,14 +56,8 @@ export async function runRound(plan: RoundPlan, build: Build): Promise<RoundRepo
   const world = await World.create({ build, instances: plan.instances })
   try {
     const random = new Random(plan.seed)
-    const users = Array.from({ length: plan.users }, (_, index) => `u${index}`)
-    world.clients = Array.from({ length: plan.clientProcesses }, (_, index) => {
-      const mine = users.filter((_user, at) => at % plan.clientProcesses === index)
-      const rate = { sendsPerSecond: plan.sendsPerSecond / plan.clientProcesses }
-      const file = join(directory, `clients-${index}.jsonl`)
-      const everybody = { users: mine, everybody: users, ports: world.ports }
-      return new ClientProcess({ file, seed: random.below(2 ** 31), ...everybody, ...rate })
-    })
+    const users = usersOf(plan)
+    world.clients = startClients(plan, { world, random, directory })
     const history = new MemoryHistory()
     await delay(WARM_UP_MS)
     const { faultsForMs: forMs, gapMs, atOnce } = plan
@@ -93,8 +87,27 @@ export async function runRound(plan: RoundPlan, build: Build): Promise<RoundRepo
   }
 }
 
+/** As long as a UUID, as most user ids are. */
+export const usersOf = ({ users }: RoundPlan): string[] =>
+  Array.from({ length: users }, (_, index) => `u${String(index).padStart(35, '0')}`)
+
+export function startClients(
+  plan: RoundPlan,
+  place: { readonly world: World; readonly random: Random; readonly directory: string; readonly isSdk?: boolean },
+): ClientProcess[] {
+  const { world, random, directory, isSdk = false } = place
+  const users = usersOf(plan)
+  return Array.from({ length: plan.clientProcesses }, (_, index) => {
+    const mine = users.filter((_user, at) => at % plan.clientProcesses === index)
+    const rate = { sendsPerSecond: plan.sendsPerSecond / plan.clientProcesses }
+    const file = join(directory, `clients-${index}.jsonl`)
+    const everybody = { users: mine, everybody: users, ports: world.ports }
+    return new ClientProcess({ file, seed: random.below(2 ** 31), ...everybody, ...rate, isSdk })
+  })
+}
+
 /** Stop all faults, start everything, wait, look; then connect everything again and look again. */
-async function finish(
+export async function finish(
   world: World,
   users: readonly string[],
   history: MemoryHistory,

@@ -1,13 +1,18 @@
-// Entry: `npm run faults [-- --smoke | --seeded | --outages | --disk-full | --power-cut | --io-errors | --beside PATH] [--seed N]
-// [--minutes N] [--report FILE]`. Exit code 0: nothing was found, 1: something was, 77: this machine can not play it.
+// Entry: `npm run faults [-- --smoke | --seeded | --outages | --disk-full | --power-cut | --io-errors | --migration | --beside PATH | --sdk | --accounts | --push] [--seed N]
+// [--minutes N] [--report FILE]`. Exit code 0: nothing was found, 1: something was, 77: this machine cannot play it.
 import { inspect } from 'node:util'
+import { runAccounts } from './accounts.ts'
 import { runBeside } from './beside.ts'
 import { runDiskFull } from './disk-full.ts'
 import { runIoErrors } from './io-errors.ts'
 import { runLong } from './long.ts'
+import { runMigration } from './migration.ts'
 import { Missing, SKIPPED_EXIT_CODE } from './missing.ts'
 import { runOutages } from './outages.ts'
 import { runPowerCut } from './power-cut.ts'
+import { runPush } from './push.ts'
+import { runRevocations } from './revocations.ts'
+import { runSdk } from './sdk-round.ts'
 import { runSeeded } from './seeded.ts'
 import { readSettings } from './settings.ts'
 import { runSmoke } from './smoke.ts'
@@ -21,7 +26,12 @@ const modes = {
   'disk-full': runDiskFull,
   'power-cut': runPowerCut,
   'io-errors': runIoErrors,
+  migration: runMigration,
   beside: runBeside,
+  sdk: runSdk,
+  accounts: runAccounts,
+  revocations: runRevocations,
+  push: runPush,
 }
 
 // Leaving runs the exit handlers, which end the instances.

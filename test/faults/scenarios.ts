@@ -8,19 +8,11 @@ import { SHORT_OUTAGES } from './outages.ts'
 import { CUT_POINTS } from './postgres-proxy.ts'
 import { onlineUsers } from './reading.ts'
 import { sendByRest } from './rest-send.ts'
+import { REWOUND } from './rewound.ts'
+import type { Scenario } from './scenario.ts'
 import { Stage } from './stage.ts'
+import { unwritableLog } from './unwritable-log.ts'
 import type { World } from './world.ts'
-
-export interface Scenario {
-  readonly name: string
-  readonly run: (world: World, seed: number) => Promise<string[]>
-  /** It takes long because something has to run out, not because it works. */
-  readonly waits?: boolean
-  /** It breaks PostgreSQL or Redis for everybody, so it has them for itself. */
-  readonly ownsServers?: boolean
-  /** What is taken out of the service for this play, also when no bug is seeded: another safeguard would do the work. */
-  readonly without?: readonly Patch[]
-}
 
 /** Every few seconds an instance compares heads although Redis is well; it would make up for whatever a trigger misses. */
 export const LOOK: readonly Patch[] = [
@@ -36,6 +28,8 @@ const ALWAYS_AFTER_ERROR = { afterError: 1, afterLoss: 0 }
 const OUTAGE_MS = 2_600
 /** Looks are seven seconds apart, begun by a clock that ticks every second. */
 const LOOKED_WITHIN_MS = 10_000
+/** The lease (11 s), two renewals, and some time for a slow machine. */
+const LEASES_GONE_WITHIN_MS = 25_000
 const DUPLICATE_FAILURES = 'messaging_batch_failures_total{failure="duplicate"}'
 
 /** The link to PostgreSQL is cut at COMMIT and stays away, so that sends get a definite answer or none. */
@@ -189,7 +183,7 @@ async function subscriberGap(world: World, seed: number): Promise<string[]> {
   return stage.verdict()
 }
 
-/** The publisher can not reach Redis; the other instance's subscription is sound and notices nothing by itself. */
+/** The publisher cannot reach Redis; the other instance's subscription is sound and notices nothing by itself. */
 async function publisherGap(world: World, seed: number): Promise<string[]> {
   const stage = new Stage(world, seed)
   const { redis } = world.instance(0)
@@ -282,6 +276,10 @@ async function killedUnknown(world: World, seed: number): Promise<string[]> {
   const stage = new Stage(world, seed)
   const dying = world.instance(0)
   await dying.drain()
+  // The lease that it had before runs out first: that would be another reason to look.
+  await stage.expect('Redis to know one instance', LEASES_GONE_WITHIN_MS, async () => {
+    return (await world.redis.run('ZCARD', `${world.database}:instances`)) === 1
+  })
   dying.redis.set({ down: true })
   await dying.startAgain()
   const writer = await stage.device('writer', 0)
@@ -334,7 +332,7 @@ async function drainUnderLoad(world: World, seed: number): Promise<string[]> {
   return stage.verdict({ expectLive: false })
 }
 
-/** The store can not be read: nobody is told that there is nothing. */
+/** The store cannot be read: nobody is told that there is nothing. */
 async function unreadableStore(world: World, seed: number): Promise<string[]> {
   const stage = new Stage(world, seed)
   const writer = await stage.device('writer', 0)
@@ -346,7 +344,7 @@ async function unreadableStore(world: World, seed: number): Promise<string[]> {
   postgres.reset()
   const reader = await stage.device('reader', 1, { wait: false })
   await delay(2500)
-  if (reader.isSynced) stage.complain('a device was told that it is up to date by a service that can not read')
+  if (reader.isSynced) stage.complain('a device was told that it is up to date by a service that cannot read')
   return stage.verdict()
 }
 
@@ -365,7 +363,9 @@ export const SCENARIOS: readonly Scenario[] = [
   { name: 'lower ack', run: lowerAck },
   { name: 'unreadable store', run: unreadableStore },
   { name: 'drain under load', run: drainUnderLoad },
+  { name: 'log that cannot be written', run: unwritableLog },
   WRONG_CLOCKS,
+  REWOUND,
   { name: 'presence after a kill', run: presenceAfterKill, waits: true },
   { name: 'killed before telling', run: killedBeforeTelling, waits: true, without: LOOK },
   { name: 'killed unknown to Redis', run: killedUnknown, waits: true },

@@ -23,13 +23,20 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
   },
   {
     name: 'publish before COMMIT',
-    patches: one(
-      'messages/service.js',
-      'send.refusal = writer.append(send);',
-      `const early = { ...send, seq: this.#options.heads.of(send.conversation) + 1, created_at: new Date(now).toISOString() };
-        this.#options.announcer.message(early); this.#options.announcer.batchDone();
-        send.refusal = writer.append(send);`,
-    ),
+    patches: [
+      ...one('messages/writer.js', 'append(send) {', 'append(send) { this.#options.outcomes.early(send);'),
+      ...one(
+        'messages/outcomes.js',
+        'settled(sends, positions) {',
+        `early(send) {
+        const { feed, heads, clock } = this.#options;
+        const seq = heads.of(send.conversation) + 1;
+        feed.message({ ...send, seq, created_at: new Date(clock.now()).toISOString() });
+        feed.batchDone();
+    }
+    settled(sends, positions) {`,
+      ),
+    ],
     scenario: 'refused in an outage',
   },
   {
@@ -56,8 +63,8 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
     name: 'lock and look-up in one statement',
     patches: [
       ...one(
-        'messages/store.postgres.js',
-        'await this.#session.query(sql.LOCK, [array(sorted.map(({ id }) => id))]);',
+        'messages/log.postgres.js',
+        'await this.#connection.query(sql.LOCK, [array(sorted.map(({ id }) => id))]);',
         '',
       ),
       ...one(
@@ -79,20 +86,20 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
     name: 'numbers taken before the transaction, as from a sequence',
     patches: [
       ...one(
-        'messages/store.postgres.js',
-        'await this.#session.copyTransaction({',
-        `const early = await this.#session.query(moves ? sql.NUMBER_AND_MOVE : sql.NUMBER, values);
-        await this.#session.copyTransaction({`,
+        'messages/log.postgres.js',
+        'await this.#connection.copyTransaction({',
+        `const early = await this.#connection.query(advances ? sql.NUMBER_AND_MOVE : sql.NUMBER, values);
+        await this.#connection.copyTransaction({`,
       ),
       ...one(
-        'messages/store.postgres.js',
-        'first: moves ? sql.NUMBER_AND_MOVE : sql.NUMBER,\n            values,',
+        'messages/log.postgres.js',
+        'first: advances ? sql.NUMBER_AND_MOVE : sql.NUMBER,\n            values,',
         "first: { name: 'nothing', text: 'select 1' },\n            values: [],",
       ),
       ...one(
-        'messages/store.postgres.js',
-        '(numbered) => copyRows(sorted, numbered, states)',
-        '() => copyRows(sorted, early, states)',
+        'messages/log.postgres.js',
+        '(numbered) => numberAndWrite({ sorted, isLocked: !begin }, numbered, states, this.#heads)',
+        '() => numberAndWrite({ sorted, isLocked: !begin }, early, states, this.#heads)',
       ),
     ],
     scenario: 'cuts around COMMIT',
@@ -112,24 +119,24 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
     patches: one(
       'redis/subscriptions.js',
       `for (const listener of this.#gapListeners)
-            listener(sinceMs);`,
-      'void sinceMs;',
+            listener();`,
+      '',
     ),
     scenario: 'gap of the subscriber',
   },
   {
     name: "healing by the subscriber's reconnect alone: failed publishes are not reported",
-    patches: one('delivery/broker.redis.js', 'if (sinceMs === undefined)', 'if (true)'),
+    patches: one('delivery/broker.redis.js', 'const owedGap = this.#owesGap;', 'const owedGap = false;'),
     scenario: 'gap of the publisher',
   },
   {
     name: "healing by the subscriber's reconnect alone: no polling while Redis is away",
-    patches: one('delivery/healing.js', 'const isCutOff = !isConnected();', 'const isCutOff = false;'),
+    patches: one('delivery/healing.js', 'if (!isConnected())', 'if (false)'),
     scenario: 'Redis away',
   },
   {
     name: "healing by the subscriber's reconnect alone: a lost lease means nothing",
-    patches: one('presence/presence.redis.js', 'if (isOneLost)', 'if (false)'),
+    patches: one('presence/registration.redis.js', 'if (isOneLost)', 'if (false)'),
     scenario: 'killed before telling',
   },
   {
@@ -142,12 +149,34 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
     patches: [
       ...one(
         'gateway/connection.js',
-        'const joined = fanout.joined(this);',
-        'const joined = Promise.resolve(); this.joinLate = () => fanout.joined(this);',
+        'const joined = fanout.joined(this.userId);',
+        'const joined = Promise.resolve();',
       ),
-      ...one('gateway/outbound.js', 'await replay?.run();', 'await replay?.run(); await this.#client.joinLate();'),
+      ...one(
+        'gateway/connection.js',
+        'void this.#outbound?.catchUp(joined);',
+        'void this.#outbound?.catchUp(joined).then(() => fanout.joined(this.userId));',
+      ),
     ],
     scenario: 'committed while catching up',
+  },
+  {
+    name: 'a database that was set back goes on as if nothing had happened',
+    patches: [
+      ...one('messages/known-heads.js', 'return !isBehind;', 'return true;'),
+      ...one('messages/epoch.js', 'const because = this.#whyEnded(record, known);', 'const because = undefined;'),
+    ],
+    scenario: 'rewound database',
+  },
+  {
+    name: 'numbers of the next epoch are committed before it has begun',
+    patches: one('messages/known-heads.js', 'return !isBehind;', 'return true;'),
+    scenario: 'rewound database',
+  },
+  {
+    name: 'sockets stay open through a new epoch',
+    patches: one('app.js', 'epoch.whenRenewed(() => void shutdown.restart(connections));', ''),
+    scenario: 'rewound database',
   },
   {
     name: 'presence without a lease',
@@ -172,10 +201,10 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
   {
     name: 'a drain that closes before it flushes',
     patches: one(
-      'app.js',
+      'shutdown.js',
       'await writer.close(drainingMs);',
       `await close();
-            await writer.close(drainingMs);`,
+        await writer.close(drainingMs);`,
     ),
     scenario: 'drain under load',
   },
@@ -198,17 +227,17 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
     name: 'sockets are closed when nothing can be stored',
     patches: one(
       'gateway/connection.js',
-      'if (refusal)\n            return this.refuse(',
-      "if (refusal === 'unavailable') return this.close('overloaded');\n        if (refusal)\n            return this.refuse(",
+      'if (fault)\n            return this.refuse(',
+      "if (fault?.code === 'unavailable') return this.close('overloaded');\n        if (fault)\n            return this.refuse(",
     ),
     scenario: 'PostgreSQL and Redis stopped',
   },
   {
     name: 'every attempt is given up at the time of its oldest send',
     patches: [
-      ...one('messages/writer.js', 'const RETRIED_SHARE = 0.75;', 'const RETRIED_SHARE = 1;'),
+      ...one('messages/send-age.js', 'const RETRIED_SHARE = 0.75;', 'const RETRIED_SHARE = 1;'),
       ...one(
-        'postgres/session.js',
+        'postgres/writer-connection.js',
         `if (this.#stopWaiting)
             this.#stopWaiting(new Error('given up while connecting'));
         else if (`,
@@ -219,10 +248,7 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
   },
   {
     name: 'a Redis that hangs counts as connected',
-    patches: [
-      ...one('redis/subscriptions.js', 'if (this.#isConnected)\n                void this.#ping();', ''),
-      ...LOOK,
-    ],
+    patches: [...one('redis/subscriptions.js', 'if (this.#isOpen)\n                this.#ping();', ''), ...LOOK],
     scenario: 'Redis stopped',
   },
   {
@@ -231,13 +257,18 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
     scenario: 'Redis killed',
   },
   {
+    name: 'what is left of a Redis that lost a key is believed',
+    patches: one('presence/presence.redis.js', 'Number(lease) > 0 && mark !== null', 'Number(lease) > 0'),
+    scenario: 'keys of Redis deleted',
+  },
+  {
     name: 'durations by a clock that somebody may set',
     patches: one('lib/clock.js', 'Math.floor(performance.timeOrigin + performance.now())', 'Date.now()'),
     scenario: 'wrong clocks',
   },
   {
     name: "an instance tells its own time, not the database's",
-    patches: one('app.js', 'aheadOf(systemClock, database.aheadMs)', 'systemClock'),
+    patches: one('gateway/server-time.js', 'return isoTime(asOfMs);', 'return isoTime(this.#clock.now());'),
     scenario: 'wrong clocks',
   },
 ]

@@ -1,4 +1,4 @@
-// Every seeded bug in a build of its own, under the scenario that must notice it: a suite that can not fail shows nothing.
+// Every seeded bug in a build of its own, under the scenario that must notice it: a suite that cannot fail shows nothing.
 import { RedisServer } from '../support/redis.ts'
 import { type Build, compileService } from './build.ts'
 import { Cluster } from './cluster.ts'

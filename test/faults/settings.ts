@@ -1,7 +1,20 @@
 import { parseArgs } from 'node:util'
 
 export interface Settings {
-  readonly mode: 'smoke' | 'seeded' | 'outages' | 'disk-full' | 'power-cut' | 'io-errors' | 'beside' | 'long'
+  readonly mode:
+    | 'smoke'
+    | 'seeded'
+    | 'outages'
+    | 'disk-full'
+    | 'power-cut'
+    | 'io-errors'
+    | 'migration'
+    | 'beside'
+    | 'sdk'
+    | 'accounts'
+    | 'revocations'
+    | 'push'
+    | 'long'
   readonly seed: number
   readonly minutes: number
   /** JSON; a long run whose report exists goes on from it. */
@@ -27,6 +40,11 @@ export function readSettings(args: readonly string[]): Settings {
       'disk-full': { type: 'boolean', default: false },
       'power-cut': { type: 'boolean', default: false },
       'io-errors': { type: 'boolean', default: false },
+      migration: { type: 'boolean', default: false },
+      sdk: { type: 'boolean', default: false },
+      accounts: { type: 'boolean', default: false },
+      revocations: { type: 'boolean', default: false },
+      push: { type: 'boolean', default: false },
       beside: { type: 'string' },
       seed: { type: 'string' },
       minutes: { type: 'string' },
@@ -46,7 +64,19 @@ export function readSettings(args: readonly string[]): Settings {
 
 function modeOf(chosen: Readonly<Record<string, unknown>>): Settings['mode'] {
   if (chosen['beside'] !== undefined) return 'beside'
-  const modes = ['smoke', 'seeded', 'outages', 'disk-full', 'power-cut', 'io-errors'] as const
+  const modes = [
+    'smoke',
+    'seeded',
+    'outages',
+    'disk-full',
+    'power-cut',
+    'io-errors',
+    'migration',
+    'sdk',
+    'accounts',
+    'revocations',
+    'push',
+  ] as const
   for (const mode of modes) if (chosen[mode] === true) return mode
   return 'long'
 }

@@ -6,11 +6,12 @@ import { Cluster } from './cluster.ts'
 import { upperBound } from './findings.ts'
 import { type Outcome, play, told } from './play.ts'
 import { runRound } from './round.ts'
-import { SCENARIOS, type Scenario } from './scenarios.ts'
+import type { Scenario } from './scenario.ts'
+import { SCENARIOS } from './scenarios.ts'
 import type { Settings } from './settings.ts'
 import { World } from './world.ts'
 
-const ROUND_MS = 15_000
+const ROUND_MS = 8_000
 
 /** Small buffers, so that a slow reader is slow soon. */
 export const SCENARIO_ENV = { MAX_BACKPRESSURE_BYTES: '65536', ...CLOCK_ENV }
@@ -36,17 +37,20 @@ interface Group {
   readonly ownsServers: boolean
 }
 
+/** Of one world: most of them wait most of the time, and others can work meanwhile. */
+const MAX_IN_TURN = 5
+
 /** Those that wait for a lease do so beside the others, on instances of their own. */
 function groupsOf(scenarios: readonly Scenario[]): Group[] {
-  const groups = new Map<string, Group & { scenarios: Scenario[] }>()
+  const groups: (Group & { readonly key: string; readonly scenarios: Scenario[] })[] = []
   for (const scenario of scenarios) {
     const { name, waits, ownsServers = false, without = [] } = scenario
     const key = waits ? name : JSON.stringify([ownsServers, without])
-    const group = groups.get(key) ?? { scenarios: [], without, ownsServers }
-    groups.set(key, group)
-    group.scenarios.push(scenario)
+    const open = groups.find((group) => group.key === key && group.scenarios.length < MAX_IN_TURN)
+    if (open) open.scenarios.push(scenario)
+    else groups.push({ key, scenarios: [scenario], without, ownsServers })
   }
-  return [...groups.values()]
+  return groups
 }
 
 async function playAll(build: Build, scenarios: readonly Scenario[], seed: number): Promise<Outcome[]> {

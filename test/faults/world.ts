@@ -11,6 +11,8 @@ export interface WorldOptions {
   readonly instances: number
   readonly cluster?: Cluster
   readonly redis?: RedisServer
+  /** Instances are linked to PostgreSQL and Redis without the proxies that could break the links. */
+  readonly isDirect?: boolean
   readonly env?: Readonly<Record<string, string>>
 }
 
@@ -40,13 +42,13 @@ export class World {
     this.database = database
   }
 
-  static async create({ build, instances: count, env, ...given }: WorldOptions): Promise<World> {
+  static async create({ build, instances: count, isDirect = false, env, ...given }: WorldOptions): Promise<World> {
     const cluster = given.cluster ?? (await Cluster.start())
     const redis = given.redis ?? (await RedisServer.start())
     databases += 1
     const database = `faults_${databases}`
     await cluster.run(`create database ${database}`)
-    const shared = { mainFile: build.mainFile, cluster, redis, database, prefix: `${database}:` }
+    const shared = { mainFile: build.mainFile, cluster, redis, database, isDirect, prefix: `${database}:` }
     const instances = await Promise.all(
       Array.from({ length: count }, () => Instance.create({ ...shared, ...(env && { env }) })),
     )
@@ -81,6 +83,8 @@ export class World {
       await this.redis.kill()
       await this.redis.startAgain()
     })
+    await this.redis.run('CONFIG', 'SET', 'maxmemory', 0)
+    await this.redis.run('ACL', 'SETUSER', 'default', '+@all')
     await this.redis.run('CONFIG', 'SET', 'client-output-buffer-limit', 'pubsub 32mb 8mb 60')
     await Promise.all(this.instances.map((instance) => instance.startAgain()))
     for (const client of this.clients) {
