@@ -2,14 +2,22 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { posix } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
+import { readMigrations } from '../src/postgres/migrations.ts'
 
 type Sources = Readonly<Record<string, string>>
-type Import = { from: string; target: string; isType: boolean }
+type Import = { from: string; target: string }
 
-/** What the files of a folder may import beside their own folder; `type` allows only `import type`. */
+/** What every room of the page stands on. */
+const PAGE_GROUND = ['web/parts', 'web/texts', 'web/worker', 'client', 'protocol']
+
+/**
+ * What the files of a room may import beside their own room. A room is a folder of src/; one below it that has a row of its
+ * own is a room by itself.
+ */
 const mayImport: Record<string, readonly string[]> = {
-  // config.ts, which checks what it is given with the parsers of its readers.
-  '': ['lib', 'postgres'],
+  // What is configured is checked with the parsers of its readers.
+  '': ['config', 'lib', 'postgres', 'gateway', 'auth'],
+  config: ['accounts', 'auth', 'gateway', 'lib', 'postgres', 'push'],
   protocol: [],
   lib: [],
   messages: ['protocol', 'lib'],
@@ -17,61 +25,123 @@ const mayImport: Record<string, readonly string[]> = {
   presence: ['protocol', 'lib'],
   auth: ['protocol', 'lib'],
   users: ['protocol', 'lib'],
-  gateway: ['protocol', 'lib', 'messages', 'delivery', 'presence', 'auth', 'users'],
-  transport: ['protocol', 'lib', 'gateway', 'delivery'],
+  accounts: ['protocol', 'lib', 'auth', 'users'],
+  outbound: ['lib'],
+  push: ['protocol', 'lib', 'messages', 'delivery', 'outbound'],
+  gateway: ['gateway/wire', 'protocol', 'lib', 'messages', 'delivery', 'presence', 'auth', 'users', 'accounts', 'push'],
+  'gateway/wire': ['protocol', 'lib'],
+  transport: ['gateway/wire', 'protocol', 'lib', 'gateway', 'delivery'],
   telemetry: ['lib'],
-  postgres: ['lib'],
+  postgres: ['lib', 'embedded-postgres'],
+  'embedded-postgres': ['lib'],
   redis: ['lib'],
+  cli: ['outbound', 'push', 'auth', 'users', 'accounts', 'messages', 'protocol', 'lib'],
+  client: ['protocol'],
+  reference: ['protocol'],
+  // The page: its rooms stand beside each other on `parts` and `texts`, and `app` puts them together.
+  web: ['web/app', 'web/texts', 'web/parts', 'web/worker'],
+  'web/app': ['web/account', 'web/conversations', 'web/messages', 'web/composer', ...PAGE_GROUND],
+  'web/account': PAGE_GROUND,
+  'web/conversations': PAGE_GROUND,
+  'web/messages': PAGE_GROUND,
+  'web/composer': PAGE_GROUND,
+  'web/parts': ['web/texts', 'client', 'protocol'],
+  'web/texts': [],
+  'web/worker': ['web/parts', 'web/texts'],
 }
+/** A room with an entrance is used through that file alone. */
+const entranceOf: Record<string, string> = { 'embedded-postgres': 'embedded-postgres/embedded-postgres.ts' }
 const reservedFor: Record<string, RegExp> = {
   'uWebSockets.js': /^transport\//,
   pg: /^postgres\//,
   ioredis: /^redis\//,
   pino: /^telemetry\//,
+  'pino-pretty': /^telemetry\//,
   'prom-client': /^telemetry\//,
-  msgpackr: /^protocol\//,
-  zod: /^(protocol\/|config\.ts$)/,
+  msgpackr: /^gateway\/wire\//,
+  zod: /^(gateway\/wire\/|config(\/|\.ts$))/,
+  '@node-rs/argon2': /^accounts\/hashing-thread\.ts$/,
+  commander: /^cli(\/|\.ts$)/,
+  'web-push': /^push\//,
 }
+const PAGE_PACKAGES = ['react', 'react-dom', '@tanstack/react-virtual', 'linkify-it']
 // The composition root and the entry name concrete classes; nothing else does.
-const isRoot = (file: string) => ['app.ts', 'instances.ts', 'main.ts', 'run.ts', 'workers.ts'].includes(file)
-const adapterOf = (file: string) => /\.(postgres|redis|memory|local)\.ts$/.exec(file)?.[1]
-const folderOf = (file: string) => (file.includes('/') ? file.slice(0, file.indexOf('/')) : '')
+const isRoot = (file: string) =>
+  [
+    'account-services.ts',
+    'app.ts',
+    'authentication.ts',
+    'built-files.ts',
+    'cli.ts',
+    'handlers.ts',
+    'instances.ts',
+    'main.ts',
+    'run.ts',
+    'push.ts',
+    'shutdown.ts',
+    'storage.ts',
+    'storage-tools.ts',
+    'workers.ts',
+  ].includes(file)
+const adapterOf = (file: string) => /\.(postgres|redis|memory|local|cluster)\.ts$/.exec(file)?.[1]
 
-const importPattern = /\b(import|export)(\s+type\b)?(?:\s+[\w*{][^'"`;=()]*?\bfrom)?\s*\(?\s*['"]([^'"\n]+)['"]/g
+/** The innermost room that the file lies in; a folder of src/ without a row counts as one. */
+function roomOf(file: string): string {
+  const folders = file.split('/').slice(0, -1)
+  for (let depth = folders.length; depth > 1; depth -= 1) {
+    const room = folders.slice(0, depth).join('/')
+    if (room in mayImport) return room
+  }
+  return folders[0] ?? ''
+}
+
+const importPattern = /\b(import|export)(?:\s+type\b)?(?:\s+[\w*{][^'"`;=()]*?\bfrom)?\s*\(?\s*['"]([^'"\n]+)['"]/g
 
 function importsOf(from: string, source: string): Import[] {
-  return [...source.matchAll(importPattern)].map(([, , type, name = '']) => ({
+  return [...source.matchAll(importPattern)].map(([, , name = '']) => ({
     from,
     // A relative path keeps a mark when it leads to no file, so that it is not taken for a package.
     target: name.startsWith('.') ? posix.join(posix.dirname(from), name) : `package ${name}`,
-    isType: type !== undefined,
   }))
 }
 
-function isAllowed({ from, target, isType }: Import, sources: Sources): boolean {
+function isAllowed({ from, target }: Import, sources: Sources): boolean {
   if (target.startsWith('package ')) return isPackageAllowed(from, target.slice('package '.length))
   if (!(target in sources)) return false
+  const room = roomOf(from)
+  const wanted = roomOf(target)
+  if (room !== wanted && target !== (entranceOf[wanted] ?? target)) return false
   if (isRoot(from)) return true
-  const folder = folderOf(from)
-  const wanted = folderOf(target)
   const technology = adapterOf(from)
-  // An adapter may consist of several files; nobody else in the folder knows them.
-  if (adapterOf(target)) return wanted === folder && adapterOf(target) === technology
-  const allowed = [folder, ...(mayImport[folder] ?? []), ...(technology ? [technology] : [])]
-  return wanted !== '' && (allowed.includes(wanted) || (isType && allowed.includes(`type ${wanted}`)))
+  // An adapter may consist of several files; nobody else in the room knows them.
+  if (adapterOf(target)) return wanted === room && adapterOf(target) === technology
+  const allowed = [room, ...(mayImport[room] ?? []), ...(technology ? [technology] : [])]
+  return wanted !== '' && allowed.includes(wanted)
 }
 
 function isPackageAllowed(from: string, target: string): boolean {
   if (target === 'node:process') return false // it would be a second way to the environment
   const name = target.split('/', target.startsWith('@') ? 2 : 1).join('/')
-  if (folderOf(from) === 'protocol' && !['zod', 'msgpackr'].includes(name)) return false
+  // Browsers import it; not even Node is there.
+  if (roomOf(from) === 'protocol') return false
+  if (roomOf(from).startsWith('web')) return PAGE_PACKAGES.includes(name)
+  if (roomOf(from) === 'client') return from === `client/${name}.ts`
   return reservedFor[name]?.test(from) ?? true
 }
 
-function findCycle(imports: readonly Import[], start: string): string | undefined {
+/** For each file what it imports. */
+type Imports = ReadonlyMap<string, readonly string[]>
+
+function byFile(imports: readonly Import[]): Imports {
+  const targets = new Map<string, string[]>()
+  for (const { from, target } of imports) targets.set(from, [...(targets.get(from) ?? []), target])
+  return targets
+}
+
+function findCycle(imports: Imports, start: string): string | undefined {
   const seen = new Set<string>()
   const walk = (file: string): string[] | undefined => {
-    for (const { target } of imports.filter(({ from }) => from === file)) {
+    for (const target of imports.get(file) ?? []) {
       if (target === start) return [file, start]
       if (seen.has(target)) continue
       seen.add(target)
@@ -83,47 +153,92 @@ function findCycle(imports: readonly Import[], start: string): string | undefine
   return walk(start)?.join(' → ')
 }
 
+const MAX_LINES = 300
+
+function linesOf(source: string): number {
+  return source.replace(/\n$/, '').split('\n').length
+}
+
 /** One line for each broken rule of the layout; keys of `sources` are paths relative to src/. */
 function violations(sources: Sources): string[] {
   const files = Object.keys(sources)
   const imports = files.flatMap((file) => importsOf(file, sources[file] ?? ''))
-  const folders = [...new Set(files.map(folderOf))].filter((folder) => folder !== '')
+  const graph = byFile(imports)
+  const rooms = [...new Set(files.map(roomOf))].filter((room) => room !== '')
   return [
-    ...folders.filter((folder) => !(folder in mayImport)).map((folder) => `${folder}/ has no row in the import table`),
+    ...rooms.filter((room) => !(room in mayImport)).map((room) => `${room}/ has no row in the import table`),
     ...imports
       .filter((one) => !isAllowed(one, sources))
       .map(({ from, target }) => `${from} must not import ${target.replace('package ', '')}`),
-    ...files.flatMap((file) => findCycle(imports, file) ?? []).map((cycle) => `import cycle ${cycle}`),
+    ...files.flatMap((file) => findCycle(graph, file) ?? []).map((cycle) => `import cycle ${cycle}`),
     ...files
       .filter((file) => file !== 'config.ts' && /\bprocess\s*\.\s*env\b/.test(sources[file] ?? ''))
       .map((file) => `${file} must not read process.env`),
-    ...files.filter((file) => (sources[file] ?? '').split('\n').length > 401).map((file) => `${file} is too long`),
+    ...files.filter((file) => linesOf(sources[file] ?? '') > MAX_LINES).map((file) => `${file} is too long`),
   ]
 }
 
 describe('layout of src/', () => {
   test('imports point down, technology stays at its edge, files stay short', () => {
     const src = fileURLToPath(new URL('../src/', import.meta.url))
-    const paths = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter((path) => path.endsWith('.ts'))
+    const paths = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter((path) => /\.(tsx?|css)$/.test(path))
     expect(paths).not.toHaveLength(0)
     expect(violations(Object.fromEntries(paths.map((path) => [path, readFileSync(src + path, 'utf8')])))).toEqual([])
   })
 
+  test('neither the benches nor the tests import in a circle', () => {
+    const root = fileURLToPath(new URL('../', import.meta.url))
+    const paths = ['bench', 'test'].flatMap((folder) =>
+      readdirSync(root + folder, { recursive: true, encoding: 'utf8' }).map((path) => `${folder}/${path}`),
+    )
+    const sources = paths.filter((path) => /\.(ts|mjs)$/.test(path))
+    expect(sources.length).toBeGreaterThan(100)
+    const imports = byFile(sources.flatMap((path) => importsOf(path, readFileSync(root + path, 'utf8'))))
+    expect(sources.flatMap((path) => findCycle(imports, path) ?? [])).toEqual([])
+  })
+
   test.each<[string, Sources]>([
     ['protocol/a.ts must not import node:fs', { 'protocol/a.ts': `import fs from 'node:fs'` }],
+    ['protocol/a.ts must not import zod', { 'protocol/a.ts': `import * as z from 'zod'` }],
+    ['gateway/a.ts must not import zod', { 'gateway/a.ts': `import * as z from 'zod'` }],
     ['lib/a.ts must not import zod', { 'lib/a.ts': `import {\n  z,\n} from 'zod'` }],
     ['lib/a.ts must not import protocol/b.ts', { 'lib/a.ts': `export * from '../protocol/b.ts'`, 'protocol/b.ts': '' }],
+    ['client/a.ts must not import node:fs', { 'client/a.ts': `import fs from 'node:fs'` }],
+    ['client/a.ts must not import zod', { 'client/a.ts': `import { z } from 'zod'` }],
+    ['client/a.ts must not import react', { 'client/a.ts': `import { memo } from 'react'` }],
+    ['client/vue.ts must not import react', { 'client/vue.ts': `import { memo } from 'react'` }],
+    ['web/parts/a.tsx must not import zod', { 'web/parts/a.tsx': `import { z } from 'zod'` }],
+    [
+      'web/messages/a.tsx must not import messages/b.ts',
+      { 'web/messages/a.tsx': `import type { B } from '../../messages/b.ts'`, 'messages/b.ts': '' },
+    ],
     ['lib/a.ts must not import pg', { 'lib/a.ts': `const pg = await import('pg')` }],
     ['lib/a.ts must not import pg/lib/x.js', { 'lib/a.ts': `import 'pg/lib/x.js'` }],
     ['lib/a.ts must not import config.ts', { 'lib/a.ts': `import { x } from '../config.ts'`, 'config.ts': '' }],
     ['lib/a.ts must not import lib/gone.ts', { 'lib/a.ts': `import { x } from './gone.ts'` }],
+    [
+      'delivery/a.ts must not import delivery/b.cluster.ts',
+      { 'delivery/a.ts': `import './b.cluster.ts'`, 'delivery/b.cluster.ts': '' },
+    ],
+    [
+      'gateway/wire/a.ts must not import gateway/b.ts',
+      { 'gateway/wire/a.ts': `import type { B } from '../b.ts'`, 'gateway/b.ts': '' },
+    ],
+    [
+      'delivery/a.ts must not import gateway/wire/b.ts',
+      { 'delivery/a.ts': `import { B } from '../gateway/wire/b.ts'`, 'gateway/wire/b.ts': '' },
+    ],
     ['lib/a.ts must not import lib/b.local.ts', { 'lib/a.ts': `import './b.local.ts'`, 'lib/b.local.ts': '' }],
     [
       'lib/a.redis.ts must not import lib/b.local.ts',
       { 'lib/a.redis.ts': `import './b.local.ts'`, 'lib/b.local.ts': '' },
     ],
+    [
+      'app.ts must not import embedded-postgres/b.ts',
+      { 'app.ts': `import './embedded-postgres/b.ts'`, 'embedded-postgres/b.ts': '' },
+    ],
     ['lib/a.ts must not read process.env', { 'lib/a.ts': 'const home = process.env.HOME' }],
-    ['lib/a.ts is too long', { 'lib/a.ts': '\n'.repeat(401) }],
+    ['lib/a.ts is too long', { 'lib/a.ts': '\n'.repeat(301) }],
     ['misc/ has no row in the import table', { 'misc/a.ts': '' }],
     [
       'messages/a.ts must not import postgres/b.ts',
@@ -155,7 +270,16 @@ describe('layout of src/', () => {
       'messages/store.ts': `import { readFile } from 'node:fs/promises'`,
       'postgres/pool.ts': `import pg from 'pg'`,
       'delivery/a.ts': `import type { S } from '../messages/store.ts'`,
+      'gateway/a.ts': `import { c } from './wire/deep/c.ts'`,
+      'gateway/wire/deep/c.ts': `import { pack } from 'msgpackr'\nimport type { M } from '../../../protocol/m.ts'`,
+      'protocol/m.ts': '',
     }
     expect(violations(sources)).toEqual([])
   })
+})
+
+test('migrations have the numbers from 1 on, each once', async () => {
+  const versions = (await readMigrations(new URL('../sql/', import.meta.url))).map(({ version }) => version)
+  expect(versions).toEqual(versions.map((_, index) => index + 1))
+  expect(versions.length).toBeGreaterThan(5)
 })

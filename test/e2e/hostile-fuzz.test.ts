@@ -3,10 +3,10 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import * as z from 'zod'
+import * as rest from '../../src/gateway/wire/rest.ts'
 import { ERRORS } from '../../src/protocol/codes.ts'
 import type { Command } from '../../src/protocol/commands.ts'
 import * as limits from '../../src/protocol/limits.ts'
-import * as rest from '../../src/protocol/rest.ts'
 import { createDatabase, type TestDatabase } from '../support/databases.ts'
 import { OpenApi } from '../support/openapi.ts'
 import { cpuMs } from '../support/process-cpu.ts'
@@ -100,6 +100,7 @@ const COMMANDS: Readonly<Record<Command['type'], Fields>> = {
   watch: { user_ids: fc.oneof(fc.array(userIds), fc.constant(Array.from({ length: 501 }, (_, index) => `u${index}`))) },
   unwatch: { user_ids: fc.array(userIds) },
   auth: { token: fc.string() },
+  state: { active: fc.boolean() },
   ping: {},
 }
 /** Answered by exactly one reply, whatever it is; the others answer only what is wrong. */
@@ -180,6 +181,7 @@ const EVENT = z.discriminatedUnion('type', [
     user_id: z.string(),
     connection_id: z.guid(),
     server_time: time,
+    epoch: z.string(),
     protocol: z.literal(1),
     max_content_bytes: z.int(),
     heartbeat_seconds: z.int(),
@@ -194,7 +196,7 @@ const EVENT = z.discriminatedUnion('type', [
     duplicate: z.boolean(),
   }),
   z.strictObject({ type: z.literal('message'), ...rest.message.shape }),
-  z.strictObject({ type: z.literal('synced'), server_time: time }),
+  z.strictObject({ type: z.literal('synced'), server_time: time, epoch: z.string() }),
   z.strictObject({
     type: z.literal('receipt'),
     with: z.string(),
@@ -225,6 +227,7 @@ const EVENT = z.discriminatedUnion('type', [
       }),
     ),
     server_time: time,
+    epoch: z.string(),
   }),
   z.strictObject({
     type: z.literal('error'),

@@ -32,7 +32,7 @@ afterAll(async () => {
 })
 
 const request = (lines: readonly string[], body = ''): string => `${lines.join('\r\n')}\r\n\r\n${body}`
-const POST_HEAD = ['POST /api/send_message HTTP/1.1', 'Host: x', 'Content-Type: application/json']
+const POST_HEAD = ['POST /api/send_message HTTP/1.1', 'Host: localhost', 'Content-Type: application/json']
 const length = `Content-Length: ${SEND.length}`
 const chunked = `${SEND.length.toString(16)}\r\n${SEND}\r\n0\r\n\r\n`
 
@@ -67,16 +67,16 @@ describe('requests whose end is in doubt', () => {
     ['an empty length', [...POST_HEAD, 'Content-Length:'], SEND],
     [
       'two hosts',
-      ['POST /api/send_message HTTP/1.1', 'Host: x', 'Host: y', 'Content-Type: application/json', length],
+      ['POST /api/send_message HTTP/1.1', 'Host: localhost', 'Host: y', 'Content-Type: application/json', length],
       SEND,
     ],
-    ['a GET with a body', ['GET /healthz HTTP/1.1', 'Host: x', length], SEND],
-    ['a HEAD with a body', ['HEAD /healthz HTTP/1.1', 'Host: x', length], SEND],
-    ['a chunked GET', ['GET /healthz HTTP/1.1', 'Host: x', 'Transfer-Encoding: chunked'], chunked],
+    ['a GET with a body', ['GET /healthz HTTP/1.1', 'Host: localhost', length], SEND],
+    ['a HEAD with a body', ['HEAD /healthz HTTP/1.1', 'Host: localhost', length], SEND],
+    ['a chunked GET', ['GET /healthz HTTP/1.1', 'Host: localhost', 'Transfer-Encoding: chunked'], chunked],
     ['no host', ['POST /api/send_message HTTP/1.1', 'Content-Type: application/json', length], SEND],
   ])('refuses %s, at most one answer, and the connection ends', async (_name, lines, body) => {
     const rows = await storedRows()
-    const answers = await answersTo(`${request(lines, body)}${request(['GET /healthz HTTP/1.1', 'Host: x'])}`)
+    const answers = await answersTo(`${request(lines, body)}${request(['GET /healthz HTTP/1.1', 'Host: localhost'])}`)
     expect(answers.map(({ status }) => status).filter((status) => status !== 400)).toEqual([])
     expect(answers.length).toBeLessThanOrEqual(1)
     expect(await storedRows()).toBe(rows)
@@ -113,14 +113,14 @@ describe('requests whose end is in doubt', () => {
     // uWebSockets takes these two for headers that have not ended yet.
     ['a space before the colon', request([...POST_HEAD, 'Transfer-Encoding : chunked'], chunked)],
     ['a folded line', request([...POST_HEAD, 'Transfer-Encoding:', ' chunked'], chunked)],
-    ['lines that end with LF only', 'POST /api/send_message HTTP/1.1\nHost: x\n\n'],
-    ['a bare CR in a header', 'GET /healthz HTTP/1.1\r\nHost: x\rX: y\r\n\r\n'],
-    ['a NUL in a header', 'GET /healthz HTTP/1.1\r\nHost: x\0\r\n\r\n'],
-    ['no method', '/healthz HTTP/1.1\r\nHost: x\r\n\r\n'],
-    ['another protocol', 'GET /healthz SPDY/9\r\nHost: x\r\n\r\n'],
+    ['lines that end with LF only', 'POST /api/send_message HTTP/1.1\nHost: localhost\n\n'],
+    ['a bare CR in a header', 'GET /healthz HTTP/1.1\r\nHost: localhost\rX: y\r\n\r\n'],
+    ['a NUL in a header', 'GET /healthz HTTP/1.1\r\nHost: localhost\0\r\n\r\n'],
+    ['no method', '/healthz HTTP/1.1\r\nHost: localhost\r\n\r\n'],
+    ['another protocol', 'GET /healthz SPDY/9\r\nHost: localhost\r\n\r\n'],
     ['HTTP/0.9', 'GET /healthz\r\n\r\n'],
     ['TLS on the plain port', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03'.padEnd(300, '\x00')],
-    ['a header without end', `GET /healthz HTTP/1.1\r\nHost: x\r\nX: ${'a'.repeat(100 * KIB)}`],
+    ['a header without end', `GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: ${'a'.repeat(100 * KIB)}`],
     ['a URL without end', `GET /${'a'.repeat(100 * KIB)}`],
   ])('survives %s', async (_name, bytes) => {
     const rows = await storedRows()
@@ -135,14 +135,14 @@ describe('requests whose end is in doubt', () => {
 
   test.each(['GET http://evil.example/healthz', 'GET http://x/healthz', 'OPTIONS *'])('refuses %s', async (line) => {
     const http = await RawHttp.connect(service)
-    http.write(request([`${line} HTTP/1.1`, 'Host: x']))
+    http.write(request([`${line} HTTP/1.1`, 'Host: localhost']))
     expect((await http.answersToTheEnd(15_000)).map(({ status }) => status)).toEqual([505])
   })
 
   test('takes as many headers as the README says', async () => {
     const http = await RawHttp.connect(service)
     const headers = Array.from({ length: 97 }, (_, index) => `X-${index}: 1`)
-    http.write(request(['GET /healthz HTTP/1.1', 'Host: x', ...headers]))
+    http.write(request(['GET /healthz HTTP/1.1', 'Host: localhost', ...headers]))
     expect((await http.answer())?.status).toBe(200)
     await http.reset()
   })
@@ -154,7 +154,10 @@ describe('requests whose end is in doubt', () => {
       return request([...POST_HEAD, `Content-Length: ${body.length}`], body)
     }
     // uWebSockets takes the next request only after the answer to the one before; bytes that wait must not be lost.
-    http.write(request(['GET /healthz HTTP/1.1', 'Host: x']).repeat(3) + request(['GET /nothing HTTP/1.1', 'Host: x']))
+    http.write(
+      request(['GET /healthz HTTP/1.1', 'Host: localhost']).repeat(3) +
+        request(['GET /nothing HTTP/1.1', 'Host: localhost']),
+    )
     const statuses = [await http.answer(), await http.answer(), await http.answer(), await http.answer()]
     expect(statuses.map((answer) => answer?.status)).toEqual([200, 200, 200, 404])
     http.write(send('one'))
@@ -195,7 +198,7 @@ describe('clients that go away', () => {
     const body = JSON.stringify({ receiver_id: 'b', content: 'abandoned' })
     for (const http of clients) {
       http.write(request([...POST_HEAD, `Content-Length: ${body.length}`], body))
-      http.write(request(['GET /api/messages?user_id=a&with=b HTTP/1.1', 'Host: x']))
+      http.write(request(['GET /api/messages?user_id=a&with=b HTTP/1.1', 'Host: localhost']))
     }
     const socket = await SocketClient.connect(service, 'vanishing')
     socket.send({ type: 'send', receiver_id: 'b', content: 'abandoned' })
@@ -212,7 +215,7 @@ describe('clients that go away', () => {
     const http = await RawHttp.connect(service)
     http.write(request([...POST_HEAD, `Content-Length: ${5 * KIB * KIB}`], 'x'.repeat(5 * KIB * KIB)))
     expect(await http.answer()).toMatchObject({ status: 413 })
-    http.write(request(['GET /healthz HTTP/1.1', 'Host: x']))
+    http.write(request(['GET /healthz HTTP/1.1', 'Host: localhost']))
     expect(await http.answer()).toMatchObject({ status: 200 })
     http.write(request([...POST_HEAD, `Content-Length: ${2 ** 30}`]))
     expect((await http.answersToTheEnd()).map(({ status }) => status)).toEqual([413])
@@ -267,7 +270,7 @@ describe('bodies and frames', () => {
     client.cut()
   })
 
-  test('refuses MessagePack cut off at every byte, and what JSON can not say', async () => {
+  test('refuses MessagePack cut off at every byte, and what JSON cannot say', async () => {
     const packr = new Packr({ useRecords: false })
     const whole = packr.pack({ type: 'send', receiver_id: 'b', content: 'cut', ref: 1.5, id: crypto.randomUUID() })
     const hostile = [

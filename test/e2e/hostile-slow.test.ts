@@ -81,7 +81,7 @@ async function opened(count: number, bytes: string | ((index: number) => string)
 const reset = (clients: readonly RawHttp[]) => Promise.all(clients.map((http) => http.reset()))
 
 test('headers that come byte by byte and do not end', async () => {
-  const head = `GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: ${'a'.repeat(100)}`
+  const head = `GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Slow: ${'a'.repeat(100)}`
   const clients = await opened(300, (index) => head.slice(0, 1 + (index % head.length)))
   for (let turn = 0; turn < 10; turn += 1) {
     for (const http of clients) http.write('a')
@@ -92,7 +92,7 @@ test('headers that come byte by byte and do not end', async () => {
 
 test('bodies that come byte by byte and do not end', async () => {
   const head =
-    'POST /api/send_message HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 65536\r\n\r\n{'
+    'POST /api/send_message HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 65536\r\n\r\n{'
   const clients = await opened(300, head)
   for (let turn = 0; turn < 10; turn += 1) {
     for (const http of clients) http.write(' ')
@@ -111,7 +111,7 @@ test('readers that never read their answers', async () => {
   const clients = await many(12, async () => {
     const http = await RawHttp.connect(service)
     http.socket.pause()
-    http.write('GET /api/messages?user_id=large&with=pages&limit=200 HTTP/1.1\r\nHost: x\r\n\r\n')
+    http.write('GET /api/messages?user_id=large&with=pages&limit=200 HTTP/1.1\r\nHost: localhost\r\n\r\n')
     return http
   })
   await served(service)
@@ -124,8 +124,8 @@ test('readers that never read their answers', async () => {
 })
 
 test('connections that have asked for a head and say nothing more', async () => {
-  const refused = await opened(1, 'HEAD /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}')
-  const clients = await opened(10, 'HEAD /healthz HTTP/1.1\r\nHost: x\r\n\r\n')
+  const refused = await opened(1, 'HEAD /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}')
+  const clients = await opened(10, 'HEAD /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n')
   await Promise.all(refused.map((http) => within(http.ended, () => 'the end of a connection refused')))
   // uWebSockets gives an idle connection 10 s, and looks every 4 s.
   await Promise.all(clients.map((http) => within(http.ended, () => 'the end of an idle connection', 20_000)))

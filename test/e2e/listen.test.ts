@@ -1,14 +1,15 @@
 // Starting: the port, TLS, settings that must stop the start, and instances that start together.
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { get as httpsGet } from 'node:https'
 import { fileURLToPath } from 'node:url'
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import { createDatabase, createEmptyDatabase, type TestDatabase } from '../support/databases.ts'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { createDatabase, createEmptyDatabase, execute, type TestDatabase } from '../support/databases.ts'
 import { within } from '../support/deadline.ts'
 import { freePort } from '../support/free-port.ts'
 import { get, post } from '../support/rest-client.ts'
 import { type ServiceProcess, useServices } from '../support/service.ts'
 import { SocketClient } from '../support/socket-client.ts'
+import { rowsOf } from '../support/transactions.ts'
 
 const services = useServices()
 const fixture = (name: string): string => fileURLToPath(new URL(`../support/fixtures/${name}`, import.meta.url))
@@ -78,7 +79,7 @@ test('all wrong settings are named at once', async () => {
   for (const name of ['PORT', 'LOG_LEVEL', 'TLS_CERT_FILE']) expect(text).toMatch(new RegExp(`^ {2}${name}: `, 'm'))
 })
 
-test('a database that can not be reached or used stops the start, without showing the password', async () => {
+test('a database that cannot be reached or used stops the start, without showing the password', async () => {
   const nowhere = await failedStart({ POSTGRES_DSN: 'postgres://me:geheim@127.0.0.1:1/chat_app?sslmode=disable' })
   expect(nowhere.code).toBe(1)
   expect(nowhere.text).toContain('ECONNREFUSED')
@@ -103,4 +104,44 @@ test('two instances that start together on an empty database both succeed and sh
     expect((await service.stop()).code).toBe(0)
   }
   await empty.drop()
+})
+
+test('a machine without a binary is told so, and no database is made on it', async () => {
+  // As on a Linux whose C library is too old for the binary of this Node.
+  const preload = `import module from 'node:module'
+    const load = module._load
+    module._load = function (name, ...more) {
+      if (name === 'uWebSockets.js') throw new Error('version GLIBC_2.38 not found')
+      return load.call(this, name, ...more)
+    }`
+  const dataDir = await services.dataDir()
+  const service = services.launch({
+    DATA_DIR: dataDir,
+    NODE_OPTIONS: `--import data:text/javascript,${encodeURIComponent(preload)}`,
+  })
+  expect((await service.exited).code).toBe(1)
+  const told = service.logs.map((line) => JSON.stringify(line)).join('\n')
+  expect(told).toContain('uWebSockets.js has no binary for')
+  expect(told).toContain('GLIBC_2.38')
+  expect(readdirSync(dataDir)).toEqual([])
+})
+
+test('beside the tables of another program it serves from a schema of its own', async () => {
+  const shared = await createEmptyDatabase()
+  onTestFinished(() => shared.drop())
+  await execute(shared.dsn, 'create table users (id int primary key); create table schema_migrations (version varchar)')
+  expect((await failedStart({ POSTGRES_DSN: shared.dsn })).text).toContain("schema_migrations is another program's")
+  await execute(shared.dsn, 'create schema chat')
+  const service = await services.start({ POSTGRES_DSN: `${shared.dsn}&options=-csearch_path%3Dchat` })
+  expect((await post(service, { sender_id: 'a', receiver_id: 'b', content: 'x' })).status).toBe(201)
+  const read = await get(service, '/api/messages?user_id=b&with=a')
+  expect(read.body).toMatchObject({ messages: [{ content: 'x', seq: 1 }] })
+  expect((await get(service, '/readyz')).status).toBe(200)
+  expect((await service.stop()).code).toBe(0)
+  expect(
+    await rowsOf(
+      shared.dsn,
+      'select (select count(*)::int from users) as a, (select count(*)::int from chat.messages) as b',
+    ),
+  ).toEqual([{ a: 0, b: 1 }])
 })

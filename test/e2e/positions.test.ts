@@ -3,6 +3,7 @@ import type { App } from '../../src/app.ts'
 import { backlogOf, startOn } from '../support/app.ts'
 import { createDatabase, execute, type TestDatabase } from '../support/databases.ts'
 import { ExternalPostgres } from '../support/external-postgres.ts'
+import { figure } from '../support/figures.ts'
 import { type Event, Reader, seqs } from '../support/reader.ts'
 import { get, post } from '../support/rest-client.ts'
 
@@ -181,7 +182,7 @@ describe('a client without a subprotocol', () => {
     const reached = await stalled(kim)
     expect(reached).toBeGreaterThan(100)
     expect(reached).toBeLessThan(COUNT)
-    console.log(`the kernel took ${reached} messages of ${CONTENT_LENGTH} bytes; the client had read ${first.messages}`)
+    figure(`the kernel took ${reached} messages of ${CONTENT_LENGTH} bytes; the client had read ${first.messages}`)
     await first.kill()
     const second = await Reader.connect(app, 'liz', { protocol: null })
     await second.event('synced')

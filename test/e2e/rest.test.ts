@@ -99,6 +99,73 @@ describe('sending', () => {
   })
 
   test.each([
+    [
+      'an unknown field',
+      '{"receiver_id":"b","content":"x","to":"c"}',
+      'to',
+      /^There is no field to; the fields are receiver_id/,
+    ],
+    ['a missing one', '{"content":"x"}', 'receiver_id', /^receiver_id is missing; it must be a user id: /],
+    ['a wrong one', '{"receiver_id":"b b","content":"x"}', 'receiver_id', /^receiver_id must be a user id: /],
+    [
+      'an empty text',
+      '{"receiver_id":"b","content":""}',
+      'content',
+      /^content must be a text of at least one character\.$/,
+    ],
+    [
+      'two of one name',
+      '{"receiver_id":"b","receiver_id":"c","content":"x"}',
+      'receiver_id',
+      /^receiver_id must be given only once\.$/,
+    ],
+    [
+      'two of which one is escaped',
+      '{"receiver_id":"b","receiver\\u005fid":"c","content":"x"}',
+      'receiver_id',
+      /only once/,
+    ],
+    ['a list', '[]', undefined, /^The body must be one object\.$/],
+    ['a text alone', '"x"', undefined, /^The body must be one object\.$/],
+  ])('refuses %s in words that say what would be right', async (_what, body, field, message) => {
+    const answer = await ask('POST', '/api/send_message', { body, headers: { 'Content-Type': 'application/json' } })
+    expectError(answer, 400, 'invalid_request', field)
+    expect(answer.body?.error).toMatchObject({ message: expect.stringMatching(message) })
+  })
+
+  test.each([
+    ['application/json; charset=latin1', 415],
+    ['application/json; charset=utf-16', 415],
+    ['text/json', 415],
+    ['application/json; charset=UTF-8', 201],
+    ['application/json;charset="utf-8"', 201],
+    ['Application/JSON', 201],
+  ])('answers the content type %s with %i', async (type, status) => {
+    const body = JSON.stringify({ receiver_id: newUser(), content: 'x' })
+    expect((await ask('POST', '/api/send_message', { body, headers: { 'Content-Type': type } })).status).toBe(status)
+  })
+
+  test.each([
+    ['user_id=a&user_id=b&with=c', 'user_id', 'user_id must be given only once.'],
+    ['user_id=a&with=c&limit=0', 'limit', 'limit must be a whole number from 1 to 500.'],
+    ['user_id=a&with=c&limit=ten', 'limit', 'limit must be a whole number from 1 to 500.'],
+    ['user_id=a&with=c&before=-1', 'before', 'before must be a whole number from 0 on.'],
+    [
+      'user_id=a&with=c&befor=1',
+      'befor',
+      'There is no field befor; the fields are user_id, with, limit, before, after.',
+    ],
+    ['user_id=a&with=c&toString=1', 'toString', /^There is no field toString; /],
+    ['user_id=a&with=c&__proto__=1', '__proto__', /^There is no field __proto__; /],
+  ])('refuses the query %s at its field %s', async (query, field, message) => {
+    const answer = await get(`/api/messages?${query}`)
+    expectError(answer, 400, 'invalid_request', field)
+    expect(answer.body?.error).toMatchObject({
+      message: typeof message === 'string' ? message : expect.stringMatching(message),
+    })
+  })
+
+  test.each([
     ['the query', { query: '?user_id=from-query', header: 'from-header', body: 'from-body' }, 'from-query'],
     ['the header', { query: '', header: 'from-header', body: 'from-body' }, 'from-header'],
     ['the body', { query: '', header: undefined, body: 'from-body' }, 'from-body'],
@@ -151,7 +218,7 @@ describe('sending', () => {
     },
   )
 
-  test.each(['a\0b', '\ud800', 'x\udc00y'])('refuses text that can not be stored: %j', async (content) => {
+  test.each(['a\0b', '\ud800', 'x\udc00y'])('refuses text that cannot be stored: %j', async (content) => {
     expectError(await post({ receiver_id: 'b', content }), 400, 'invalid_text', 'content')
   })
 
@@ -272,9 +339,13 @@ describe('reading', () => {
     expectError(await get(`/api/conversations?user_id=${me}&limit=1001`), 400, 'invalid_request', 'limit')
   })
 
-  test('shows nothing behind a cursor that it did not give', async () => {
-    const { body } = await get(`/api/conversations?user_id=${a}&cursor=made-up`)
-    expect(body).toEqual({ conversations: [], next_cursor: null })
+  test.each([
+    ...['made-up', 'MTIz', 'MS4xPQ', 'TmFOLk5hTg', 'a b', ''].map((cursor) => ['/api/conversations', cursor]),
+    ...['made-up', 'bob', 'YWZ0ZXIgLg', 'a b', ''].map((cursor) => ['/api/online_users', cursor]),
+  ])('refuses for %s the cursor %j, which it did not give', async (path, cursor = '') => {
+    const { status, body } = await get(`${path}?user_id=${a}&cursor=${encodeURIComponent(cursor)}`)
+    const message = 'cursor must be the next_cursor of the page before.'
+    expect([status, body?.error]).toEqual([400, { code: 'invalid_request', message, field: 'cursor' }])
   })
 
   test('lists who is online, sorted, page by page', async () => {

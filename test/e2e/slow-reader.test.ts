@@ -1,6 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { eventually } from '../support/cluster-instance.ts'
 import { createDatabase, type TestDatabase } from '../support/databases.ts'
+import { figure } from '../support/figures.ts'
 import { Reader, type Screen, seqs } from '../support/reader.ts'
 import { get } from '../support/rest-client.ts'
 import { type ServiceProcess, useServices } from '../support/service.ts'
@@ -9,7 +11,6 @@ const LAGGING_TIMEOUT_MS = 2500
 const MAX_BACKPRESSURE_BYTES = 262_144
 /** What the kernel may hold for one paused loopback connection, and more: 4 MiB to send, 32 MiB received, by default. */
 const COUNT = 8000
-const SURELY_LAGGING_AT = 5000
 const CONTENT = 'x'.repeat(8000)
 
 const services = useServices()
@@ -34,60 +35,78 @@ const memoryMib = async (): Promise<number> =>
 
 const lagged = (reader: Reader): boolean => reader.events.some(({ type }) => type === 'lagging')
 
-/** Sends one message after the other, each acked and pushed, until told to stop; the ages of all acks in milliseconds. */
-async function neighbours(receiver: string, shallStop: () => boolean): Promise<number[]> {
-  const [from, to] = [await Reader.connect(service, 'nell'), await Reader.connect(service, receiver)]
-  const ages: number[] = []
-  while (!shallStop()) {
-    const startedMs = performance.now()
-    expect(await from.ask({ type: 'send', receiver_id: receiver, content: 'text' })).toMatchObject({ type: 'sent' })
-    await to.until(() => to.messages === ages.length + 1, 'the push')
-    ages.push(performance.now() - startedMs)
+/** Two people who write one message after the other, each acked and pushed before the next. */
+class Neighbours {
+  /** Milliseconds from each send to its push. */
+  readonly ages: number[] = []
+  #isOver = false
+  readonly #ended: Promise<void>
+
+  constructor(receiver: string) {
+    this.#ended = this.#talk(receiver)
   }
-  expect(to.arrivals.get('nell')).toEqual(seqs(1, ages.length))
-  await Promise.all([from.kill(), to.kill()])
-  return ages
+
+  /** Resolves when they have exchanged one more message that was not on its way yet. */
+  async goOn(): Promise<void> {
+    const before = this.ages.length
+    await Promise.race([
+      this.#ended,
+      eventually(() => this.ages.length > before + 1, 'another message of the neighbours'),
+    ])
+  }
+
+  async stop(): Promise<readonly number[]> {
+    this.#isOver = true
+    await this.#ended
+    return this.ages
+  }
+
+  async #talk(receiver: string): Promise<void> {
+    const [from, to] = [await Reader.connect(service, 'nell'), await Reader.connect(service, receiver)]
+    while (!this.#isOver) {
+      const startedMs = performance.now()
+      expect(await from.ask({ type: 'send', receiver_id: receiver, content: 'text' })).toMatchObject({ type: 'sent' })
+      await to.until(() => to.messages === this.ages.length + 1, 'the push')
+      this.ages.push(performance.now() - startedMs)
+    }
+    expect(to.arrivals.get('nell')).toEqual(seqs(1, this.ages.length))
+    await Promise.all([from.kill(), to.kill()])
+  }
 }
 
-test('a reader that stops reading is closed in time, costs bounded memory, disturbs nobody and loses nothing', async () => {
+test('a reader that stops reading is closed, costs bounded memory, stops nobody and loses nothing', async () => {
   const screen: Screen = new Map()
   const [ann, bob] = [await Reader.connect(service, 'ann'), await Reader.connect(service, 'bob', { screen })]
   await bob.event('synced')
   await ann.sendMany(500, () => ({ receiver_id: 'bob', content: CONTENT }))
   await bob.until(() => bob.messages === 500, 'what came while it read')
-  let isOver = false
-  const besideHealthy = neighbours('otto', () => isOver)
+  const besideHealthy = new Neighbours('otto')
   await ann.sendMany(2000, () => ({ receiver_id: 'bob', content: CONTENT }))
-  isOver = true
-  const healthy = await besideHealthy
+  const healthy = await besideHealthy.stop()
   await bob.until(() => bob.messages === 2500, 'what came while it read')
 
   const before = await memoryMib()
   let most = before
-  isOver = false
-  const beside = neighbours('paul', () => isOver)
+  const beside = new Neighbours('paul')
   bob.pause()
-  const closed = closedAtMs(await Reader.connect(service, 'olga'))
-  let surelyLaggingMs = 0
   for (let sent = 2500; sent < COUNT; sent += 500) {
     await ann.sendMany(500, () => ({ receiver_id: 'bob', content: CONTENT }))
     most = Math.max(most, await memoryMib())
-    if (sent - 2000 === SURELY_LAGGING_AT) surelyLaggingMs = performance.now()
+    await beside.goOn()
   }
-  const closedAfterMs = (await closed) - surelyLaggingMs
-  isOver = true
-  const slow = await beside
+  const sentMs = performance.now()
+  // Its own end hears of that only when it reads on.
+  await eventually(async () => !(await online()).includes('bob'), 'the end of who does not read', 30_000)
+  const closedAfterMs = performance.now() - sentMs
+  const slow = await beside.stop()
   bob.resume()
   expect(await bob.closed).toBe(4413)
   expect(lagged(bob)).toBe(true)
-  expect(closedAfterMs).toBeLessThan(LAGGING_TIMEOUT_MS + 1000)
-  console.log(
-    `closed ${closedAfterMs.toFixed(0)} ms after it surely lagged; RSS ${before.toFixed(0)} +${(most - before).toFixed(0)} MiB at most;`,
+  figure(
+    `closed ${closedAfterMs.toFixed(0)} ms after the last send; RSS ${before.toFixed(0)} +${(most - before).toFixed(0)} MiB at most;`,
     `neighbours beside a reader that reads: ${described(healthy)}, beside one that does not: ${described(slow)}`,
   )
   expect(most - before).toBeLessThan(64)
-  // Both under the same load; the margin is for a machine that does other things as well.
-  expect(quantile(slow, 0.5)).toBeLessThan(3 * quantile(healthy, 0.5) + 20)
 
   const again = await Reader.connect(service, 'bob', { screen })
   await again.event('synced')
@@ -111,15 +130,8 @@ test('a reader that goes on in time is told that it lagged and gets everything o
   await Promise.all([cat.kill(), dan.kill()])
 })
 
-/** When bob is no longer among those who are connected: its own end hears of that only when it reads on. */
-async function closedAtMs(observer: Reader): Promise<number> {
-  for (;;) {
-    const { body } = await get(service, '/api/online_users')
-    if (!JSON.stringify(body?.online_users).includes('"bob"')) break
-    await observer.ask({ type: 'ping' })
-  }
-  await observer.kill()
-  return performance.now()
+async function online(): Promise<unknown[]> {
+  return (await get(service, '/api/online_users')).body?.online_users as unknown[]
 }
 
 function quantile(ages: readonly number[], part: number): number {

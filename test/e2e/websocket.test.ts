@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createDatabase, type TestDatabase } from '../support/databases.ts'
 import { RawHttp, rawRequest, upgradeRequest } from '../support/raw-http.ts'
+import { RawWebSocket } from '../support/raw-websocket.ts'
 import { get, post } from '../support/rest-client.ts'
 import { type ServiceProcess, useServices } from '../support/service.ts'
 import { type Frame, JSON_PROTOCOL, MSGPACK_PROTOCOL, SocketClient } from '../support/socket-client.ts'
@@ -47,11 +48,16 @@ describe('admission', () => {
       user_id: user,
       connection_id: expect.stringMatching(/^[0-9a-f-]{36}$/),
       server_time: expect.stringMatching(TIME),
+      epoch: expect.stringMatching(/./),
       protocol: 1,
       max_content_bytes: 16_384,
       heartbeat_seconds: 32,
     })
-    expect(await client.next('synced')).toEqual({ type: 'synced', server_time: expect.stringMatching(TIME) })
+    expect(await client.next('synced')).toEqual({
+      type: 'synced',
+      server_time: expect.stringMatching(TIME),
+      epoch: client.frames[0]?.['epoch'],
+    })
     await client.close()
   })
 
@@ -73,6 +79,8 @@ describe('admission', () => {
     ['no user_id', '/ws', {}, 400, 'invalid_request'],
     ['an empty user_id', '/ws?user_id=', {}, 400, 'invalid_request'],
     ['a bad user_id', '/ws?user_id=a%20b', {}, 400, 'invalid_request'],
+    ['two user_ids', '/ws?user_id=a&user_id=b', {}, 400, 'invalid_request'],
+    ['an unknown parameter', '/ws?user_id=a&token=b', {}, 400, 'invalid_request'],
     ['a user_id that is too long', `/ws?user_id=${'a'.repeat(129)}`, {}, 400, 'invalid_request'],
     ['a wrong version', '/ws?user_id=a', { 'Sec-WebSocket-Version': '8' }, 426, 'upgrade_required'],
     ['an upgrade elsewhere', '/api/nothing', {}, 404, 'not_found'],
@@ -111,6 +119,20 @@ describe('admission', () => {
     await third.settled()
     await second.close()
     await third.close()
+  })
+
+  test('replaces a half-open socket, which answers no ping, before an older one that lives', async () => {
+    const user = newUser()
+    const laptop = await connect(user)
+    const halfOpen = await RawWebSocket.connect(service, user)
+    const newcomer = await connect(user)
+    expect(await halfOpen.until((event) => event.startsWith('close'))).toEqual(
+      expect.arrayContaining(['PING', 'close 4409']),
+    )
+    await laptop.settled()
+    await newcomer.settled()
+    await laptop.close()
+    await newcomer.close()
   })
 })
 
@@ -166,7 +188,7 @@ describe.each([JSON_PROTOCOL, MSGPACK_PROTOCOL])('commands in %s', (protocol) =>
 
   test('echo any ref, in errors too, and leave it out when there was none', async () => {
     const client = await live(newUser(), protocol)
-    for (const ref of ['text', 'ü💬"', '', 0, -1, 1.5, 2 ** 53]) {
+    for (const ref of ['text', 'ü💬"', '', 0, -1, 1.5, Number.MAX_SAFE_INTEGER]) {
       client.send({ type: 'ping', ref })
       expect(await client.next('pong')).toEqual({ type: 'pong', ref })
       client.send({ type: 'send', receiver_id: '!', content: 'x', ref })
@@ -174,8 +196,12 @@ describe.each([JSON_PROTOCOL, MSGPACK_PROTOCOL])('commands in %s', (protocol) =>
     }
     client.send({ type: 'ping' })
     expect(await client.next('pong')).toEqual({ type: 'pong' })
-    client.send({ type: 'ping', ref: { deep: 1 } })
-    expect(await client.next('error')).not.toHaveProperty('ref')
+    for (const ref of [{ deep: 1 }, 2 ** 53, null]) {
+      client.send({ type: 'ping', ref })
+      const error = await client.next('error')
+      expect(error).toMatchObject({ code: 'invalid_request', field: 'ref' })
+      expect(error).not.toHaveProperty('ref')
+    }
     await client.close()
   })
 
@@ -373,6 +399,40 @@ describe('limits', () => {
     const client = await connect(newUser(), protocol)
     client.sendRaw(bytes, isBinary)
     expect((await client.closed).code).toBe(code)
+  })
+})
+
+describe('a person who types', () => {
+  test('is shown what to type, and is understood when they do', async () => {
+    const user = newUser()
+    const client = await connect(user, null)
+    client.sendRaw('hello', false)
+    const error = await client.next('error')
+    expect(error).toMatchObject({ code: 'invalid_json', message: expect.stringContaining('such as {') })
+    client.sendRaw(String(/\{.*\}/.exec(String(error['message']))), false)
+    expect(await client.next('sent')).toMatchObject({ with: 'bob', seq: 1 })
+    client.sendRaw(Buffer.from([0x80]), true)
+    expect((await client.closed).code).toBe(1003)
+  })
+
+  test.each([
+    ['{"type":"ping","ref":9007199254740993}', 'ref'],
+    ['{"type":"ping","ref":1e400}', 'ref'],
+    ['{"type":"ping","ref":-0}', 'ref'],
+    ['{"receiver_id":"b","receiver_id":"victim","content":"x"}', 'receiver_id'],
+    ['{"type":"conversations","cursor":"made-up"}', 'cursor'],
+    ['{"type":"auth","token":"t"}', 'type'],
+  ])('is told the field at fault in %s', async (frame, field) => {
+    const client = await connect(newUser(), null)
+    client.sendRaw(frame, false)
+    expect(await client.next('error')).toMatchObject({
+      code: 'invalid_request',
+      field,
+      message: expect.stringMatching(/ must be /),
+    })
+    client.send({ type: 'state', active: false })
+    expect(await client.ask({ type: 'ping' })).toEqual({ type: 'pong', ref: expect.anything() })
+    await client.close()
   })
 })
 

@@ -1,13 +1,30 @@
 // The service within the test's process, on a database of the test's own.
-import { type App, startApp } from '../../src/app.ts'
+import { randomUUID } from 'node:crypto'
+import { type App, type StartOptions, startApp } from '../../src/app.ts'
 import { loadConfig } from '../../src/config.ts'
 import type { RootLogger } from '../../src/telemetry/logger.ts'
 import { silentLogger } from './databases.ts'
 
-const logger: RootLogger = { ...silentLogger, fatal: () => undefined, flush: () => undefined }
+/** Of a service whose log no test reads. */
+export const quietLogger: RootLogger = {
+  ...silentLogger,
+  fatal: () => undefined,
+  droppedLines: () => 0,
+  settled: () => Promise.resolve(),
+  flushNow: () => undefined,
+}
 
-export function startOn(dsn: string, env: Readonly<Record<string, string>> = {}): Promise<App> {
-  return startApp(loadConfig({ POSTGRES_DSN: dsn, PORT: '0', DRAIN_RECONNECT_SPREAD_MS: '0', ...env }), logger)
+export function startOn(
+  dsn: string,
+  env: Readonly<Record<string, string>> = {},
+  options: StartOptions = {},
+): Promise<App> {
+  return startApp(
+    loadConfig({ POSTGRES_DSN: dsn, PORT: '0', DRAIN_RECONNECT_SPREAD_MS: '0', ...env }),
+    quietLogger,
+    randomUUID(),
+    options,
+  )
 }
 
 /** Fills one conversation by SQL, as if `from` had written it all and `to` had acknowledged nothing. */

@@ -6,10 +6,14 @@ import type { PendingMessage, PositionChange } from '../../src/messages/store.ts
 
 let people = 0
 
+/** As long as a UUID, as most user ids are: a short text is treated otherwise by the engine than one of this length. */
+export const longUserId = (prefix: string, number: number): string =>
+  prefix + String(number).padStart(36 - prefix.length, '0')
+
 /** User ids that no other test of this process has used. */
 export function strangers(): [string, string] {
   people += 1
-  return [`a${people}`, `b${people}`]
+  return [longUserId('a', people), longUserId('b', people)]
 }
 
 export function pendingMessage(from: string, to: string, content = 'hi', id: string = randomUUID()): PendingMessage {
@@ -42,10 +46,10 @@ export function queuedSend({
   ref,
   queuedAtMs = 0,
 }: SendOptions = {}): QueuedSend {
-  const origin = { settled: () => undefined }
+  const asker = { settled: () => undefined }
   return {
     ...pendingMessage(from, to, content, id),
-    origin,
+    asker,
     ref,
     queuedAtMs,
     refusal: undefined,
@@ -57,9 +61,9 @@ export function positionChange(
   user: string,
   other: string,
   { delivered = 0, read = 0 }: { delivered?: number; read?: number },
-  origin?: object,
+  movedBy?: object,
 ): PositionChange {
-  return { conversation: conversationBetween(user, other), user, delivered, read, origin }
+  return { conversation: conversationBetween(user, other), user, delivered, read, movedBy }
 }
 
 /** For tests that are not about limits. */
@@ -68,6 +72,7 @@ export function unlimitedGuard(): Guard {
     userCommandsPerSecond: 0,
     addressRequestsPerSecond: 0,
     upgradesPerSecond: 0,
+    addressRefusalsPerSecond: 0,
     maxConnections: Number.POSITIVE_INFINITY,
     maxConnectionsPerAddress: Number.POSITIVE_INFINITY,
   }

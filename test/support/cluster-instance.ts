@@ -1,6 +1,8 @@
 // One instance's side of Redis, without sockets and without a store.
 import { RedisBroker } from '../../src/delivery/broker.redis.ts'
 import { type Clock, systemClock } from '../../src/lib/clock.ts'
+import { DependencyLog } from '../../src/lib/dependency-log.ts'
+import type { Logger } from '../../src/lib/logger.ts'
 import { RedisPresence } from '../../src/presence/presence.redis.ts'
 import { createCommandClient, createSubscriberClient, type Redis } from '../../src/redis/client.ts'
 import { Subscriptions } from '../../src/redis/subscriptions.ts'
@@ -14,7 +16,7 @@ export interface RedisInstance {
   readonly subscriptions: Subscriptions
   readonly broker: RedisBroker
   readonly presence: RedisPresence
-  /** Since when other instances were reported lost. */
+  /** When other instances were reported lost. */
   readonly lost: number[]
   /** Batches that could not be published. */
   failedPublishes: number
@@ -26,16 +28,28 @@ export interface InstanceOptions {
   readonly url: string
   readonly prefix: string
   readonly clock?: Clock
+  readonly logger?: Logger
+  /** As the service has it by default if none; milliseconds. */
+  readonly leaseMs?: number
+  /** Presence waits so many times shorter, and a lease is still as long as said: a busy machine makes none run out. */
+  readonly hurry?: number
 }
 
 /** Connects without waiting for Redis. */
-export function openInstance({ url, prefix, clock = systemClock }: InstanceOptions): RedisInstance {
+export function openInstance({
+  url,
+  prefix,
+  clock = systemClock,
+  logger = silentLogger,
+  leaseMs = 11_000,
+  hurry = 1,
+}: InstanceOptions): RedisInstance {
   const id = crypto.randomUUID()
-  const logger = silentLogger
-  const commands = createCommandClient({ url, logger, name: 'test-commands' })
-  const subscriber = createSubscriberClient({ url, logger, name: 'test-subscriber' })
-  const subscriptions = new Subscriptions(subscriber, clock, logger)
-  const shared = { commands, subscriptions, instanceId: id, prefix, clock, logger }
+  const health = new DependencyLog({ dependency: 'Redis', logger, clock })
+  const commands = createCommandClient({ url, health, name: 'test-commands' })
+  const subscriber = createSubscriberClient({ url, health, name: 'test-subscriber' })
+  const subscriptions = new Subscriptions(subscriber, clock, health)
+  const shared = { commands, subscriptions, instanceId: id, prefix, clock, logger, health }
   const lost: number[] = []
   const publishFailed = (): void => {
     instance.failedPublishes += 1
@@ -45,8 +59,13 @@ export function openInstance({ url, prefix, clock = systemClock }: InstanceOptio
     commands,
     subscriber,
     subscriptions,
-    broker: new RedisBroker({ ...shared, observer: { publishFailed } }),
-    presence: new RedisPresence({ ...shared, instanceLost: (sinceMs) => void lost.push(sinceMs) }),
+    broker: new RedisBroker({ ...shared, epoch: ONE_EPOCH, observer: { publishFailed } }),
+    presence: new RedisPresence({
+      ...shared,
+      clock: hurried(clock, hurry),
+      leaseMs,
+      instanceLost: () => void lost.push(Date.now()),
+    }),
     lost,
     failedPublishes: 0,
     async close() {
@@ -66,6 +85,15 @@ export async function connectInstance(options: InstanceOptions): Promise<RedisIn
   return instance
 }
 
+function hurried(clock: Clock, hurry: number): Clock {
+  const startMs = clock.now()
+  return {
+    now: () => startMs + (clock.now() - startMs) * hurry,
+    after: (delayMs, task) => clock.after(delayMs / hurry, task),
+  }
+}
+
+const ONE_EPOCH = { current: 'one', look: () => Promise.resolve() }
 const LOOK_INTERVAL_MS = 10
 
 /** Looks again and again until it holds; for what tells nobody when it changes. A look that throws does not hold. */

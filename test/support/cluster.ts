@@ -1,5 +1,6 @@
 // Devices that chat over several instances as good clients do, and what they have on their screens in the end.
 import { WebSocket } from 'ws'
+import { contiguousFrom, type Range, withRange } from '../../src/client/ranges.ts'
 import { eventually } from './cluster-instance.ts'
 import { within } from './deadline.ts'
 import type { Target } from './service.ts'
@@ -84,7 +85,7 @@ export class Device {
   readonly #options: DeviceOptions
   readonly #sent = new Set<string>()
   readonly #open = new Map<string, Sending>()
-  readonly #contiguous = new Map<string, number>()
+  readonly #ranges = new Map<string, readonly Range[]>()
   readonly #ackedTo = new Map<string, number>()
   #highest = new Map<string, { seq: number; sinceMs: number }>()
   #socket: WebSocket | undefined
@@ -217,14 +218,13 @@ export class Device {
     const screen = this.screens.get(other) ?? new Set()
     this.screens.set(other, screen)
     screen.add(seq)
-    let contiguous = this.#contiguous.get(other) ?? 0
-    while (screen.has(contiguous + 1)) contiguous += 1
-    this.#contiguous.set(other, contiguous)
+    this.#ranges.set(other, withRange(this.#ranges.get(other) ?? [], [seq, seq]))
   }
 
   #acknowledge(): void {
     if (this.#socket?.readyState !== WebSocket.OPEN) return
-    for (const [other, seq] of this.#contiguous) {
+    for (const [other, ranges] of this.#ranges) {
+      const seq = contiguousFrom(ranges, 0)
       if (seq <= (this.#ackedTo.get(other) ?? 0)) continue
       this.#ackedTo.set(other, seq)
       this.command({ type: 'ack', with: other, seq })
@@ -255,7 +255,7 @@ export function traffic(devices: readonly Device[], perSecond: number): { stop(l
 }
 
 /** Resolves with the milliseconds it took until every screen is whole; rejects with what is missing. */
-export async function whole(devices: readonly Device[], log: Conversations, limitMs: number): Promise<number> {
+export async function whole(devices: readonly Device[], log: Conversations, limitMs = 10_000): Promise<number> {
   const startMs = performance.now()
   let faults: string[] = []
   const look = (): boolean => {

@@ -4,9 +4,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
 import { inject } from 'vitest'
+import { startPostgresServer } from '../../src/embedded-postgres/server.ts'
+import { systemClock } from '../../src/lib/clock.ts'
+import { DependencyLog } from '../../src/lib/dependency-log.ts'
 import type { Logger } from '../../src/lib/logger.ts'
 import { parseDsn } from '../../src/postgres/dsn.ts'
-import { startEmbeddedPostgres } from '../../src/postgres/embedded.ts'
 import { migrate } from '../../src/postgres/migrate.ts'
 
 declare module 'vitest' {
@@ -27,12 +29,15 @@ const TEMPLATE = 'migrated'
 /** Swallows everything; for tests that look at results only. */
 export const silentLogger: Logger = { debug: ignore, info: ignore, warn: ignore, error: ignore }
 
+/** Of PostgreSQL, for tests that do not read what it says. */
+export const silentHealth = new DependencyLog({ dependency: 'PostgreSQL', logger: silentLogger, clock: systemClock })
+
 /** Starts the cluster of a test run, with the durability the service insists on, and the template database in it. */
 export async function startCluster(): Promise<{ dsn: string; stop(): Promise<void> }> {
   const dataDir = await mkdtemp(join(tmpdir(), 'messaging-test-'))
   const remove = () => rm(dataDir, { recursive: true, force: true })
   const settings = { shared_buffers: '64MB' }
-  const server = await startEmbeddedPostgres({ dataDir, logger: silentLogger, settings }).catch(async (error) => {
+  const server = await startPostgresServer({ dataDir, logger: silentLogger, settings }).catch(async (error) => {
     await remove()
     throw error
   })

@@ -5,7 +5,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/postgres/embedded.ts'
+import { type PostgresServer, startPostgresServer } from '../../src/embedded-postgres/server.ts'
 import { execute, silentLogger } from './databases.ts'
 
 export class ExternalPostgres {
@@ -14,7 +14,7 @@ export class ExternalPostgres {
   readonly #dataDir: string
   readonly #relay: Server
   readonly #sockets = new Set<Socket>()
-  #server: EmbeddedPostgres | undefined
+  #server: PostgresServer | undefined
 
   private constructor(dataDir: string) {
     this.#dataDir = dataDir
@@ -55,7 +55,7 @@ export class ExternalPostgres {
 
   async startAgain(): Promise<void> {
     const settings = { shared_buffers: '32MB' }
-    this.#server = await startEmbeddedPostgres({ dataDir: this.#dataDir, logger: silentLogger, settings })
+    this.#server = await startPostgresServer({ dataDir: this.#dataDir, logger: silentLogger, settings })
   }
 
   async remove(): Promise<void> {

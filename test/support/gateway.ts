@@ -1,21 +1,23 @@
+import { LocalAudience } from '../../src/delivery/audience.local.ts'
 import { LocalFanout } from '../../src/delivery/fanout.local.ts'
-import { LocalUsers } from '../../src/delivery/local-users.ts'
 import type { MessagePlace } from '../../src/delivery/recipient.ts'
 import { StoredPages } from '../../src/delivery/stored-pages.ts'
-import type { Client, ConnectionLimits, ConnectionServices } from '../../src/gateway/client.ts'
 import { Connection } from '../../src/gateway/connection.ts'
+import { connectionServices, type GatewayOptions } from '../../src/gateway/connection-services.ts'
+import { Connections } from '../../src/gateway/connections.ts'
+import type { Place } from '../../src/gateway/guard.ts'
+import { ServerTime } from '../../src/gateway/server-time.ts'
 import type { Socket } from '../../src/gateway/socket.ts'
-import { KnownHeads } from '../../src/messages/known-heads.ts'
-import { MessageService } from '../../src/messages/service.ts'
-import { MessageWriter } from '../../src/messages/writer.ts'
+import { CODECS } from '../../src/gateway/wire/codec.ts'
+import { bytesOf } from '../../src/gateway/wire/msgpack.ts'
 import { MemoryPresence } from '../../src/presence/presence.memory.ts'
 import { PresenceWatches } from '../../src/presence/watches.ts'
-import { CODECS, type Frame } from '../../src/protocol/codec.ts'
 import { CLOSES, type CloseName } from '../../src/protocol/codes.ts'
-import { bytesOf } from '../../src/protocol/msgpack.ts'
+import type { Frame } from '../../src/protocol/encoding.ts'
 import { unlimitedGuard } from './builders.ts'
 import { silentLogger } from './databases.ts'
 import { FakeClock, settled } from './fake-clock.ts'
+import { messagesOver } from './messages.ts'
 import { ScriptedStore } from './scripted-store.ts'
 
 export interface Event {
@@ -23,13 +25,23 @@ export interface Event {
   readonly [field: string]: unknown
 }
 
+let signsOfLife = 0
+
 /** A socket whose peer reads at once, or not at all, as it is told; it reports as the transport does, after the turn. */
 export class FakeSocket implements Socket {
   /** Bytes that its peer does not read. */
   bufferedBytes = 0
+  /** To be raised when its peer has read something. */
+  progress = 0
+  /** Counts up over all sockets of a bench, as the transport's does. */
+  lastHeard = 0
+  /** Whether the peer is there to answer a ping. */
+  answersPings = true
+  pings = 0
   /** Whether frames are dropped. */
   dropping = false
   closedBy: CloseName | undefined
+  closeReason: string | undefined
   readonly topics: string[] = []
   readonly events: Event[] = []
   readonly #connection: Connection
@@ -52,9 +64,25 @@ export class FakeSocket implements Socket {
     if (!this.dropping) this.send(frame)
   }
 
-  close(name: CloseName): void {
+  handOver(): void {
+    throw new Error('a connection hands its socket to nobody')
+  }
+
+  ping(): void {
+    this.pings += 1
+    if (this.answersPings) this.hear()
+  }
+
+  /** The peer gives a sign of life. */
+  hear(): void {
+    signsOfLife += 1
+    this.lastHeard = signsOfLife
+  }
+
+  close(name: CloseName, reason: string = CLOSES[name].reason): void {
     if (this.closedBy) return
     this.closedBy = name
+    this.closeReason = reason
     this.#connection.closed(CLOSES[name].code)
   }
 
@@ -69,7 +97,8 @@ export class FakeSocket implements Socket {
   /** The peer has read everything. */
   drain(): void {
     this.bufferedBytes = 0
-    this.#connection.flushed()
+    this.progress += 1
+    this.#connection.emptied()
   }
 
   #flushLater(): void {
@@ -77,20 +106,22 @@ export class FakeSocket implements Socket {
     this.#isScheduled = true
     queueMicrotask(() => {
       this.#isScheduled = false
-      if (this.bufferedBytes === 0 && !this.closedBy) this.#connection.flushed()
+      if (this.bufferedBytes === 0 && !this.closedBy) this.#connection.emptied()
     })
   }
 }
 
 export interface ConnectOptions {
+  readonly place?: Place
   readonly encoding?: 'json' | 'msgpack'
   /** A client without a subprotocol. */
   readonly implicit?: boolean
   /** Settings of the socket from its first frame on. */
-  readonly socket?: Partial<Pick<FakeSocket, 'bufferedBytes' | 'dropping'>>
+  readonly socket?: Partial<Pick<FakeSocket, 'bufferedBytes' | 'dropping' | 'answersPings'>>
 }
 
-const LIMITS: ConnectionLimits = {
+const NO_LIMIT: Place = { release: () => undefined }
+const LIMITS: GatewayOptions['limits'] = {
   maxContentBytes: 1000,
   maxConnectionsPerUser: 3,
   maxBackpressureBytes: 10_000,
@@ -98,47 +129,49 @@ const LIMITS: ConnectionLimits = {
   heartbeatSeconds: 30,
 }
 
-/** Everything behind the sockets of one instance, over a memory store and a fake clock. */
-export function gatewayBench() {
+/** Everything behind the sockets of one instance, over a memory store and a fake clock; `replaced`: parts of it. */
+export function gatewayBench(replaced: (options: GatewayOptions) => Partial<GatewayOptions> = () => ({})) {
   const clock = new FakeClock()
-  const store = new ScriptedStore(() => clock.now())
-  const users = new LocalUsers()
-  const fanout = new LocalFanout(users)
+  /** How much the store's clock is ahead of this process's. */
+  const storeTime = { aheadMs: 0 }
+  const store = new ScriptedStore(() => clock.now() + storeTime.aheadMs)
+  const connections = new Connections()
+  const fanout = new LocalFanout(connections)
   const presence = new MemoryPresence(clock)
-  const connections = new Set<Client>()
-  const observer = { committed: () => undefined, failed: () => undefined, sendSettled: () => undefined }
-  const writer: MessageWriter = new MessageWriter({
-    store,
-    clock,
-    logger: silentLogger,
-    limits: { maxQueueRows: 10_000, maxQueueBytes: 1e8, maxQueueAgeMs: 2000, maxBatchRows: 1000 },
-    observer,
-    settled: (sends, positions) => messages.settled(sends, positions),
-  })
-  const heads = new KnownHeads()
-  const messages: MessageService = new MessageService({ store, writer, clock, announcer: fanout, heads, observer })
-  const services: ConnectionServices = {
+  const { messages, writer } = messagesOver({ store, clock, listeners: [fanout] })
+  const usual: GatewayOptions = {
     messages,
-    users,
+    epoch: { current: 'the first' },
     presence,
     watches: new PresenceWatches({ presence, clock, graceMs: 5000, announce: () => undefined }),
     fanout,
+    audience: new LocalAudience(connections),
     guard: unlimitedGuard(),
     pages: new StoredPages(store, clock, 2),
     clock,
+    serverTime: new ServerTime(clock),
     logger: silentLogger,
     limits: LIMITS,
     connections,
-    readsUnderWay: new Set(),
+    answersUnderWay: new Set(),
+    tokenLives: undefined,
+    observer: { commandRefused: () => undefined },
   }
+  const options = { ...usual, ...replaced(usual) }
+  const services = connectionServices(options)
 
-  const connect = (userId: string, { encoding = 'json', implicit = false, socket: settings }: ConnectOptions = {}) => {
+  const connect = (
+    userId: string,
+    { encoding = 'json', implicit = false, socket: settings, place = NO_LIMIT }: ConnectOptions = {},
+  ) => {
     const codec = CODECS[encoding]
     const connection = new Connection(
       { userId, connectionId: `${userId}'s`, address: '127.0.0.1', codec, implicit },
       services,
+      place,
     )
     const socket = Object.assign(new FakeSocket(connection), settings)
+    socket.hear()
     connection.opened(socket)
     return {
       connection,
@@ -158,5 +191,5 @@ export function gatewayBench() {
     return client
   }
 
-  return { clock, store, services, writer, connect, connectLive }
+  return { clock, store, storeTime, services: options, presence, writer, connect, connectLive }
 }

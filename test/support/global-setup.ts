@@ -1,18 +1,28 @@
+import { rm } from 'node:fs/promises'
 import type { TestProject } from 'vitest/node'
+import { compileSources } from './compiled.ts'
 import { startCluster } from './databases.ts'
+import { FIGURES_FILE } from './figures.ts'
 import { RedisServer } from './redis.ts'
 
 /** Starts what the integration tests share; the returned function is the tear-down. A crash is cleaned up by the watchdogs. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const redis = await RedisServer.start()
-  const cluster = await startCluster().catch(async (error) => {
-    await redis.stop()
-    throw error
-  })
-  project.provide('postgresDsn', cluster.dsn)
-  project.provide('redisUrl', redis.url)
-  return async () => {
-    await redis.stop()
-    await cluster.stop()
+  await rm(FIGURES_FILE, { force: true })
+  const [compiling, starting, making] = [compileSources(), RedisServer.start(), startCluster()]
+  const tearDown = async (): Promise<void> => {
+    await Promise.allSettled([
+      compiling.then((sources) => sources.remove()),
+      starting.then((redis) => redis.stop()),
+      making.then((cluster) => cluster.stop()),
+    ])
   }
+  try {
+    project.provide('compiledSources', (await compiling).directory)
+    project.provide('redisUrl', (await starting).url)
+    project.provide('postgresDsn', (await making).dsn)
+  } catch (error) {
+    await tearDown()
+    throw error
+  }
+  return tearDown
 }

@@ -1,25 +1,43 @@
 import { expect } from 'vitest'
+import { type Applied, emptyInbox, headOf, type Inbox, pageReceived, received } from '../../src/client/inbox.ts'
 import type { Connection } from '../../src/gateway/connection.ts'
 import type { Command } from '../../src/protocol/commands.ts'
-import type { ServerEvent } from '../../src/protocol/events.ts'
-import type { PlayedSocket, World } from './model-world.ts'
+import type { HistoryReply, ServerEvent } from '../../src/protocol/events.ts'
+import type { PlayedSocket } from './played-socket.ts'
 
 const bytes = new TextEncoder()
+const PAGE = 5
+
+interface Entry {
+  readonly seq: number
+  readonly id: string
+}
 
 interface Screen {
   /** Message ids; the index is seq - 1. */
   readonly shown: string[]
-  readonly waiting: Map<number, string>
+  /** The rule is the SDK's: apply last + 1, drop what is known, hold what came too early. */
+  inbox: Inbox<Entry>
   asked: boolean
   peer: { delivered: number; read: number }
 }
 
-/** A client that follows the protocol's rule: apply last + 1, drop what is not above last, on a jump ask history. */
+/** What a device knows of the world it lives in. */
+export interface Surroundings {
+  readonly model: {
+    sent(sender: string, receiver: string, id: string): void
+    moved(user: string, other: string, delivered: number, read: number): void
+  }
+  readonly activity: { later(task: () => void): () => void }
+  open(device: ModelDevice): { readonly connection: Connection; readonly socket: PlayedSocket }
+}
+
+/** A client that applies by the SDK's rule, and asks at once where the SDK waits half a second. */
 export class ModelDevice {
   readonly user: string
   readonly implicit: boolean
   readonly name: string
-  readonly #world: World
+  readonly #world: Surroundings
   readonly #screens = new Map<string, Screen>()
   readonly #outbox = new Map<string, { receiver_id: string; content: string }>()
   readonly refused: string[] = []
@@ -28,7 +46,7 @@ export class ModelDevice {
   #socket: PlayedSocket | undefined
   isSynced = false
 
-  constructor(world: World, user: string, implicit: boolean) {
+  constructor(world: Surroundings, user: string, implicit: boolean) {
     this.#world = world
     this.user = user
     this.implicit = implicit
@@ -42,7 +60,7 @@ export class ModelDevice {
   screen(other: string): Screen {
     const known = this.#screens.get(other)
     if (known) return known
-    const screen = { shown: [], waiting: new Map(), asked: false, peer: { delivered: 0, read: 0 } }
+    const screen: Screen = { shown: [], inbox: emptyInbox([[0, 0]]), asked: false, peer: { delivered: 0, read: 0 } }
     this.#screens.set(other, screen)
     return screen
   }
@@ -101,8 +119,7 @@ export class ModelDevice {
     }
     if (event.type === 'history') {
       this.screen(event.with).asked = false
-      for (const { seq, id } of event.messages) this.#apply(event.with, seq, id)
-      if (event.has_more) this.#askAfter(event.with)
+      this.#paged(event)
     }
     if (event.type === 'sync') for (const change of event.changed) this.#changed(change.with, change)
     if (event.type === 'receipt' && event.user_id === undefined) {
@@ -124,25 +141,35 @@ export class ModelDevice {
   }
 
   #apply(other: string, seq: number, id: string): void {
-    const { shown, waiting } = this.screen(other)
-    if (seq <= shown.length) {
-      expect(shown[seq - 1], `${this.name} sees another message under the same seq`).toBe(id)
-      return
+    const screen = this.screen(other)
+    const { shown } = screen
+    if (seq <= shown.length) expect(shown[seq - 1], `${this.name} sees another message under the same seq`).toBe(id)
+    this.#show(other, received(screen.inbox, { seq, id }, 0))
+  }
+
+  #paged({ with: other, messages, has_more }: HistoryReply): void {
+    const { inbox } = this.screen(other)
+    // The page answers for what follows what was shown when it was asked for; that may be less than now.
+    const after = (messages[0]?.seq ?? headOf(inbox) + 1) - 1
+    this.#show(other, pageReceived(inbox, { after, limit: PAGE }, { messages, hasMore: has_more }, 0))
+    if (has_more) this.#askAfter(other)
+  }
+
+  #show(other: string, { inbox, applied }: Applied<Entry>): void {
+    const screen = this.screen(other)
+    screen.inbox = inbox
+    for (const { seq, id } of applied) {
+      expect(seq, `${this.name} shows beyond a hole`).toBe(screen.shown.length + 1)
+      screen.shown.push(id)
     }
-    waiting.set(seq, id)
-    for (let next = waiting.get(shown.length + 1); next; next = waiting.get(shown.length + 1)) {
-      shown.push(next)
-      waiting.delete(shown.length)
-    }
-    for (const early of waiting.keys()) if (early <= shown.length) waiting.delete(early)
-    if (waiting.size > 0) this.#askAfter(other)
+    if (inbox.held.length > 0) this.#askAfter(other)
   }
 
   #askAfter(other: string): void {
     const screen = this.screen(other)
     if (screen.asked) return
     screen.asked = true
-    this.#later({ type: 'history', with: other, after: screen.shown.length, limit: 5, ref: other })
+    this.#later({ type: 'history', with: other, after: screen.shown.length, limit: PAGE, ref: other })
   }
 
   #failed(code: string, id: string | undefined): void {

@@ -101,18 +101,21 @@ export class FaultyStore implements MessageStore {
   cancelCommit(): void {
     this.#store.cancelCommit()
   }
-  recentHeads(users: readonly string[], ageMs: number) {
-    return this.#store.recentHeads(users, ageMs)
+  recentHeads(users: readonly string[], sinceMs: number) {
+    return this.#activity.during(this.#store.recentHeads(users, sinceMs))
   }
 
   firstSince(recent: readonly Recent[]) {
-    return this.#store.firstSince(recent)
+    return this.#activity.during(this.#store.firstSince(recent))
   }
   backlog(user: string) {
     return this.#read(() => this.#store.backlog(user))
   }
   lastSeq(conversation: Conversation) {
     return this.#activity.during(this.#store.lastSeq(conversation))
+  }
+  lastSeqs(conversations: readonly Conversation[]) {
+    return this.#activity.during(this.#store.lastSeqs(conversations))
   }
   conversations(user: string, limit: number, cursor?: string) {
     return this.#activity.during(this.#store.conversations(user, limit, cursor))

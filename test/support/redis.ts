@@ -1,15 +1,14 @@
 // A real Redis, or Valkey, for the tests: one for the whole run, and servers of their own for tests that break them.
-import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { accessSync, constants } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { delimiter, join } from 'node:path'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { promisify } from 'node:util'
 import { Redis } from 'ioredis'
 import { inject } from 'vitest'
 import { within } from './deadline.ts'
+import { installedProgram } from './installed-program.ts'
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -18,11 +17,8 @@ declare module 'vitest' {
   }
 }
 
-const run = promisify(execFile)
-const PROGRAMS = ['redis-server', 'valkey-server']
-const INSTALL = 'apt-get install -y --no-install-recommends redis-server'
 /** The packaged daemon is not started at run level 1. */
-const QUIETLY = { ...process.env, RUNLEVEL: '1', DEBIAN_FRONTEND: 'noninteractive' }
+const REDIS = { programs: ['redis-server', 'valkey-server'], package: 'redis-server', env: { RUNLEVEL: '1' } }
 
 /** Below the ports that the system hands out by itself, so that a server finds its port free when it starts again. */
 const PORTS = { first: 20_000, count: 10_000 }
@@ -30,31 +26,6 @@ const START_ATTEMPTS = 20
 
 /** Ends the server when the test's process dies without stopping it: only that process holds the other end of the pipe. */
 const WATCHDOG = `trap '' HUP INT TERM; read -r farewell || kill -s KILL "$1" 2>/dev/null; [ "$farewell" ] || rm -rf "$2"`
-
-function findProgram(): string | undefined {
-  const places = (process.env.PATH ?? '').split(delimiter)
-  return PROGRAMS.flatMap((program) => places.map((place) => join(place, program))).find((path) => {
-    try {
-      accessSync(path, constants.X_OK)
-      return true
-    } catch {
-      return false // not there; the next place is looked at
-    }
-  })
-}
-
-/** Resolves with the path of a server; installs one where that is possible without asking. */
-export async function locateRedis(): Promise<string> {
-  const found = findProgram()
-  if (found) return found
-  if (process.getuid?.() === 0) {
-    await run('apt-get', ['update'], { env: QUIETLY }).catch(() => undefined)
-    await run('apt-get', INSTALL.split(' ').slice(1), { env: QUIETLY }).catch(() => undefined)
-  }
-  const installed = findProgram()
-  if (installed) return installed
-  throw new Error(`The tests need ${PROGRAMS.join(' or ')} on PATH. On Debian or Ubuntu: sudo ${INSTALL}`)
-}
 
 export class RedisServer {
   readonly #program: string
@@ -72,7 +43,7 @@ export class RedisServer {
 
   /** `settings` as on the command line, such as `['--requirepass', 'secret']`. */
   static async start(settings: readonly string[] = []): Promise<RedisServer> {
-    const program = await locateRedis()
+    const program = await installedProgram(REDIS)
     const server = new RedisServer(program, await mkdtemp(join(tmpdir(), 'messaging-redis-')), settings)
     for (let attempt = 1; ; attempt += 1) {
       server.#port = PORTS.first + Math.floor(Math.random() * PORTS.count)

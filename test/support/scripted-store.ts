@@ -21,7 +21,7 @@ export interface CommitCall {
   readonly path: CommitPath
 }
 
-/** The memory store, told to fail. Text that holds `bad` is refused, as PostgreSQL refuses what it can not hold. */
+/** The memory store, told to fail. Text that holds `bad` is refused, as PostgreSQL refuses what it cannot hold. */
 export class ScriptedStore implements MessageStore {
   /** Outcomes of the commits to come; `ok` when there is none. */
   readonly outcomes: Outcome[] = []
@@ -71,8 +71,8 @@ export class ScriptedStore implements MessageStore {
   cancelCommit(): void {
     this.#memory.cancelCommit()
   }
-  recentHeads(users: readonly string[], ageMs: number) {
-    return this.#memory.recentHeads(users, ageMs)
+  recentHeads(users: readonly string[], sinceMs: number) {
+    return this.#memory.recentHeads(users, sinceMs)
   }
 
   firstSince(recent: readonly Recent[]) {
@@ -83,6 +83,9 @@ export class ScriptedStore implements MessageStore {
   }
   lastSeq(conversation: Conversation) {
     return this.#read(() => this.#memory.lastSeq(conversation))
+  }
+  lastSeqs(conversations: readonly Conversation[]) {
+    return this.#read(() => this.#memory.lastSeqs(conversations))
   }
   conversations(user: string, limit: number, cursor?: string) {
     return this.#read(() => this.#memory.conversations(user, limit, cursor))

@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import { afterAll, beforeAll } from 'vitest'
-import { type CompiledSources, compileSources } from './compiled.ts'
+import { afterAll } from 'vitest'
+import { type CompiledSources, compiledUrl, copyCompiled } from './compiled.ts'
 import { within } from './deadline.ts'
 
 export type Environment = Readonly<Record<string, string>>
@@ -29,6 +29,8 @@ export interface Target {
 }
 
 const START_LIMIT_MS = 60_000
+/** What a draining service says when a second signal is no longer taken for the first one told twice. */
+export const STILL_DRAINING = 'still draining; one more signal ends it at once'
 
 /** One process of the service; environment variables are only those given, and `PORT=0`. */
 export class ServiceProcess implements Target {
@@ -110,31 +112,37 @@ export interface Services {
   start(env: Environment): Promise<ServiceProcess>
   /** Starts a process that may fail to listen. */
   launch(env: Environment): ServiceProcess
+  /**
+   * A directory of compiled files that are this test file's own, so that it may put others beside them. What is started from
+   * then on runs from there.
+   */
+  ownFiles(): Promise<string>
   /** A directory of its own for `DATA_DIR`, removed at the end. */
   dataDir(): Promise<string>
 }
 
-/** For the top of a test file: compiles the sources once, and leaves no process and no directory behind. */
+/** For the top of a test file: leaves no process and no directory behind. */
 export function useServices(): Services {
   const processes: ServiceProcess[] = []
   const directories: string[] = []
-  let compiled: CompiledSources
-  beforeAll(async () => {
-    compiled = await compileSources()
-  })
+  let own: CompiledSources | undefined
   afterAll(async () => {
     await Promise.all(processes.map((service) => service.kill9()))
-    await compiled.remove()
+    await own?.remove()
     // A killed service's PostgreSQL ends a moment after it and may still write.
     await Promise.all(directories.map((path) => rm(path, { recursive: true, force: true, maxRetries: 10 })))
   })
   const launch = (env: Environment): ServiceProcess => {
-    const service = new ServiceProcess(fileURLToPath(compiled.url('main.js')), env)
+    const service = new ServiceProcess(fileURLToPath(compiledUrl('main.js', own?.directory)), env)
     processes.push(service)
     return service
   }
   return {
     launch,
+    async ownFiles() {
+      own ??= await copyCompiled()
+      return join(own.directory, 'dist')
+    },
     async start(env) {
       const service = launch(env)
       await service.logged(({ msg }) => msg === 'listening', START_LIMIT_MS)

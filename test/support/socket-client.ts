@@ -26,6 +26,9 @@ export interface ConnectOptions {
   readonly protocol?: string | null
   readonly scheme?: 'ws' | 'wss'
   readonly ca?: string
+  readonly headers?: Readonly<Record<string, string>>
+  /** The address to come from, such as 127.0.0.2; a machine has 16 million of them for itself. */
+  readonly from?: string
 }
 
 export const JSON_PROTOCOL = 'messaging.v1.json'
@@ -60,14 +63,41 @@ export class SocketClient {
 
   /** Connects and takes the welcome; `user` may be a whole query when it holds a `=`. */
   static async connect(target: Target, user: string, options: ConnectOptions = {}): Promise<SocketClient> {
-    const { protocol = JSON_PROTOCOL, scheme = 'ws', ca } = options
-    const query = user.includes('=') ? user : `user_id=${encodeURIComponent(user)}`
-    const url = `${scheme}://localhost:${target.port}/ws?${query}`
-    const client = new SocketClient(
-      new WebSocket(url, protocol === null ? [] : protocol.split(','), { perMessageDeflate: false, ...(ca && { ca }) }),
-    )
+    const client = SocketClient.dial(target, user, options)
     await client.next('welcome')
     return client
+  }
+
+  /** Begins to connect; a refused upgrade shows as `closed` with 1006. */
+  static dial(target: Target, user: string, options: ConnectOptions = {}): SocketClient {
+    const { protocol = JSON_PROTOCOL, scheme = 'ws', ca, headers, from } = options
+    const query = user === '' || user.includes('=') ? user : `user_id=${encodeURIComponent(user)}`
+    const url = `${scheme}://${from === undefined ? 'localhost' : '127.0.0.1'}:${target.port}/ws?${query}`
+    const more = {
+      perMessageDeflate: false,
+      ...(ca && { ca }),
+      ...(headers && { headers }),
+      ...(from && { localAddress: from }),
+    }
+    return new SocketClient(new WebSocket(url, protocol === null ? [] : protocol.split(','), more))
+  }
+
+  /** Resolves when the upgrade was accepted. */
+  opened(): Promise<void> {
+    const socket = this.#socket
+    if (socket.readyState === WebSocket.OPEN) return Promise.resolve()
+    return within(new Promise((resolve) => socket.once('open', () => resolve())), () => 'the socket to open')
+  }
+
+  /** The status of the answer that refused the upgrade. */
+  refusal(): Promise<number | undefined> {
+    const answered = new Promise<number | undefined>((resolve) => {
+      this.#socket.once('unexpected-response', (_request, response) => {
+        resolve(response.statusCode)
+        this.#socket.terminate()
+      })
+    })
+    return within(answered, () => 'a refused upgrade')
   }
 
   get protocol(): string {

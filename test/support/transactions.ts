@@ -1,4 +1,5 @@
 import pg from 'pg'
+import { onTestFinished } from 'vitest'
 import { parseDsn } from '../../src/postgres/dsn.ts'
 
 export interface OpenTransaction {
@@ -6,18 +7,28 @@ export interface OpenTransaction {
   end(): Promise<void>
 }
 
-/** Runs a statement in a transaction that stays open, to hold up whoever needs what it locked. */
+/**
+ * Runs a statement in a transaction that stays open, to hold up whoever needs what it locked. It ends with the test that
+ * opened it, also when that fails: what it locked would hold up the tests that follow.
+ */
 export async function openTransaction(dsn: string, statement: string): Promise<OpenTransaction> {
   const client = new pg.Client(parseDsn(dsn))
+  client.on('error', () => undefined)
   await client.connect()
   await client.query('begin')
   await client.query(statement)
-  return {
-    async end() {
-      await client.query('commit')
-      await client.end()
-    },
+  let ended: Promise<void> | undefined
+  const close = async (): Promise<void> => {
+    await client.query('commit')
+    await client.end()
   }
+  const end = (): Promise<void> => {
+    ended ??= close()
+    return ended
+  }
+  // The test has failed already when its database is gone.
+  onTestFinished(() => end().catch(() => undefined))
+  return { end }
 }
 
 /** The rows of one query on a connection of its own. */

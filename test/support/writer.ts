@@ -22,15 +22,17 @@ export function writerBench(
   const settledPositions: PositionChange[] = []
   const failures: string[] = []
   const writer = new MessageWriter({
-    store,
+    log: store,
     clock,
     logger: silentLogger,
     limits: { ...LIMITS, ...limits },
     observer: { committed: () => undefined, failed: (failure) => failures.push(failure) },
-    settled: (sends, positions) => {
-      settledSends.push(...sends)
-      settledPositions.push(...positions)
-      onSettled()
+    outcomes: {
+      settled: (sends, positions) => {
+        settledSends.push(...sends)
+        settledPositions.push(...positions)
+        onSettled()
+      },
     },
     random,
   })

@@ -1,0 +1,205 @@
+// A database that loses what was acknowledged, while the service and its clients stay: after a failover to an older standby, or
+// a restore.
+import { randomUUID } from 'node:crypto'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { App } from '../../src/app.ts'
+import { startOn } from '../support/app.ts'
+import { eventually } from '../support/cluster-instance.ts'
+import { createDatabase, execute, type TestDatabase } from '../support/databases.ts'
+import { RedisServer } from '../support/redis.ts'
+import { type Frame, SocketClient } from '../support/socket-client.ts'
+import { rowsOf } from '../support/transactions.ts'
+
+const SET_BACK = `
+  delete from messages where seq > 10;
+  update conversations set last_seq = least(last_seq, 10),
+    lo_delivered_seq = least(lo_delivered_seq, 10), hi_delivered_seq = least(hi_delivered_seq, 10),
+    lo_read_seq = least(lo_read_seq, 10), hi_read_seq = least(hi_read_seq, 10)`
+const END_SESSIONS = `select pg_terminate_backend(pid) from pg_stat_activity
+  where datname = current_database() and pid <> pg_backend_pid()`
+
+/** One person's only device, as the contract wants it: comes back after 1012, and compares what it keeps with a new epoch. */
+class Person {
+  readonly name: string
+  readonly peer: string
+  readonly epochs: string[] = []
+  readonly closings: number[] = []
+  /** Of the peer: how far the receipts say they are, since the epoch began. */
+  readSeq = 0
+  /** Texts by seq. */
+  kept = new Map<number, { id: string; content: string }>()
+  readonly #app: App
+  readonly #outbox = new Map<string, string>()
+  #client: SocketClient | undefined
+  #seen = 0
+  #isOver = false
+
+  constructor(app: App, name: string, peer: string) {
+    this.#app = app
+    this.name = name
+    this.peer = peer
+  }
+
+  async connect(): Promise<void> {
+    const client = await SocketClient.connect(this.#app, this.name)
+    const epoch = String(client.frames[0]?.['epoch'])
+    const before = this.epochs.at(-1)
+    this.#client = client
+    this.#seen = 0
+    if (before !== epoch) this.epochs.push(epoch)
+    if (before !== undefined && before !== epoch) await this.#compare(client)
+    for (const [id, content] of this.#outbox) client.send({ type: 'send', receiver_id: this.peer, content, id })
+    void client.closed.then(({ code }) => {
+      this.closings.push(code)
+      if (!this.#isOver) void this.connect()
+    })
+  }
+
+  async #compare(client: SocketClient): Promise<void> {
+    this.readSeq = 0
+    const head = Math.max(0, ...this.kept.keys())
+    const [same] = await this.#history(client, { before: head + 1, limit: 1 })
+    if (same?.seq === head && same.id === this.kept.get(head)?.id) return
+    this.kept.clear()
+    for (const message of await this.#history(client, { after: 0, limit: 500 })) this.#keep(message)
+  }
+
+  async #history(client: SocketClient, bounds: object): Promise<readonly Frame[]> {
+    const ref = randomUUID()
+    client.send({ type: 'history', with: this.peer, ref, ...bounds })
+    const reply = await client.next((frame) => frame.type === 'history' && frame.ref === ref)
+    return reply.messages ?? []
+  }
+
+  say(content: string): void {
+    const id = randomUUID()
+    this.#outbox.set(id, content)
+    this.#client?.send({ type: 'send', receiver_id: this.peer, content, id })
+  }
+
+  read(seq: number): void {
+    this.#client?.send({ type: 'read', with: this.peer, seq })
+  }
+
+  /** Takes in what has arrived, and returns the texts in order. */
+  screen(): string[] {
+    const frames = this.#client?.frames ?? []
+    for (; this.#seen < frames.length; this.#seen += 1) this.#take(frames[this.#seen] as Frame)
+    return [...this.kept].sort(([a], [b]) => a - b).map(([seq, { content }]) => `${seq} ${content}`)
+  }
+
+  get hasSentAll(): boolean {
+    this.screen()
+    return this.#outbox.size === 0
+  }
+
+  async close(): Promise<void> {
+    this.#isOver = true
+    await this.#client?.close()
+  }
+
+  #take(frame: Frame): void {
+    if (frame.type === 'message') this.#keep(frame)
+    if (frame.type === 'receipt' && !frame['user_id']) this.readSeq = Math.max(this.readSeq, Number(frame['read_seq']))
+    if (frame.type !== 'sent') return
+    const content = this.#outbox.get(String(frame.id))
+    if (content !== undefined) this.#keep({ ...frame, content })
+    this.#outbox.delete(String(frame.id))
+  }
+
+  /** What is not above the last is a repeat. */
+  #keep({ seq = 0, id = '', content = '' }: Frame): void {
+    if (!this.kept.has(seq)) this.kept.set(seq, { id, content })
+  }
+}
+
+let database: TestDatabase
+let redis: RedisServer | undefined
+let apps: App[]
+let people: Person[]
+
+beforeEach(async () => {
+  database = await createDatabase()
+  redis = undefined
+  apps = []
+  people = []
+})
+afterEach(async () => {
+  await Promise.all(people.map((person) => person.close()))
+  await Promise.all(apps.map((app) => app.stop()))
+  await redis?.stop()
+  await database.drop()
+})
+
+/** Ann and Bob have twenty messages, all of them read. With Redis each is on an instance of their own. */
+async function twentyRead(withRedis: boolean): Promise<readonly [Person, Person]> {
+  if (withRedis) redis = await RedisServer.start()
+  const env = redis ? { REDIS_ADDR: redis.url } : {}
+  apps = await Promise.all(Array.from({ length: redis ? 2 : 1 }, () => startOn(database.dsn, env)))
+  const [first, last] = [apps[0] as App, apps.at(-1) as App]
+  const [ann, bob] = [new Person(first, 'ann', 'bob'), new Person(last, 'bob', 'ann')]
+  people = [ann, bob]
+  await Promise.all(people.map((person) => person.connect()))
+  for (let count = 1; count <= 20; count += 1) ann.say(`old ${count}`)
+  await eventually(() => ann.hasSentAll && bob.screen().length === 20, 'twenty messages')
+  bob.read(20)
+  await eventually(() => ann.screen().length === 20 && ann.readSeq === 20, 'the receipt')
+  return [ann, bob]
+}
+
+const RIGHT = [
+  ...Array.from({ length: 10 }, (_, index) => `${index + 1} old ${index + 1}`),
+  ...Array.from({ length: 5 }, (_, index) => `${index + 11} new ${index + 1}`),
+]
+
+describe.each([
+  ['alone', false],
+  ['with others over Redis', true],
+])('an instance %s', (_where, withRedis) => {
+  test.each([
+    ['ended', `${SET_BACK}; ${END_SESSIONS}`],
+    ['kept', SET_BACK],
+  ])('notices that its database was set back, its sessions %s, and makes everybody look again', async (_how, sql) => {
+    const [ann, bob] = await twentyRead(withRedis)
+    await execute(database.dsn, sql)
+    for (let count = 1; count <= 5; count += 1) ann.say(`new ${count}`)
+    await eventually(
+      () => ann.hasSentAll && people.every((person) => person.screen().join() === RIGHT.join()),
+      'the right messages on both screens',
+    )
+    bob.read(15)
+    await eventually(() => ann.screen().length === 15 && ann.readSeq === 15, 'a receipt of the new line')
+    const stored = await rowsOf(database.dsn, 'select seq, content from messages order by seq')
+    expect(stored.map((row) => Object.values(row).join(' '))).toEqual(RIGHT)
+    for (const { closings, epochs } of people) {
+      expect(closings).toEqual([1012])
+      expect(epochs).toHaveLength(2)
+    }
+    expect(ann.epochs).toEqual(bob.epochs)
+    const [state] = await rowsOf(database.dsn, 'select epoch from service_state')
+    expect(ann.epochs.at(-1)).toBe(state?.epoch)
+  })
+
+  test('whose sessions are ended, and nothing else, disturbs nobody', async () => {
+    const [ann, bob] = await twentyRead(withRedis)
+    await execute(database.dsn, END_SESSIONS)
+    ann.say('more')
+    await eventually(() => ann.hasSentAll && bob.screen().length === 21, 'one more message')
+    bob.read(21)
+    await eventually(() => ann.screen().length === 21 && ann.readSeq === 21, 'a receipt')
+    // As long as it takes every instance to look at the epoch again.
+    const [before] = await rowsOf(database.dsn, EPOCH_LOOKS)
+    await eventually(async () => {
+      const [now] = await rowsOf(database.dsn, EPOCH_LOOKS)
+      return now?.count !== before?.count
+    }, 'another look')
+    for (const { closings, epochs } of people) {
+      expect(closings).toEqual([])
+      expect(epochs).toHaveLength(1)
+    }
+  })
+})
+
+/** When the sessions that look at the epoch were last at work. */
+const EPOCH_LOOKS = `select string_agg(state_change::text, ' ' order by pid) as count from pg_stat_activity
+  where datname = current_database() and query like '%service_state%' and pid <> pg_backend_pid()`

@@ -1,0 +1,129 @@
+// The compiled service with the built chat page, as people come to it with a browser.
+import { execFile } from 'node:child_process'
+import { appendFile, cp, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import type { Browser, BrowserContext, BrowserContextOptions, Page } from 'playwright-core'
+import { afterAll, beforeAll, onTestFinished } from 'vitest'
+import { BROWSER_START_LIMIT_MS, launchChromium } from './chromium.ts'
+import { createDatabase, type TestDatabase } from './databases.ts'
+import { type Environment, type ServiceProcess, type Services, useServices } from './service.ts'
+
+const run = promisify(execFile)
+const root = fileURLToPath(new URL('../..', import.meta.url))
+
+export const DESKTOP = { viewport: { width: 1180, height: 780 } }
+export const PHONE = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true, deviceScaleFactor: 2 }
+
+/** One service with the page, and the browser in which people come to it. */
+export class PageSite {
+  readonly #services: Services
+  readonly #database: TestDatabase
+  readonly #browser: Browser
+  /** Of the built page. */
+  readonly #directory: string
+  #service: ServiceProcess | undefined
+  /** What browsers have complained about: uncaught errors, and what the policy of the page forbids. */
+  readonly faults: string[] = []
+
+  constructor(services: Services, database: TestDatabase, browser: Browser, directory: string) {
+    this.#directory = directory
+    this.#services = services
+    this.#database = database
+    this.#browser = browser
+  }
+
+  get service(): ServiceProcess {
+    if (!this.#service) throw new Error('the service is not running')
+    return this.#service
+  }
+  /** Undefined while the service is away. */
+  get port(): number | undefined {
+    return this.#service?.port
+  }
+  get dsn(): string {
+    return this.#database.dsn
+  }
+  get origin(): string {
+    return `http://127.0.0.1:${this.service.port}`
+  }
+
+  async start(env: Environment = {}): Promise<void> {
+    this.#service = await this.#services.start({ POSTGRES_DSN: this.#database.dsn, ...env })
+  }
+
+  /** Makes the page another build, in the eyes of browsers. The service comes back at another port. */
+  async update(): Promise<void> {
+    await this.kill()
+    const worker = join(this.#directory, 'sw.js')
+    await appendFile(worker, '// another build')
+    for (const encoded of ['.br', '.gz']) await rm(worker + encoded)
+    await this.start()
+  }
+
+  async kill(): Promise<void> {
+    const service = this.#service
+    this.#service = undefined
+    await service?.kill9()
+  }
+
+  /** Another person, or another machine: nothing is shared with other contexts. */
+  async person(options: BrowserContextOptions = {}): Promise<BrowserContext> {
+    const context = await this.#browser.newContext({
+      ...{ ...DESKTOP, serviceWorkers: 'block', locale: 'en-GB', timezoneId: 'UTC', reducedMotion: 'reduce' },
+      ...options,
+    })
+    context.on('weberror', (error) => this.faults.push(error.error().message))
+    context.on('console', (message) => {
+      // What the network does is told there as well, and tests do that to it.
+      const isOfPage =
+        message.type() === 'error' && !/Failed to load resource|WebSocket connection/.test(message.text())
+      if (isOfPage) this.faults.push(message.text())
+    })
+    onTestFinished(() => context.close())
+    return context
+  }
+
+  async open(context: BrowserContext, path = '/'): Promise<Page> {
+    const page = await context.newPage()
+    await page.goto(this.origin + path)
+    return page
+  }
+
+  /** A person of a server without sign-in, past the door. */
+  async named(name: string, options: BrowserContextOptions = {}, path = '/'): Promise<Page> {
+    const page = await this.open(await this.person(options), path)
+    await page.getByRole('textbox').fill(name)
+    await page.getByRole('textbox').press('Enter')
+    await page.locator('.shell').waitFor()
+    return page
+  }
+}
+
+/** For the top of a test file: one site and one browser for all its tests. */
+export function usePageSite(env: () => Environment = () => ({})): () => PageSite {
+  const services = useServices()
+  let site: PageSite | undefined
+  let database: TestDatabase | undefined
+  let browser: Browser | undefined
+  beforeAll(async () => {
+    const dist = await services.ownFiles()
+    // Built once for all that need it, until something of it changes.
+    await run(process.execPath, [join(root, 'src/web/build.mjs')])
+    await cp(join(root, 'dist/web'), join(dist, 'web'), { recursive: true })
+    database = await createDatabase()
+    browser = await launchChromium()
+    site = new PageSite(services, database, browser, join(dist, 'web'))
+    await site.start(env())
+  }, BROWSER_START_LIMIT_MS)
+  afterAll(async () => {
+    await browser?.close()
+    await site?.kill()
+    await database?.drop()
+  })
+  return () => {
+    if (!site) throw new Error('the site starts before the first test')
+    return site
+  }
+}
