@@ -31,7 +31,7 @@ export function* numberAndWrite(
 ): Generator<string> {
   const [ordinals, lastSeqs, at, laterOrdinals, laterTimes, ...positions] = columnsOf(numbered)
   if (ordinals.length !== sorted.length) throw unnumbered(sorted, ordinals, isLocked)
-  const batchAt = isoTime(at[0] ?? 0)
+  const batchAt = isoTime(at)
   const later = new Map(laterOrdinals.map((ordinal, index) => [ordinal, isoTime(laterTimes[index] ?? 0)]))
   for (const [index, ordinal] of ordinals.entries()) {
     const located = sorted[ordinal - 1]
@@ -59,8 +59,8 @@ function unnumbered(sorted: readonly Located[], ordinals: readonly number[], isL
   return new Unnumbered(new Set(missing.map(({ part }) => part.conversation.key)))
 }
 
-/** What `NUMBER` and `NUMBER_AND_MOVE` return: one row of arrays, and one number, which is the first of its list here. */
-type NumberedColumns = readonly [number[], number[], number[], number[], number[], ...number[][]]
+/** What `NUMBER` and `NUMBER_AND_MOVE` return: one row of arrays, and between them the one time of the batch. */
+type NumberedColumns = readonly [number[], number[], number, number[], number[], ...number[][]]
 
 function columnsOf([row = []]: TextRows): NumberedColumns {
   const column = (text: string | null = null): number[] => (text === null ? [] : JSON.parse(`[${text.slice(1, -1)}]`))
@@ -68,7 +68,7 @@ function columnsOf([row = []]: TextRows): NumberedColumns {
   return [
     column(ordinals),
     column(lastSeqs),
-    column(at),
+    Number(at),
     column(laterOrdinals),
     column(laterTimes),
     ...positions.map(column),
