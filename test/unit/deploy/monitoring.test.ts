@@ -89,6 +89,14 @@ test('every alert says what is wrong where, and whether somebody has to get up',
   }
 })
 
+test('every alert has a case in which it comes', () => {
+  const [{ alert_rule_test: cases }] = parse(deployText('monitoring/alerts.test.yml')).tests as [
+    { alert_rule_test: readonly { readonly alertname: string; readonly exp_alerts: readonly unknown[] }[] },
+  ]
+  const coming = cases.filter(({ exp_alerts }) => exp_alerts.length > 0).map(({ alertname }) => alertname)
+  expect(new Set(coming)).toEqual(new Set(alerts.map(({ alert }) => alert)))
+})
+
 test.skipIf(!onPath(['promtool']))('promtool finds no fault, and the alerts come when they should', () => {
   const cwd = fileURLToPath(new URL('monitoring/', DEPLOY))
   const run = (...args: string[]) =>
