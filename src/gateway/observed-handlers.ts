@@ -9,6 +9,11 @@ export interface Handlers {
   readonly upgrade: UpgradeHandler
 }
 
+export interface ObservedHandlers extends Handlers {
+  /** The transport refused a request without asking a handler. */
+  answeredUnasked(method: string, answer: RestAnswer): void
+}
+
 /** One request that was answered, without anything that a client could have made up. */
 export interface AnsweredRequest {
   readonly method: string
@@ -34,13 +39,14 @@ export function observed(
   { http, upgrade }: Handlers,
   observer: RequestObserver,
   debugLog: Logger | undefined,
-): Handlers {
+): ObservedHandlers {
+  const methodOf = (method: string): string => (METHODS.has(method) ? method : UNKNOWN)
   const tell = ({ method, path, requestId }: RestRequest, answer: Partial<RestAnswer>, startedMs: number): void => {
     const ms = performance.now() - startedMs
     // A query is never told: it names people and may hold a token.
     const route = patternOf(path) ?? UNKNOWN
     const { status = SWITCHING_PROTOCOLS, code } = answer
-    observer.requestAnswered({ method: METHODS.has(method) ? method : UNKNOWN, route, status, code }, ms)
+    observer.requestAnswered({ method: methodOf(method), route, status, code }, ms)
     debugLog?.debug({ request_id: requestId, method, route, status, ms: Math.round(ms * 10) / 10 }, 'request')
   }
   return {
@@ -59,5 +65,8 @@ export function observed(
       tell(request, 'refused' in admission ? admission.refused : {}, startedMs)
       return admission
     },
+    // The path is not looked at: such a request may be framed so that two readers read two of them.
+    answeredUnasked: (method, { status, code }) =>
+      observer.requestAnswered({ method: methodOf(method), route: UNKNOWN, status, code }, 0),
   }
 }

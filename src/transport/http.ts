@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto'
-import { STATUS_CODES } from 'node:http'
 import { bodyLimitOf as largerBody } from '../gateway/profile-routes.ts'
 import type { HttpHandler, RestAnswer, RestRequest } from '../gateway/rest-exchange.ts'
 import { errorAnswer } from '../gateway/rest-exchange.ts'
@@ -9,10 +8,8 @@ import { MAX_BODY_BYTES } from '../protocol/limits.ts'
 import { type AddressOf, addressText, countedAddress } from './address.ts'
 import type { PendingCount } from './pending-count.ts'
 import type { HttpRequest, HttpResponse } from './uws.ts'
+import { writeAnswer } from './write-answer.ts'
 
-const NOT_MODIFIED = 304
-/** A larger body is written in parts. */
-const MAX_COPIED_BYTES = 64 * 1024
 /** uWebSockets sets no limit to how long an answer may take. */
 const ANSWER_DEADLINE_MS = 30_000
 /** A body that is too large is still read to its end, unkept: closing on unread bytes can destroy the answer on its way. */
@@ -24,6 +21,8 @@ export interface HttpServing {
   readonly handler: HttpHandler
   readonly addressOf: AddressOf
   readonly logger: Logger
+  /** An answer was given that `handler` was not asked for. */
+  readonly answeredUnasked: (method: string, answer: RestAnswer) => void
   /** Where requests that are there as a whole are counted from now on, until they are answered or gone. */
   underway: PendingCount
 }
@@ -49,8 +48,8 @@ export function serveHttp(res: HttpResponse, req: HttpRequest, serving: HttpServ
       isBehindUnlistedProxy: exchange.whileOpen(() => isBehindUnlistedProxy(res, headers, addressOf), false),
     }
     const fault = framingFault(request, repeated)
-    if (fault) exchange.refuseLater(errorAnswer('invalid_request', exchange.requestId, { message: fault }))
-    else if (bodyBytes(request) > MAX_DISCARDED_BYTES) exchange.refuse('payload_too_large', undefined, true)
+    if (fault) exchange.refuseUnasked(errorAnswer('invalid_request', exchange.requestId, { message: fault }))
+    else if (bodyBytes(request) > MAX_DISCARDED_BYTES) exchange.refuse('payload_too_large', true)
     else if (bodyBytes(request) > 0)
       exchange.readBody(bodyLimitOf(request), (body) => exchange.handle(handler, { ...request, body }))
     else exchange.handle(handler, request)
@@ -105,90 +104,6 @@ function bodyLimitOf({ method, path }: RestRequest): number {
 
 function bodyBytes({ headers }: RestRequest): number {
   return Number(headers.get('content-length') ?? 0)
-}
-
-/** On every answer that brings no policy of its own, as the page does: nothing may run, be framed or be taken for another type. */
-const SECURITY_LINES = headerLines({
-  'X-Content-Type-Options': 'nosniff',
-  'Content-Security-Policy': "default-src 'none'; frame-ancestors 'none'",
-  'Referrer-Policy': 'no-referrer',
-})
-
-function headerLines(headers: Readonly<Record<string, string>>): string {
-  let lines = ''
-  for (const [name, value] of Object.entries(headers)) lines += `\r\n${name}: ${value}`
-  return lines
-}
-
-function cookieLines(cookies: readonly string[]): string {
-  return cookies.map((cookie) => `\r\nSet-Cookie: ${cookie}`).join('')
-}
-
-let lastHeaders: Readonly<Record<string, string>> = {}
-let lastLines = ''
-
-/** Nearly all answers carry the same headers, and the same object. */
-function linesOf(headers: Readonly<Record<string, string>>): string {
-  if (headers === lastHeaders) return lastLines
-  lastHeaders = headers
-  lastLines = ('Content-Security-Policy' in headers ? '' : SECURITY_LINES) + headerLines(headers)
-  return lastLines
-}
-
-/** Writes a whole answer. The response object must still be alive, and corked, as it is while uWebSockets calls us. */
-function answerHttp(res: HttpResponse, answer: RestAnswer, requestId: string, method: string): void {
-  const { status, body, headers, cookies = [], close = false } = answer
-  // 200 is what uWebSockets writes unasked.
-  if (status !== 200) res.writeStatus(`${status} ${STATUS_CODES[status] ?? ''}`)
-  // One call for all of them: uWebSockets writes a value as it stands, and a call for each costs 0.7 µs more.
-  res.writeHeader('X-Request-Id', requestId + linesOf(headers) + cookieLines(cookies))
-  if (status === NOT_MODIFIED) endUnchanged(res, close)
-  else if (method === 'HEAD') endHead(res, Buffer.byteLength(body), close)
-  else if (typeof body !== 'string' && body.length > MAX_COPIED_BYTES && !close) endInParts(res, body)
-  else res.end(encoded(body), close)
-}
-
-/** Without a length: a 304 has no body, also when it tells one. For this build `undefined` is a length as well, of 2⁶³. */
-function endUnchanged(res: HttpResponse, close: boolean): void {
-  if (close) res.endWithoutBody(0, true)
-  else res.endWithoutBody()
-}
-
-/**
- * As the socket takes it. `end` copies what does not leave at once, for every client that reads slowly; this keeps the one
- * body that all of them are sent. The body must not change any more.
- */
-function endInParts(res: HttpResponse, body: Buffer): void {
-  const start = res.getWriteOffset()
-  const [, isDone] = res.tryEnd(body, body.length)
-  if (isDone) return
-  res.onWritable((offset) => {
-    const [isWritten] = res.tryEnd(body.subarray(offset - start), body.length)
-    return isWritten
-  })
-}
-
-/**
- * This build takes an answer for unfinished as long as a length that it was given has not been written, which for HEAD is for
- * ever: it would neither close the connection nor end it when idle. So it is given none, or none but 0 when it has to close.
- */
-function endHead(res: HttpResponse, bytes: number, close: boolean): void {
-  if (close) return void res.endWithoutBody(0, true)
-  res.writeHeader('Content-Length', String(bytes))
-  res.endWithoutBody()
-}
-
-/** uWebSockets turns a string into UTF-8 some ten times slower than Node does, and copies what it is given. */
-const scratch = Buffer.allocUnsafe(256 * 1024)
-/** UTF-16 units that fit in any case: one is three bytes at most. */
-const MAX_SCRATCH_UNITS = Math.floor(scratch.length / 3)
-/** A shorter text costs less than the view that it would need. */
-const MIN_SCRATCH_UNITS = 1024
-
-/** The text as UTF-8, in memory that the next call takes again. */
-function encoded(text: string | Buffer): Buffer | string {
-  if (typeof text !== 'string' || text.length < MIN_SCRATCH_UNITS || text.length > MAX_SCRATCH_UNITS) return text
-  return scratch.subarray(0, scratch.write(text, 'utf8'))
 }
 
 export class Exchange {
@@ -247,10 +162,7 @@ export class Exchange {
     try {
       const answer = handler(request)
       if (!(answer instanceof Promise)) return this.#answer(answer)
-      this.#deadline = setTimeout(
-        () => this.refuse('internal', 'No answer in time; the outcome is not known.'),
-        ANSWER_DEADLINE_MS,
-      )
+      this.#deadline = setTimeout(() => this.#answerLate(), ANSWER_DEADLINE_MS)
       answer.then(
         (settled) => this.#answer(settled),
         (error: unknown) => this.failed(error),
@@ -260,8 +172,17 @@ export class Exchange {
     }
   }
 
-  refuse(code: ErrorCode, message?: string, close = false): void {
-    this.#answer({ ...errorAnswer(code, this.requestId, { ...(message && { message }) }), close })
+  /** Refuses without a handler. */
+  refuse(code: ErrorCode, close = false): void {
+    const answer = errorAnswer(code, this.requestId)
+    this.#serving.answeredUnasked(this.#method, answer)
+    this.#answer({ ...answer, close })
+  }
+
+  /** The same, as `refuseLater` does. */
+  refuseUnasked(answer: RestAnswer): void {
+    this.#serving.answeredUnasked(this.#method, answer)
+    this.refuseLater(answer)
   }
 
   /**
@@ -281,9 +202,14 @@ export class Exchange {
   #answer(answer: RestAnswer): void {
     if (this.#isOver) return
     this.#end()
-    const write = () => answerHttp(this.#res, answer, this.requestId, this.#method)
+    const write = () => writeAnswer(this.#res, answer, this.requestId, this.#method)
     if (this.#isCorked) write()
     else this.#res.cork(write)
+  }
+
+  /** The handler's own answer, which nobody waits for any more, is the one that is counted. */
+  #answerLate(): void {
+    this.#answer(errorAnswer('internal', this.requestId, { message: 'No answer in time; the outcome is not known.' }))
   }
 
   #begin(): void {

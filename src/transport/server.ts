@@ -1,7 +1,7 @@
 import type { EncodedEvent } from '../delivery/encoded.ts'
 import { encodedTopic, type Topics } from '../delivery/topics.ts'
 import type { UpgradeHandler } from '../gateway/admission.ts'
-import type { HttpHandler } from '../gateway/rest-exchange.ts'
+import type { HttpHandler, RestAnswer } from '../gateway/rest-exchange.ts'
 import type { SocketListener } from '../gateway/socket.ts'
 import { CODECS } from '../gateway/wire/codec.ts'
 import { bytesOf } from '../gateway/wire/msgpack.ts'
@@ -41,6 +41,8 @@ export interface ServerHandlers {
   readonly upgrade: UpgradeHandler
   /** A socket has ended, whoever ended it. */
   closed(code: number): void
+  /** A request was refused without asking `http` or `upgrade`, because of how it is written or framed. */
+  answeredUnasked(method: string, answer: RestAnswer): void
 }
 
 /**
@@ -99,7 +101,8 @@ export class Server implements Topics {
     const { logger, trustedProxies } = this.#options
     const addressOf = clientAddress(trustedProxies)
     this.#handlers = handlers
-    this.#serving = { handler: handlers.http, addressOf, logger, underway: new PendingCount() }
+    const { http: handler, answeredUnasked } = handlers
+    this.#serving = { handler, addressOf, logger, answeredUnasked, underway: new PendingCount() }
     this.#route(this.#current, handlers.upgrade, this.#serving)
   }
 

@@ -22,9 +22,10 @@ export interface UpgradeServing {
 /** Turns an upgrade request into a socket within the call, or answers it after; without ever throwing. */
 export function serveUpgrade({ res, req, context }: Upgrade, { handler, makeSocket, http }: UpgradeServing): void {
   const requestId = randomUUID()
-  const refuse = (answer: RestAnswer): void => {
+  const refuse = (answer: RestAnswer, isUnasked = true): void => {
     const exchange = new Exchange(res, 'GET', http, requestId)
-    exchange.refuseLater(answer)
+    if (isUnasked) exchange.refuseUnasked(answer)
+    else exchange.refuseLater(answer)
     exchange.callIsOver()
   }
   let admitted: AdmittedSocket | undefined
@@ -46,7 +47,7 @@ export function serveUpgrade({ res, req, context }: Upgrade, { handler, makeSock
     const fault = framingFault(request, repeated)
     if (fault) return refuse(errorAnswer('invalid_request', requestId, { message: fault }))
     const admission = handler(request)
-    if ('refused' in admission) return refuse(admission.refused)
+    if ('refused' in admission) return refuse(admission.refused, false)
     admitted = admission
     res.upgrade<SocketHolder>(
       { socket: makeSocket(admission.listener, admission.isBinary) },

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { ExternalPostgres } from '../support/external-postgres.ts'
 import { figure } from '../support/figures.ts'
 import { OpenApi } from '../support/openapi.ts'
-import { rawRequest } from '../support/raw-http.ts'
+import { rawRequest, upgradeRequest } from '../support/raw-http.ts'
 import { call, get, post } from '../support/rest-client.ts'
 import { type ServiceProcess, useServices } from '../support/service.ts'
 import { SocketClient } from '../support/socket-client.ts'
@@ -101,6 +101,9 @@ test('speaks Prometheus on /metrics and counts what happens', async () => {
   await post(service, message)
   await post(service, { ...message, content: 'other' })
   await call(service, 'MADEUP', '/made/up')
+  // Neither of these reaches a handler.
+  await rawRequest(service, 'GET / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n')
+  await rawRequest(service, upgradeRequest('/ws?user_id=old', { 'Sec-WebSocket-Version': '8' }))
   expect(await client.ask({ type: 'send', receiver_id: '' })).toMatchObject({ type: 'error' })
   await (await SocketClient.connect(service, 'passing')).close()
   const { headers, text } = await get(service, '/metrics')
@@ -126,7 +129,10 @@ test('speaks Prometheus on /metrics and counts what happens', async () => {
   for (const [name, count] of [
     ['messaging_requests_total{method="POST",route="/api/send_message",status="409"}', 1],
     ['messaging_requests_total{method="*",route="*",status="404"}', 1],
+    ['messaging_requests_total{method="GET",route="*",status="400"}', 1],
+    ['messaging_requests_total{method="GET",route="*",status="426"}', 1],
     ['messaging_refusals_total{route="/api/send_message",code="id_conflict"}', 1],
+    ['messaging_refusals_total{route="*",code="upgrade_required"}', 1],
     ['messaging_refusals_total{route="/ws",code="invalid_request"}', 1],
     ['messaging_closes_total{code="1005"}', 1],
   ] as const) {

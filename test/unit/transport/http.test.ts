@@ -31,6 +31,7 @@ function unanswered() {
     },
     addressOf: (peer) => peer,
     logger: silentLogger,
+    answeredUnasked: () => undefined,
     underway: new PendingCount(),
   })
   const [request] = requests
