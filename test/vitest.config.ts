@@ -19,8 +19,11 @@ export default defineConfig({
     // One more than the cores of the smallest machine: most of the time a test waits for a server.
     maxWorkers: 3,
     retry: 0,
-    testTimeout: 90_000,
-    hookTimeout: 90_000,
+    // Far above what any test takes: only one that hangs reaches it, however busy the machine is.
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
+    // The default is one second, which a busy machine may take for a single look.
+    expect: { poll: { timeout: 30_000 } },
     projects: [
       { extends: true, test: { name: 'unit', include: withoutServers } },
       {

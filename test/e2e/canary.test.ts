@@ -157,5 +157,5 @@ test.each(LEVELS)(
     expect(written.includes('"route":"/api/auth/ticket"')).toBe(isVerbose)
     if (isVerbose) expect(written).toContain('a service key could not be looked up')
   },
-  120_000,
+  300_000,
 )

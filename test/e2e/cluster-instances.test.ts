@@ -1,5 +1,5 @@
 // Instances that are killed, frozen, cut off or restarted under load.
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { Conversations, Device, percentile, traffic, whole } from '../support/cluster.ts'
 import { eventually } from '../support/cluster-instance.ts'
 import { createDatabase, type TestDatabase } from '../support/databases.ts'
@@ -8,9 +8,6 @@ import { RedisServer } from '../support/redis.ts'
 import { Relay } from '../support/relay.ts'
 import { get } from '../support/rest-client.ts'
 import { type ServiceProcess, useServices } from '../support/service.ts'
-
-// Leases run out in real time, and the machine may be busy.
-vi.setConfig({ testTimeout: 60_000 })
 
 /** A third of what it is by default; at full length it is played by the run of faults. */
 const TIMING = { INSTANCE_LEASE_MS: '4000' }

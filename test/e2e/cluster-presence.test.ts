@@ -1,5 +1,5 @@
 // Who is online, asked and watched on three instances.
-import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { eventually } from '../support/cluster-instance.ts'
 import { createDatabase, type TestDatabase } from '../support/databases.ts'
 import { figure } from '../support/figures.ts'
@@ -7,9 +7,6 @@ import { RedisServer } from '../support/redis.ts'
 import { get } from '../support/rest-client.ts'
 import { type ServiceProcess, useServices } from '../support/service.ts'
 import { SocketClient } from '../support/socket-client.ts'
-
-// Leases run out in real time, and the machine may be busy.
-vi.setConfig({ testTimeout: 60_000 })
 
 /** Shorter than by default; at full length they are played by the run of faults. */
 const LEASE_MS = 3_000

@@ -1,5 +1,5 @@
 // Redis may be cut, wiped, frozen, killed: sends go on, and everything reaches every screen without a client doing anything.
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { Conversations, Device, percentile, traffic, whole } from '../support/cluster.ts'
 import { eventually } from '../support/cluster-instance.ts'
 import { createDatabase, type TestDatabase } from '../support/databases.ts'
@@ -14,9 +14,6 @@ const RATE = 300
 /** After this everything must be delivered: with Redis healthy again, and without it. */
 const HEALED_MS = 5_000
 const POLLED_MS = 10_000
-
-// Leases run out in real time, and the machine may be busy.
-vi.setConfig({ testTimeout: 60_000 })
 
 const services = useServices()
 let database: TestDatabase

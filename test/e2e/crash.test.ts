@@ -1,5 +1,5 @@
 // Killing any process under load: what was acked is in the history exactly once, and clients that go on lose nothing.
-import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { createDatabase, execute } from '../support/databases.ts'
 import { ExternalPostgres } from '../support/external-postgres.ts'
 import { type Host, Ledger, sendByRest, sendBySocket } from '../support/load.ts'
@@ -7,8 +7,6 @@ import { get } from '../support/rest-client.ts'
 import { type Environment, type ServiceProcess, type Target, useServices } from '../support/service.ts'
 import { rowsOf } from '../support/transactions.ts'
 
-// Every fault costs a start or two; on a busy machine a start takes seconds.
-vi.setConfig({ testTimeout: 60_000 })
 const services = useServices()
 const SOCKET_USERS = ['s0', 's1', 's2', 's3']
 const REST_USERS = ['r0', 'r1', 'r2', 'r3']

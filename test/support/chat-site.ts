@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { afterAll, beforeAll, onTestFinished } from 'vitest'
-import { BROWSER_START_LIMIT_MS, LAN_HOST, launchChromium } from './chromium.ts'
+import { BROWSER_START_LIMIT_MS, LAN_HOST, launchChromium, PAGE_LIMIT_MS } from './chromium.ts'
 import { createDatabase, type TestDatabase } from './databases.ts'
 import { within } from './deadline.ts'
 import { get } from './rest-client.ts'
@@ -124,6 +124,7 @@ export class ChatSite {
   /** Another person, or another machine: nothing is shared with other contexts. */
   async person(): Promise<BrowserContext> {
     const context = await this.#browser.newContext()
+    context.setDefaultTimeout(PAGE_LIMIT_MS)
     onTestFinished(() => context.close())
     return context
   }

@@ -9,6 +9,10 @@ const CHROMIUM = {
 /** Long enough for the download of an installation. */
 export const BROWSER_START_LIMIT_MS = 300_000
 
+const LAUNCH_LIMIT_MS = 120_000
+/** For whatever a page is waited for; a busy machine may take long. */
+export const PAGE_LIMIT_MS = 90_000
+
 /** A name that leads to this machine, and that browsers do not trust as they trust `localhost` and 127.0.0.1. */
 export const LAN_HOST = 'chat.test'
 
@@ -29,5 +33,6 @@ const FLAGS = [
 export async function launchChromium(): Promise<Browser> {
   const executablePath = await installedProgram(CHROMIUM)
   const ignoreDefaultArgs = ['--disable-back-forward-cache']
-  return chromium.launch({ executablePath, headless: true, chromiumSandbox: false, args: FLAGS, ignoreDefaultArgs })
+  const options = { executablePath, headless: true, chromiumSandbox: false, args: FLAGS, ignoreDefaultArgs }
+  return chromium.launch({ ...options, timeout: LAUNCH_LIMIT_MS })
 }

@@ -97,7 +97,7 @@ const ONE_EPOCH = { current: 'one', look: () => Promise.resolve() }
 const LOOK_INTERVAL_MS = 10
 
 /** Looks again and again until it holds; for what tells nobody when it changes. A look that throws does not hold. */
-export function eventually(holds: () => boolean | Promise<boolean>, what: string, limitMs = 10_000): Promise<void> {
+export function eventually(holds: () => boolean | Promise<boolean>, what: string, limitMs = 60_000): Promise<void> {
   let isOver = false
   const look = async (): Promise<void> => {
     while (!isOver && !(await attempt(holds))) await new Promise((resolve) => setTimeout(resolve, LOOK_INTERVAL_MS))

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import type { Browser, BrowserContext, BrowserContextOptions, Page } from 'playwright-core'
 import { afterAll, beforeAll, onTestFinished } from 'vitest'
-import { BROWSER_START_LIMIT_MS, launchChromium } from './chromium.ts'
+import { BROWSER_START_LIMIT_MS, launchChromium, PAGE_LIMIT_MS } from './chromium.ts'
 import { createDatabase, type TestDatabase } from './databases.ts'
 import { type Environment, type ServiceProcess, type Services, useServices } from './service.ts'
 
@@ -74,6 +74,7 @@ export class PageSite {
       ...{ ...DESKTOP, serviceWorkers: 'block', locale: 'en-GB', timezoneId: 'UTC', reducedMotion: 'reduce' },
       ...options,
     })
+    context.setDefaultTimeout(PAGE_LIMIT_MS)
     context.on('weberror', (error) => this.faults.push(error.error().message))
     context.on('console', (message) => {
       // What the network does is told there as well, and tests do that to it.

@@ -68,7 +68,7 @@ export class Reader {
   }
 
   /** Resolves once the condition holds; it is looked at after every frame. */
-  until(condition: () => boolean, what: string, limitMs = 20_000): Promise<void> {
+  until(condition: () => boolean, what: string, limitMs = 60_000): Promise<void> {
     const met = new Promise<void>((resolve, reject) => {
       const look = (): void => {
         if (!condition() && this.#closeCode === undefined) return

@@ -28,7 +28,7 @@ export interface Target {
   readonly port: number
 }
 
-const START_LIMIT_MS = 60_000
+const START_LIMIT_MS = 120_000
 /** What a draining service says when a second signal is no longer taken for the first one told twice. */
 export const STILL_DRAINING = 'still draining; one more signal ends it at once'
 
@@ -89,7 +89,7 @@ export class ServiceProcess implements Target {
 
   stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<Exit> {
     this.signal(signal)
-    return within(this.exited, () => `the end after ${signal}\n${this.#story()}`, 30_000)
+    return within(this.exited, () => `the end after ${signal}\n${this.#story()}`, 90_000)
   }
 
   async kill9(): Promise<void> {

@@ -137,7 +137,7 @@ describe.each(FIRST_STATES)('with statistics $before', ({ conversations, gather 
     ])
     if (!rows[0]) throw new Error('no message')
     long = rows[0]
-  }, 60_000)
+  })
   afterAll(async () => {
     await client.end()
     await database.drop()
