@@ -22,7 +22,7 @@ export class DuplicateWatch {
   /** Batches since the last failure for a duplicate that still count as "lately". */
   #alertBatches = 0
   #carefulBatches = 0
-  /** The batch under way failed for a duplicate: it is tried again with every id looked up. */
+  /** The batch under way failed for a duplicate, or for a row that is missing: it is tried again with every id looked up. */
   #hasFailed = false
 
   pathFor(sends: readonly QueuedSend[]): CommitPath {
@@ -35,12 +35,13 @@ export class DuplicateWatch {
 
   /**
    * Whether the batch is to be tried again at once, on a more careful path: one of its ids was stored before, or a conversation takes
-   * no messages, so that each send has to be answered by itself.
+   * no messages, so that each send has to be answered by itself. From the careful path there is none, so this ends.
    */
-  failed({ failure, conversations }: CommitError, path: CommitPath): boolean {
-    if (failure === 'unnumbered') for (const key of conversations) this.#suspect(key)
-    else if (failure !== 'duplicate' || path === 'careful') return false
-    else this.#repeated()
+  failed({ failure, conversations }: CommitError, path: CommitPath, sends: readonly QueuedSend[]): boolean {
+    if (path === 'careful') return false
+    if (failure === 'duplicate') this.#repeated()
+    else if (failure === 'unnumbered') this.#unnumbered(conversations, path, sends)
+    else return false
     return true
   }
 
@@ -58,6 +59,16 @@ export class DuplicateWatch {
     if (this.#alertBatches > 0) this.#carefulBatches = CAREFUL_BATCHES
     this.#alertBatches = ALERT_BATCHES
     this.#hasFailed = true
+  }
+
+  /**
+   * A closed conversation fails by what is sent there, and then that is looked up. One of which nothing is sent has no row any
+   * more, which only a batch that is looked up as a whole finds out.
+   */
+  #unnumbered(keys: ReadonlySet<string>, path: CommitPath, sends: readonly QueuedSend[]): void {
+    const closed = sends.filter(({ conversation }) => keys.has(conversation.key))
+    for (const { conversation } of closed) this.#suspect(conversation.key)
+    this.#hasFailed = path !== 'fast' || closed.length === 0
   }
 
   /** One batch less for each suspect that was in this one. */

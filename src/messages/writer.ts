@@ -185,7 +185,7 @@ export class MessageWriter {
       const path = unknown ? 'careful' : this.#duplicates.pathFor(open.sends)
       const error = await this.#attempt(open, path)
       if (error === undefined) return
-      if (this.#duplicates.failed(error, path)) continue
+      if (this.#duplicates.failed(error, path, open.sends)) continue
       if (isAboutRows(error)) {
         const [refused, rest] = partedBy(error.conversations, open)
         // Of a conversation whose numbers are taken some may have been stored by the attempt whose outcome is unknown.

@@ -228,6 +228,20 @@ describe('the PostgreSQL message store', () => {
     expect(next).toMatchObject({ fate: 'stored', seq: 1 })
   })
 
+  test('notices the same when only a position is to be stored', async () => {
+    const [a, b] = strangers()
+    await store.commit([pendingMessage(a, b)], [], 'fast')
+    await admin.query(
+      `with gone as (delete from conversations where user_lo = $1 returning conversation_id)
+      delete from messages where conversation_id in (select conversation_id from gone)`,
+      [a],
+    )
+    const position = positionChange(b, a, { delivered: 1 })
+    expect(await failureOf(store.commit([], [position], 'fast'))).toBe('unnumbered')
+    expect(await failureOf(store.commit([], [position], 'careful'))).toBe('aborted')
+    expect(await store.commit([], [position], 'fast')).toMatchObject([{ user: b, delivered: 0 }])
+  })
+
   test('asks again which conversation is whose after it lost its connection: the database may have been restored', async () => {
     const [a, b] = strangers()
     const [c, d] = strangers()

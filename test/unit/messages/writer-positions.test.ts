@@ -81,6 +81,40 @@ describe('positions', () => {
     expect((await store.backlog('bob')).found).toEqual([])
   })
 
+  test('of a conversation whose row is gone are tried the careful way, and hold up no other conversation', async () => {
+    const { append, clock, writer, store, outcomes, settledPositions } = await withMessages(2)
+    const commit = store.commit.bind(store)
+    let isOpen = false
+    store.commit = async (sends, positions, path) => {
+      const of = new Set(positions.map(({ conversation }) => conversation.key))
+      if (of.size === 0 || isOpen) return commit(sends, positions, path)
+      store.calls.push({ contents: [], positions, path })
+      if (path === 'fast' && store.calls.length < 50) throw new CommitError('unnumbered', undefined, of)
+      isOpen = true
+      throw new CommitError('aborted', undefined)
+    }
+    writer.advance(moved(2))
+    await clock.advance(20)
+    expect(store.calls.map(({ path }) => path)).toEqual(['fast', 'careful'])
+    append('of others', { to: 'cid' })
+    await clock.advance(5_000)
+    expect(outcomes().at(-1)).toBe('of others stored')
+    expect(settledPositions).toMatchObject([{ user: 'bob', delivered: 2 }])
+  })
+
+  test('of a log that never finds the row are tried with pauses', async () => {
+    const { clock, writer, store } = await withMessages(2)
+    let attempts = 0
+    store.commit = async (_sends, positions) => {
+      attempts += 1
+      if (attempts > 50) throw new CommitError('aborted', undefined)
+      throw new CommitError('unnumbered', undefined, new Set(positions.map(({ conversation }) => conversation.key)))
+    }
+    writer.advance(moved(2))
+    await clock.advance(20)
+    expect(attempts).toBe(2)
+  })
+
   test('are stored in batches of the usual size, and whoever waits for them waits for all of those', async () => {
     const { clock, writer, store } = writerBench({ maxBatchRows: 2 })
     for (let person = 0; person < 5; person += 1) writer.advance(positionChange(`p${person}`, 'ann', { delivered: 1 }))
