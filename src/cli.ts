@@ -35,8 +35,8 @@ import type { EpochRecord, EpochStore } from './messages/epoch-store.ts'
 import { CONVERSATION_GATE } from './messages/gate.postgres.ts'
 import { type Database, openDatabase } from './postgres/database.ts'
 import type { Queries } from './postgres/queries.ts'
-import { createCommandClient } from './redis/client.ts'
-import { missingRights } from './redis/rights.ts'
+import { createCommandClient, createSubscriberClient, type Redis } from './redis/client.ts'
+import { lackOf, missingRights, missingSubscriberRights } from './redis/rights.ts'
 import { storageTools } from './storage-tools.ts'
 import { openLogOutput } from './telemetry/log-output.ts'
 import { createLogger } from './telemetry/logger.ts'
@@ -187,24 +187,31 @@ async function checkClock(database: Database): Promise<string> {
 }
 
 async function checkRedis(config: Config): Promise<string | undefined> {
-  const { url, prefix } = config.redis
-  if (url === undefined) return undefined
+  const { address, prefix } = config.redis
+  if (address === undefined) return undefined
   const failures: string[] = []
   const log = (fields: object) => failures.push('reason' in fields ? String(fields.reason) : JSON.stringify(fields))
   const logger = { debug: log, info: () => undefined, warn: log, error: log }
   const health = new DependencyLog({ dependency: 'Redis', logger, clock: systemClock })
-  const redis = createCommandClient({ url, health, name: 'doctor' })
+  const connections = [createCommandClient, createSubscriberClient].map((create) =>
+    create({ ...address, health, name: 'doctor' }),
+  )
+  const [commands, subscriber] = connections as [Redis, Redis]
   try {
-    await new Promise<void>((resolve, reject) => {
-      redis.once('ready', resolve)
-      redis.once('error', reject)
-    })
-    const missing = await missingRights(redis, prefix)
-    if (missing.length > 0) throw new Error(`the user may not call ${missing.join(', ')}`)
+    await Promise.all(connections.map(untilReady))
+    const missing = [...(await missingRights(commands, prefix)), ...(await missingSubscriberRights(subscriber, prefix))]
+    if (missing.length > 0) throw lackOf([...new Set(missing)])
     return 'answers, and its user may call what the service needs'
   } finally {
-    redis.disconnect()
+    for (const connection of connections) connection.disconnect()
   }
+}
+
+function untilReady(redis: Redis): Promise<void> {
+  return new Promise((resolve, reject) => {
+    redis.once('ready', resolve)
+    redis.once('error', reject)
+  })
 }
 
 async function checkKeySet({ auth }: Config): Promise<string | undefined> {

@@ -3,6 +3,7 @@ import { isIPv6 } from 'node:net'
 import type * as z from 'zod'
 import { authMistakes, authSecrets, toAuthConfig } from './config/auth.ts'
 import { toPushConfig } from './config/push.ts'
+import { redisMistakes, toRedisConfig } from './config/redis.ts'
 import { CONFIG_VARIABLES, schema } from './config/variables.ts'
 import { type HostNames, hostNameOf } from './gateway/host.ts'
 import type { OriginPolicy } from './gateway/origin.ts'
@@ -38,6 +39,7 @@ export function loadConfig(env: Environment = process.env): Config {
     ...[...wrongNames].map((name) => describeMistake(name, given[name])),
     ...dsnMistakes(given),
     ...contradictions(given),
+    ...redisMistakes(given),
     ...authMistakes(given),
   ]
   if (!parsed.success || mistakes.length > 0) throw new ConfigError(mistakes)
@@ -64,6 +66,7 @@ const mayHoldPassword = new Set([
   'POSTGRES_DSN',
   'MIGRATION_DSN',
   'REDIS_ADDR',
+  'REDIS_SENTINELS',
   'JWT_SECRET',
   'JWT_SECRET_PREVIOUS',
   'JWT_JWKS_URL',
@@ -139,12 +142,6 @@ function toHostNames({ AUTH, HOST, PUBLIC_URL }: Given): HostNames {
   return Object.freeze(names.filter((name) => name !== undefined))
 }
 
-/** Redis keeps the keys of its databases apart, but not their channels. */
-function prefixIn(url: string | undefined, prefix: string): string {
-  const database = url === undefined ? 0 : Number(new URL(url).pathname.slice(1))
-  return database === 0 ? prefix : `${prefix}db${database}:`
-}
-
 /** As they stand in the URLs, and decoded. What is no URL gives none. */
 function passwordsIn(...urls: readonly (string | undefined)[]): string[] {
   return urls.flatMap((text) => {
@@ -158,6 +155,8 @@ function passwordsIn(...urls: readonly (string | undefined)[]): string[] {
 /** With the texts that must not stand in it. */
 function toLog(given: Given) {
   const passwords = passwordsIn(given.POSTGRES_DSN, given.MIGRATION_DSN, given.REDIS_ADDR)
+  const ofSentinels = given.REDIS_SENTINELS?.password
+  if (ofSentinels) passwords.push(ofSentinels, encodeURIComponent(ofSentinels))
   return Object.freeze({
     level: given.LOG_LEVEL,
     format: given.LOG_FORMAT,
@@ -204,7 +203,7 @@ function toConfig(given: Given) {
       dataDir: given.DATA_DIR,
       poolMax: given.POSTGRES_POOL_MAX,
     }),
-    redis: Object.freeze({ url: given.REDIS_ADDR, prefix: prefixIn(given.REDIS_ADDR, given.REDIS_PREFIX) }),
+    redis: toRedisConfig(given),
     presence: Object.freeze({ leaseMs: given.INSTANCE_LEASE_MS, offlineGraceMs: given.OFFLINE_GRACE_MS }),
     workers: given.WORKERS,
     writer: Object.freeze({

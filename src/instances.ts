@@ -26,6 +26,7 @@ import type { Presence, PresenceState } from './presence/presence.ts'
 import { presenceEvent } from './presence/presence-event.ts'
 import { PresenceWatches } from './presence/watches.ts'
 import type { UserChanged } from './protocol/events.ts'
+import type { RedisAddress } from './redis/address.ts'
 import { createCommandClient, createSubscriberClient } from './redis/client.ts'
 import { watchRights } from './redis/rights.ts'
 import { Subscriptions } from './redis/subscriptions.ts'
@@ -43,7 +44,7 @@ export interface InstancesOptions {
   /** Names this instance to the others. */
   readonly instanceId: string
   /** None: this instance is alone. */
-  readonly url: string | undefined
+  readonly address: RedisAddress | undefined
   readonly prefix: string
   readonly store: MessageReads
   readonly users: LocalUsers & Watchers
@@ -86,7 +87,7 @@ const JOIN_LIMIT_MS = 3_000
 
 /** The part of the composition root that depends on whether there are other instances. */
 export function joinInstances(options: InstancesOptions): Instances {
-  return options.url === undefined ? alone(options) : withOthers(options, options.url)
+  return options.address === undefined ? alone(options) : withOthers(options, options.address)
 }
 
 function alone({ users, topics, clock, timing }: InstancesOptions): Instances {
@@ -107,9 +108,9 @@ function alone({ users, topics, clock, timing }: InstancesOptions): Instances {
   }
 }
 
-function withOthers(options: InstancesOptions, url: string): Instances {
+function withOthers(options: InstancesOptions, address: RedisAddress): Instances {
   const { instanceId, prefix, epoch, topics, clock, logger, metrics, timing } = options
-  const redis = connect(url, clock, logger)
+  const redis = connect(address, clock, logger)
   const shared = { ...redis, instanceId, prefix, clock, logger }
   watchRights(shared)
   const broker = new RedisBroker({ ...shared, epoch, observer: metrics })
@@ -140,10 +141,10 @@ function withOthers(options: InstancesOptions, url: string): Instances {
   }
 }
 
-function connect(url: string, clock: Clock, logger: Logger) {
+function connect(address: RedisAddress, clock: Clock, logger: Logger) {
   const health = new DependencyLog({ dependency: 'Redis', logger, clock })
-  const commands = createCommandClient({ url, health, name: 'messaging-commands' })
-  const subscriber = createSubscriberClient({ url, health, name: 'messaging-subscriber' })
+  const commands = createCommandClient({ ...address, health, name: 'messaging-commands' })
+  const subscriber = createSubscriberClient({ ...address, health, name: 'messaging-subscriber' })
   return { health, commands, subscriptions: new Subscriptions(subscriber, clock, health) }
 }
 

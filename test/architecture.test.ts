@@ -17,7 +17,7 @@ const PAGE_GROUND = ['web/parts', 'web/texts', 'web/worker', 'client', 'protocol
 const mayImport: Record<string, readonly string[]> = {
   // What is configured is checked with the parsers of its readers.
   '': ['config', 'lib', 'postgres', 'gateway', 'auth'],
-  config: ['accounts', 'auth', 'gateway', 'lib', 'postgres', 'push'],
+  config: ['accounts', 'auth', 'gateway', 'lib', 'postgres', 'push', 'redis'],
   protocol: [],
   lib: [],
   messages: ['protocol', 'lib'],

@@ -43,8 +43,8 @@ export function oneOf<const T extends readonly [string, ...string[]]>(
   return variable(z.enum(values), defaultText, { expects: `one of ${values.join(', ')}`, meaning })
 }
 
-export function file(meaning: string) {
-  return optional(z.string().refine(isReadableFile), 'none: no TLS', { expects: 'a readable file', meaning })
+export function file(meaning: string, whenUnset = 'none: no TLS') {
+  return optional(z.string().refine(isReadableFile), whenUnset, { expects: 'a readable file', meaning })
 }
 
 function isReadableFile(path: string): boolean {

@@ -1,9 +1,10 @@
 import { resolve } from 'node:path'
 import { z } from 'zod'
 import { authVariables } from './auth.ts'
-import { networks, origins, publicUrl, redisUrl } from './formats.ts'
+import { networks, origins, publicUrl } from './formats.ts'
 import { documentation, file, oneOf, optional, variable, wholeNumber } from './kinds.ts'
 import { pushVariables } from './push.ts'
+import { redisVariables } from './redis.ts'
 
 /**
  * A client that escapes everything outside ASCII turns the two bytes of a letter into six (`\u00e9`), three times as many.
@@ -38,14 +39,7 @@ export const schema = z.object({
       meaning: 'where the own PostgreSQL keeps its data',
     },
   ),
-  REDIS_ADDR: optional(redisUrl, 'none: single instance', {
-    expects: 'host:port or a redis:// or rediss:// URL such as redis://user:password@host:6379/1',
-    meaning: 'Redis (6.2 or newer) or Valkey that connects several instances',
-  }),
-  REDIS_PREFIX: variable(z.string(), 'msg:', {
-    expects: 'text',
-    meaning: 'put before every Redis key and channel, with the number of the database if that is not 0',
-  }),
+  ...redisVariables,
   INSTANCE_LEASE_MS: wholeNumber(
     1000,
     60_000,

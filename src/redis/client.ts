@@ -1,11 +1,10 @@
 import { Redis, type RedisOptions } from 'ioredis'
 import type { DependencyLog } from '../lib/dependency-log.ts'
+import { addressOptions, type RedisAddress } from './address.ts'
 
 export type { Redis } from 'ioredis'
 
-export interface RedisClientOptions {
-  /** redis:// or rediss://, with user, password and database as in the URL. */
-  readonly url: string
+export interface RedisClientOptions extends RedisAddress {
   /** Told why Redis cannot be used, and that it can be used again. */
   readonly health: DependencyLog
   /** Shown in CLIENT LIST. */
@@ -50,11 +49,14 @@ export function defineScript(redis: Redis, name: string, lua: string, keys = 0):
 }
 
 function connect(
-  { url, health, name }: RedisClientOptions,
+  { health, name, ...address }: RedisClientOptions,
   extra: Pick<RedisOptions, 'commandTimeout' | 'autoResubscribe'>,
 ): Redis {
-  const redis = new Redis(url, {
+  const redis = new Redis({
+    ...addressOptions(address),
     connectionName: name,
+    // It would need one more right, which Redis before 7.2 does not know.
+    disableClientInfo: true,
     connectTimeout: CONNECT_TIMEOUT_MS,
     socketTimeout: SOCKET_TIMEOUT_MS,
     disconnectTimeout: DISCONNECT_TIMEOUT_MS,

@@ -21,6 +21,7 @@ export function probesOf(prefix: string): readonly Call[] {
     ['EVAL', 'return 1', 0],
     ['EVALSHA', '0'.repeat(40), 0],
     ['PUBLISH', key, ''],
+    ['PUBSUB', 'NUMSUB', key],
     ['ZADD', key, 'XX', 0, ''],
     ['ZREM', key, ''],
     ['ZSCORE', key, ''],
@@ -52,7 +53,7 @@ export async function missingRights(redis: Redis, prefix: string): Promise<strin
         return []
       } catch (error) {
         if (!isRefusal(error)) throw error
-        return rightOf(reasonOf(error), command, prefix)
+        return rightOf(error, command, prefix)
       }
     }),
   )
@@ -74,7 +75,7 @@ export function watchRights({ commands, prefix, health, clock }: RightsOptions):
     try {
       const missing = await missingRights(commands, prefix)
       if (missing.length === 0) return health.works(PART)
-      health.failed(PART, new Error(`its user lacks the rights ${missing.join(' ')}`))
+      health.failed(PART, lackOf(missing))
       cancelLook = clock.after(LOOK_AGAIN_MS, () => void look())
     } catch {
       // Redis went away, which its client tells; the next connection looks again.
@@ -83,8 +84,32 @@ export function watchRights({ commands, prefix, health, clock }: RightsOptions):
   commands.on('ready', () => void look())
 }
 
-/** Source of the texts: acl.c of Redis 6.2 and 7, the same in Valkey. Other errors say nothing about a right. */
-function rightOf(reason: string, command: string, prefix: string): string[] {
+/** The same of a connection that subscribes; it must not be in use for anything else. */
+export async function missingSubscriberRights(redis: Redis, prefix: string): Promise<string[]> {
+  const channel = `${prefix}probe`
+  try {
+    await redis.subscribe(channel)
+  } catch (error) {
+    if (!isRefusal(error)) throw error
+    return rightOf(error, 'SUBSCRIBE', prefix)
+  }
+  try {
+    await redis.unsubscribe(channel)
+    return []
+  } catch (error) {
+    if (!isRefusal(error)) throw error
+    return rightOf(error, 'UNSUBSCRIBE', prefix)
+  }
+}
+
+/** What is told of rights that are missing. */
+export function lackOf(rights: readonly string[]): Error {
+  return new Error(`its user lacks the rights ${rights.join(' ')}`)
+}
+
+/** The right for want of which this command was refused. Source of the texts: acl.c of Redis 6.2 and 7, the same in Valkey. */
+export function rightOf(error: unknown, command: string, prefix: string): string[] {
+  const reason = reasonOf(error)
   if (!reason.startsWith('NOPERM')) return []
   if (/\bkeys?\b/.test(reason)) return [`~${prefix}*`]
   if (/\bchannels?\b/.test(reason)) return [`&${prefix}*`]

@@ -6,8 +6,9 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { App } from '../../src/app.ts'
 import { startOn } from '../support/app.ts'
+import { makeCertificate } from '../support/certificate.ts'
 import { createDatabase, type TestDatabase } from '../support/databases.ts'
-import { makeCertificate, PROXY_SAMPLES, SampleProxy } from '../support/sample-proxy.ts'
+import { PROXY_SAMPLES, SampleProxy } from '../support/sample-proxy.ts'
 import { SocketClient } from '../support/socket-client.ts'
 
 /** The longest of the other time limits in the samples, and of the programs' defaults, is 60 s. */

@@ -4,6 +4,7 @@ import { type Clock, systemClock } from '../../src/lib/clock.ts'
 import { DependencyLog } from '../../src/lib/dependency-log.ts'
 import type { Logger } from '../../src/lib/logger.ts'
 import { RedisPresence } from '../../src/presence/presence.redis.ts'
+import type { RedisAddress } from '../../src/redis/address.ts'
 import { createCommandClient, createSubscriberClient, type Redis } from '../../src/redis/client.ts'
 import { Subscriptions } from '../../src/redis/subscriptions.ts'
 import { silentLogger } from './databases.ts'
@@ -24,8 +25,7 @@ export interface RedisInstance {
   close(): Promise<void>
 }
 
-export interface InstanceOptions {
-  readonly url: string
+export interface InstanceOptions extends RedisAddress {
   readonly prefix: string
   readonly clock?: Clock
   readonly logger?: Logger
@@ -37,17 +37,17 @@ export interface InstanceOptions {
 
 /** Connects without waiting for Redis. */
 export function openInstance({
-  url,
   prefix,
   clock = systemClock,
   logger = silentLogger,
   leaseMs = 11_000,
   hurry = 1,
+  ...address
 }: InstanceOptions): RedisInstance {
   const id = crypto.randomUUID()
   const health = new DependencyLog({ dependency: 'Redis', logger, clock })
-  const commands = createCommandClient({ url, health, name: 'test-commands' })
-  const subscriber = createSubscriberClient({ url, health, name: 'test-subscriber' })
+  const commands = createCommandClient({ ...address, health, name: 'test-commands' })
+  const subscriber = createSubscriberClient({ ...address, health, name: 'test-subscriber' })
   const subscriptions = new Subscriptions(subscriber, clock, health)
   const shared = { commands, subscriptions, instanceId: id, prefix, clock, logger, health }
   const lost: number[] = []

@@ -45,7 +45,17 @@ export const CONFIG_GROUPS: Readonly<Record<string, readonly string[]>> = {
     'METRICS_TOKEN',
   ],
   Storage: ['POSTGRES_DSN', 'MIGRATION_DSN', 'POSTGRES_POOL_MAX', 'DATA_DIR'],
-  'Several instances': ['REDIS_ADDR', 'REDIS_PREFIX', 'WORKERS', 'INSTANCE_LEASE_MS', 'OFFLINE_GRACE_MS'],
+  'Several instances': [
+    'REDIS_ADDR',
+    'REDIS_SENTINELS',
+    'REDIS_CA_FILE',
+    'REDIS_CERT_FILE',
+    'REDIS_KEY_FILE',
+    'REDIS_PREFIX',
+    'WORKERS',
+    'INSTANCE_LEASE_MS',
+    'OFFLINE_GRACE_MS',
+  ],
   Limits: [
     'MAX_CONTENT_BYTES',
     'MAX_CONNECTIONS',

@@ -1,12 +1,13 @@
 // A real Redis, or Valkey, for the tests: one for the whole run, and servers of their own for tests that break them.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { Redis } from 'ioredis'
 import { inject } from 'vitest'
+import type { Certificate } from './certificate.ts'
 import { within } from './deadline.ts'
 import { installedProgram } from './installed-program.ts'
 
@@ -27,24 +28,34 @@ const START_ATTEMPTS = 20
 /** Ends the server when the test's process dies without stopping it: only that process holds the other end of the pipe. */
 const WATCHDOG = `trap '' HUP INT TERM; read -r farewell || kill -s KILL "$1" 2>/dev/null; [ "$farewell" ] || rm -rf "$2"`
 
+/** What else than a plain server it is. */
+export interface RedisKind {
+  /** It speaks TLS alone, and takes whoever shows the same certificate. */
+  readonly tls?: Certificate
+  /** It is a sentinel with this configuration. */
+  readonly sentinel?: string
+}
+
 export class RedisServer {
   readonly #program: string
   readonly #dir: string
   readonly #settings: readonly string[]
+  readonly #kind: RedisKind
   #port = 0
   #child: ChildProcess | undefined
   #watchdog: ChildProcess | undefined
 
-  private constructor(program: string, dir: string, settings: readonly string[]) {
+  private constructor(program: string, dir: string, settings: readonly string[], kind: RedisKind) {
     this.#program = program
     this.#dir = dir
     this.#settings = settings
+    this.#kind = kind
   }
 
   /** `settings` as on the command line, such as `['--requirepass', 'secret']`. */
-  static async start(settings: readonly string[] = []): Promise<RedisServer> {
+  static async start(settings: readonly string[] = [], kind: RedisKind = {}): Promise<RedisServer> {
     const program = await installedProgram(REDIS)
-    const server = new RedisServer(program, await mkdtemp(join(tmpdir(), 'messaging-redis-')), settings)
+    const server = new RedisServer(program, await mkdtemp(join(tmpdir(), 'messaging-redis-')), settings, kind)
     for (let attempt = 1; ; attempt += 1) {
       server.#port = PORTS.first + Math.floor(Math.random() * PORTS.count)
       try {
@@ -62,14 +73,13 @@ export class RedisServer {
     return this.#port
   }
   get url(): string {
-    return `redis://127.0.0.1:${this.#port}`
+    return `${this.#kind.tls ? 'rediss' : 'redis'}://127.0.0.1:${this.#port}`
   }
 
   /** Starts it, empty, on the same port. */
   async startAgain(): Promise<void> {
-    const fixed = ['--port', String(this.#port), '--bind', '127.0.0.1', '--dir', this.#dir]
-    const volatile = ['--save', '', '--appendonly', 'no', '--daemonize', 'no']
-    const child = spawn(this.#program, [...fixed, ...volatile, ...this.#settings], {
+    const fixed = ['--bind', '127.0.0.1', '--dir', this.#dir, '--daemonize', 'no']
+    const child = spawn(this.#program, [...(await this.#kindArgs()), ...fixed, ...this.#settings], {
       cwd: '/',
       detached: true,
       stdio: ['ignore', 'pipe', 'inherit'],
@@ -84,7 +94,7 @@ export class RedisServer {
     const ready = new Promise<void>((resolve, reject) => {
       createInterface({ input: child.stdout }).on('line', (line) => {
         lines.push(line)
-        if (line.includes('Ready to accept connections')) resolve()
+        if (/Ready to accept connections|Sentinel ID is/.test(line)) resolve()
       })
       child.once('error', reject)
       child.once('exit', () => reject(new Error(`Redis ended:\n${lines.slice(-5).join('\n')}`)))
@@ -95,7 +105,14 @@ export class RedisServer {
 
   /** Runs one command on a connection of its own. */
   async run(command: string, ...args: (string | number)[]): Promise<unknown> {
-    const redis = new Redis(this.url, { maxRetriesPerRequest: 0, retryStrategy: () => null, ...this.#password() })
+    const { tls } = this.#kind
+    const redis = new Redis({
+      ...{ host: '127.0.0.1', port: this.#port, maxRetriesPerRequest: 0, retryStrategy: () => null },
+      ...(tls && {
+        tls: { ca: await readFile(tls.cert), cert: await readFile(tls.cert), key: await readFile(tls.key) },
+      }),
+      ...this.#password(),
+    })
     redis.on('error', () => undefined)
     try {
       return await redis.call(command, ...args)
@@ -125,6 +142,18 @@ export class RedisServer {
   async stop(): Promise<void> {
     await this.kill()
     await rm(this.#dir, { recursive: true, force: true, maxRetries: 5 })
+  }
+
+  async #kindArgs(): Promise<string[]> {
+    const { tls, sentinel } = this.#kind
+    const port = String(this.#port)
+    const files = tls ? ['--tls-cert-file', tls.cert, '--tls-key-file', tls.key, '--tls-ca-cert-file', tls.cert] : []
+    const listen = tls ? ['--port', '0', '--tls-port', port, ...files] : ['--port', port]
+    if (sentinel === undefined) return ['--save', '', '--appendonly', 'no', ...listen]
+    // It writes what it learns into this file.
+    const file = join(this.#dir, 'sentinel.conf')
+    await writeFile(file, sentinel)
+    return [file, '--sentinel', ...listen]
   }
 
   #dismiss(): void {

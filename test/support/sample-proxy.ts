@@ -7,6 +7,7 @@ import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import type { Certificate } from './certificate.ts'
 import { eventually } from './cluster-instance.ts'
 import { freePort } from './free-port.ts'
 import { installedProgram, onPath, type ProgramSource } from './installed-program.ts'
@@ -142,20 +143,6 @@ export function versionOf({ source, versionArgs }: Pick<ProxySample, 'source' | 
   // nginx says it on standard error.
   const said = execFileSync('sh', ['-c', 'exec "$0" "$@" 2>&1', program, ...versionArgs], { encoding: 'utf8' })
   return /\d+\.\d+\.\d+/.exec(said)?.[0]
-}
-
-export interface Certificate {
-  readonly cert: string
-  readonly key: string
-}
-
-/** A certificate of its own for this machine. */
-export function makeCertificate(directory: string): Certificate {
-  const files = { cert: join(directory, 'cert.pem'), key: join(directory, 'key.pem') }
-  const names = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1', '-days', '2']
-  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', files.key]
-  execFileSync('openssl', ['req', '-x509', ...key, '-out', files.cert, ...names], { stdio: 'ignore' })
-  return files
 }
 
 /** One running proxy. */

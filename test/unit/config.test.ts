@@ -54,7 +54,7 @@ describe('loadConfig', () => {
       },
       postgres: { dsn: undefined, migrationDsn: undefined, dataDir: resolve('data'), poolMax: 8 },
       workers: 1,
-      redis: { url: undefined, prefix: 'msg:' },
+      redis: { address: undefined, prefix: 'msg:' },
       writer: { maxQueueRows: 50_000, maxQueueBytes: 33_554_432, maxQueueAgeMs: 1800, maxBatchRows: 2000 },
       presence: { leaseMs: 11_000, offlineGraceMs: 5000 },
       delivery: { catchupConcurrency: 64, laggingTimeoutMs: 30_000 },
@@ -86,7 +86,14 @@ describe('loadConfig', () => {
         dsn: 'postgres://user:pass@localhost:5432/chat_app?sslmode=disable',
         dataDir: resolve('elsewhere'),
       },
-      redis: { url: 'redis://localhost:6379', prefix: 'chat:' },
+      redis: {
+        address: {
+          url: 'redis://localhost:6379',
+          sentinels: undefined,
+          tls: { ca: undefined, cert: undefined, key: undefined },
+        },
+        prefix: 'chat:',
+      },
       limits: { maxContentBytes: 1 },
       log: { level: 'silent' },
       shutdown: { drainReconnectSpreadMs: 0 },
@@ -145,7 +152,7 @@ describe('loadConfig', () => {
     ['redis://u:p%25%40@host', 'redis://u:p%25%40@host'],
     ['[::1]:6379', 'redis://[::1]:6379'],
   ])('accepts %s as REDIS_ADDR', (given, url) => {
-    expect(loadConfig({ REDIS_ADDR: given }).redis.url).toBe(url)
+    expect(loadConfig({ REDIS_ADDR: given }).redis.address?.url).toBe(url)
   })
 
   test.each([

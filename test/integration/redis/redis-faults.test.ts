@@ -33,8 +33,8 @@ async function connect(url = server.url, prefix = PREFIX): Promise<RedisInstance
 
 /** As a deployment whose REDIS_ADDR names this database, and that sets no REDIS_PREFIX. */
 function connectTo(database: number): Promise<RedisInstance> {
-  const { url, prefix } = loadConfig({ REDIS_ADDR: `${server.url}/${database}` }).redis
-  return connect(url, prefix)
+  const { address, prefix } = loadConfig({ REDIS_ADDR: `${server.url}/${database}` }).redis
+  return connect(address?.url, prefix)
 }
 
 interface Listener {

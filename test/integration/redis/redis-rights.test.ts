@@ -1,12 +1,15 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { RedisAudience } from '../../../src/delivery/audience.redis.ts'
 import { DependencyLog } from '../../../src/lib/dependency-log.ts'
-import { createCommandClient } from '../../../src/redis/client.ts'
-import { missingRights, probesOf, watchRights } from '../../../src/redis/rights.ts'
-import { eventually } from '../../support/cluster-instance.ts'
+import { createCommandClient, createSubscriberClient } from '../../../src/redis/client.ts'
+import { missingRights, missingSubscriberRights, probesOf, watchRights } from '../../../src/redis/rights.ts'
+import { connectInstance, eventually } from '../../support/cluster-instance.ts'
 import { silentLogger } from '../../support/databases.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
+import { keepLogs } from '../../support/kept-logs.ts'
+import { documentSection } from '../../support/readme.ts'
 import { RedisServer } from '../../support/redis.ts'
 
 const PREFIX = 'msg:'
@@ -33,15 +36,43 @@ async function connectWith(...rights: string[]) {
 }
 
 const commands = probesOf(PREFIX).map(([command]) => command.toLowerCase())
-/** What ioredis itself sends when it connects. */
-const CONNECTING = ['+info', '+client', '+select']
-const ALL = [`~${PREFIX}*`, `&${PREFIX}*`, ...CONNECTING, ...commands.map((command) => `+${command}`)]
+/** As the README of deployment gives them. */
+const ALL = documentSection('src/deploy/README.md', 'redis-acl').replaceAll('```', '').trim().split(/\s+/)
 
 test('with exactly the rights that are named nothing is missing, and nothing is left behind', async () => {
   const { redis, warnings } = await connectWith(...ALL)
   expect(await missingRights(redis, PREFIX)).toEqual([])
   await eventually(async () => Number(await server.run('DBSIZE')) === 0, 'an empty Redis')
   expect(warnings).toEqual([])
+  redis.disconnect()
+})
+
+test('with exactly these rights an instance is heard, listed and asked about', async () => {
+  await server.run('ACL', 'SETUSER', 'app', 'reset', 'on', '>secret', ...ALL)
+  const url = `redis://app:secret@127.0.0.1:${server.port}`
+  const logs = keepLogs()
+  const instance = await connectInstance({ url, prefix: PREFIX, logger: logs })
+  const watchers = { of: () => [] }
+  const health = new DependencyLog({ dependency: 'Redis', clock: new FakeClock(), logger: logs })
+  const { commands: client, subscriptions, broker } = instance
+  const isConnected = (): boolean => broker.isConnected
+  const audience = new RedisAudience({ commands: client, subscriptions, prefix: PREFIX, watchers, health, isConnected })
+  await instance.broker.subscribe('ann')
+  instance.presence.connected('ann')
+  await eventually(async () => (await instance.presence.online(10)).users.includes('ann'), 'presence')
+  expect(await audience.of(['ann', 'bob'])).toEqual(['looking', 'nobody'])
+  instance.broker.unsubscribe('ann')
+  await eventually(async () => (await audience.of(['ann']))[0] === 'nobody', 'nobody')
+  expect(logs.shown).toEqual([])
+  await instance.close()
+})
+
+test.each(['subscribe', 'unsubscribe'])('a connection that may not %s tells exactly this', async (command) => {
+  await server.run('ACL', 'SETUSER', 'app', 'reset', 'on', '>secret', ...ALL, `-${command}`)
+  const health = new DependencyLog({ dependency: 'Redis', clock: new FakeClock(), logger: silentLogger })
+  const redis = createSubscriberClient({ url: `redis://app:secret@127.0.0.1:${server.port}`, health, name: 'rights' })
+  await eventually(() => redis.status === 'ready', 'a connection')
+  expect(await missingSubscriberRights(redis, PREFIX)).toEqual([`+${command}`])
   redis.disconnect()
 })
 
