@@ -27,9 +27,7 @@ import { presenceEvent } from './presence/presence-event.ts'
 import { PresenceWatches } from './presence/watches.ts'
 import type { UserChanged } from './protocol/events.ts'
 import type { RedisAddress } from './redis/address.ts'
-import { createCommandClient, createSubscriberClient } from './redis/client.ts'
-import { watchRights } from './redis/rights.ts'
-import { Subscriptions } from './redis/subscriptions.ts'
+import { openRedis } from './redis/connections.ts'
 import type { Metrics } from './telemetry/metrics.ts'
 
 /** All in milliseconds. */
@@ -110,12 +108,16 @@ function alone({ users, topics, clock, timing }: InstancesOptions): Instances {
 
 function withOthers(options: InstancesOptions, address: RedisAddress): Instances {
   const { instanceId, prefix, epoch, topics, clock, logger, metrics, timing } = options
-  const redis = connect(address, clock, logger)
+  const redis = openRedis({ address, prefix, clock, logger })
+  redis.watchRights()
   const shared = { ...redis, instanceId, prefix, clock, logger }
-  watchRights(shared)
   const broker = new RedisBroker({ ...shared, epoch, observer: metrics })
   const { fanout, healing } = deliveryOf(options, broker)
-  const presence = new RedisPresence({ ...shared, leaseMs: timing.leaseMs, instanceLost: () => healing.gap() })
+  const presence = new RedisPresence({
+    ...{ ...shared, prefix: redis.presencePrefix },
+    leaseMs: timing.leaseMs,
+    instanceLost: () => healing.gap(),
+  })
   healing.start()
   return {
     fanout,
@@ -135,17 +137,9 @@ function withOthers(options: InstancesOptions, address: RedisAddress): Instances
       await healing.stop()
       await presence.close()
       await broker.close()
-      redis.subscriptions.close()
-      redis.commands.disconnect()
+      redis.close()
     },
   }
-}
-
-function connect(address: RedisAddress, clock: Clock, logger: Logger) {
-  const health = new DependencyLog({ dependency: 'Redis', logger, clock })
-  const commands = createCommandClient({ ...address, health, name: 'messaging-commands' })
-  const subscriber = createSubscriberClient({ ...address, health, name: 'messaging-subscriber' })
-  return { health, commands, subscriptions: new Subscriptions(subscriber, clock, health) }
 }
 
 /** What is committed here goes to the others, what they commit comes here, and what gets lost is found. */

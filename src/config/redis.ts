@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { RedisAddress, Sentinels } from '../redis/address.ts'
+import { type RedisAddress, type Sentinels, serverIn } from '../redis/address.ts'
 import { redisUrl } from './formats.ts'
 import { file, optional, variable } from './kinds.ts'
 
@@ -19,6 +19,14 @@ export const redisVariables = {
         'Sentinels to ask where Redis is; the host of `REDIS_ADDR` is then the name of the primary: `redis://mymaster`',
     },
   ),
+  REDIS_CLUSTER: optional(
+    z.string().transform((text, context) => (text === 'on' ? ON : (nodesIn(text) ?? noValue(context)))),
+    'none: one server',
+    {
+      expects: 'on, or a comma-separated list of host:port',
+      meaning: 'Redis (7 or newer) is a Cluster: `REDIS_ADDR` names one of its nodes, this further ones to begin with',
+    },
+  ),
   REDIS_CA_FILE: file('authorities (PEM) that may have signed the certificate of Redis', 'none: those of Node.js'),
   REDIS_CERT_FILE: file('certificate (PEM) that Redis is shown; needs `REDIS_KEY_FILE`', 'none'),
   REDIS_KEY_FILE: file('its private key (PEM)', 'none'),
@@ -30,6 +38,14 @@ export const redisVariables = {
 
 const redisShape = z.object(redisVariables)
 type Given = z.infer<typeof redisShape>
+
+const ON = Object.freeze({ nodes: Object.freeze([]) })
+
+function nodesIn(text: string): RedisAddress['cluster'] {
+  const parts = text.split(',').map((part) => part.trim())
+  if (!parts.every((part) => /^[^/@]+:\d+$/.test(part) && redisUrl.safeParse(part).success)) return undefined
+  return Object.freeze({ nodes: Object.freeze(parts.map((part) => Object.freeze(serverIn(`redis://${part}`, 6379)))) })
+}
 
 /** Undefined when it is no such list. */
 function sentinelsIn(text: string): Sentinels | undefined {
@@ -45,9 +61,7 @@ function sentinelsIn(text: string): Sentinels | undefined {
       /^\/?$/.test(pathname),
   )
   if (!isAlike) return undefined
-  const servers = urls.map(({ hostname, port }) =>
-    Object.freeze({ host: hostname.replace(/^\[|\]$/g, ''), port: port === '' ? 26_379 : Number(port) }),
-  )
+  const servers = urls.map(({ href }) => Object.freeze(serverIn(href, 26_379)))
   return Object.freeze({
     servers: Object.freeze(servers),
     username: decodeURIComponent(first.username),
@@ -71,6 +85,7 @@ export function redisMistakes(given: Readonly<Record<string, string | undefined>
   if (sentinels && address && /:\d+(\/\d*)?$/.test(address)) {
     mistakes.push('REDIS_ADDR: has a port beside REDIS_SENTINELS, which tell it; redis://mymaster names the primary')
   }
+  mistakes.push(...clusterMistakes(given))
   if (cert && !key) mistakes.push('REDIS_KEY_FILE: is missing beside REDIS_CERT_FILE')
   if (key && !cert) mistakes.push('REDIS_CERT_FILE: is missing beside REDIS_KEY_FILE')
   const isSecure = [address, sentinels].some((text) => text?.includes('rediss://'))
@@ -80,11 +95,23 @@ export function redisMistakes(given: Readonly<Record<string, string | undefined>
   return mistakes
 }
 
+function clusterMistakes(given: Readonly<Record<string, string | undefined>>): string[] {
+  if (!given.REDIS_CLUSTER) return []
+  const mistakes: string[] = []
+  if (!given.REDIS_ADDR) mistakes.push('REDIS_ADDR: is missing beside REDIS_CLUSTER; it names one of the nodes')
+  if (given.REDIS_SENTINELS) mistakes.push('REDIS_SENTINELS: does not go with REDIS_CLUSTER, which has none')
+  if (/\/0*[1-9]\d*$/.test(given.REDIS_ADDR ?? '')) mistakes.push('REDIS_ADDR: a Redis Cluster has no database but 0')
+  if (given.REDIS_PREFIX?.includes('{'))
+    mistakes.push('REDIS_PREFIX: must have no { with REDIS_CLUSTER, which adds its own')
+  return mistakes
+}
+
 /** Without an address: this instance is alone. */
 export function toRedisConfig(given: Given): { readonly address: RedisAddress | undefined; readonly prefix: string } {
   const { REDIS_ADDR: url, REDIS_CA_FILE: ca, REDIS_CERT_FILE: cert, REDIS_KEY_FILE: key } = given
+  const { REDIS_SENTINELS: sentinels, REDIS_CLUSTER: cluster } = given
   const tls = Object.freeze({ ca, cert, key })
-  const address = url === undefined ? undefined : Object.freeze({ url, sentinels: given.REDIS_SENTINELS, tls })
+  const address = url === undefined ? undefined : Object.freeze({ url, sentinels, cluster, tls })
   return Object.freeze({ address, prefix: prefixIn(url, given.REDIS_PREFIX) })
 }
 

@@ -1,14 +1,14 @@
 import { chunks } from '../lib/chunks.ts'
 import type { DependencyLog } from '../lib/dependency-log.ts'
 import type { UserId } from '../protocol/message.ts'
-import type { Redis } from '../redis/client.ts'
-import type { Subscriptions } from '../redis/subscriptions.ts'
+import type { Publisher } from '../redis/publisher.ts'
+import type { ChannelSubscriptions } from '../redis/subscriptions.ts'
 import { type Attention, type Audience, attentionHere, type Watchers } from './audience.ts'
 
 export interface RedisAudienceOptions {
   readonly watchers: Watchers
-  readonly commands: Redis
-  readonly subscriptions: Subscriptions
+  readonly publisher: Publisher
+  readonly subscriptions: ChannelSubscriptions
   readonly prefix: string
   /** Told while Redis refuses to say who subscribed. */
   readonly health: DependencyLog
@@ -56,15 +56,15 @@ export class RedisAudience implements Audience {
   }
 
   async #ask(userIds: readonly UserId[]): Promise<[UserId, Attention][]> {
-    const { commands, prefix, health } = this.#options
+    const { publisher, prefix, health } = this.#options
     if (!this.#options.isConnected()) return []
     try {
       const channels = userIds.flatMap((userId) => [`${prefix}user:${userId}`, this.#awayChannel(userId)])
-      const answer = (await commands.call('PUBSUB', 'NUMSUB', ...channels)) as unknown[]
+      const counts = await publisher.subscribers(channels)
       health.works(ASKING)
       return userIds.map((userId, index) => [
         userId,
-        attentionOf({ connected: Number(answer[index * 4 + 1]), away: Number(answer[index * 4 + 3]) }),
+        attentionOf({ connected: counts[index * 2] ?? 0, away: counts[index * 2 + 1] ?? 0 }),
       ])
     } catch (error) {
       health.failed(ASKING, error)

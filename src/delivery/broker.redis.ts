@@ -5,15 +5,17 @@ import { reasonOf } from '../lib/errors.ts'
 import type { Logger } from '../lib/logger.ts'
 import type { Epoch } from '../messages/epoch.ts'
 import type { UserId } from '../protocol/message.ts'
-import { defineScript, isRefusal, type Redis } from '../redis/client.ts'
-import type { Subscriptions } from '../redis/subscriptions.ts'
+import { type Commands, isRefusal } from '../redis/client.ts'
+import type { Publisher } from '../redis/publisher.ts'
+import type { ChannelSubscriptions } from '../redis/subscriptions.ts'
 import type { Broker, BrokerListener, Envelope } from './broker.ts'
 import { type ControlMessage, decodeControl, encodeControl } from './control-codec.ts'
 import { decodeEnvelopes, encodeEnvelopes, epochOf } from './envelope-codec.ts'
 
 export interface RedisBrokerOptions {
-  readonly commands: Redis
-  readonly subscriptions: Subscriptions
+  readonly commands: Commands
+  readonly publisher: Publisher
+  readonly subscriptions: ChannelSubscriptions
   /** Names this instance among all; no two may share it. */
   readonly instanceId: string
   readonly prefix: string
@@ -27,8 +29,6 @@ export interface RedisBrokerOptions {
   readonly observer: { publishFailed(): void }
 }
 
-/** ARGV: channel and payload by turns. Redis runs the call without an interleaved command. */
-const PUBLISH_ALL = `for i = 1, #ARGV, 2 do redis.call('PUBLISH', ARGV[i], ARGV[i + 1]) end`
 /** Users of one script call: a longer one would hold Redis up for everybody, and arguments must fit on the stack. */
 const USERS_PER_CALL = 1_000
 /** Payload bytes waiting for Redis' answer beyond which a batch counts as failed: Redis is not keeping up. */
@@ -54,7 +54,6 @@ export class RedisBroker implements Broker {
   readonly #options: RedisBrokerOptions
   readonly #userChannel: string
   readonly #controlChannel: string
-  readonly #publishAll: ReturnType<typeof defineScript>
   #listener: BrokerListener | undefined
   #batch = new Map<UserId, Envelope[]>()
   #inFlightChars = 0
@@ -68,7 +67,6 @@ export class RedisBroker implements Broker {
     this.#options = options
     this.#userChannel = `${options.prefix}user:`
     this.#controlChannel = `${options.prefix}control`
-    this.#publishAll = defineScript(options.commands, 'publishAll', PUBLISH_ALL)
     options.commands.on('ready', () => void this.#probe())
     if (options.commands.status === 'ready') void this.#probe()
   }
@@ -108,8 +106,8 @@ export class RedisBroker implements Broker {
   }
 
   tell(message: ControlMessage): void {
-    const { commands, instanceId, logger } = this.#options
-    commands.publish(this.#controlChannel, encodeControl(instanceId, message)).catch((error: unknown) => {
+    const { publisher, instanceId, logger } = this.#options
+    publisher.publish(this.#controlChannel, encodeControl(instanceId, message)).catch((error: unknown) => {
       logger.debug({ kind: message.kind, reason: reasonOf(error) }, 'the other instances could not be told')
     })
   }
@@ -120,7 +118,7 @@ export class RedisBroker implements Broker {
   }
 
   #publish(batch: readonly [UserId, Envelope[]][]): void {
-    const { commands, instanceId, epoch } = this.#options
+    const { commands, publisher, instanceId, epoch } = this.#options
     const args: string[] = []
     let chars = 0
     for (const [userId, envelopes] of batch) {
@@ -130,7 +128,7 @@ export class RedisBroker implements Broker {
     }
     if (commands.status !== 'ready' || this.#inFlightChars + chars > MAX_IN_FLIGHT_CHARS) return this.#publishFailed()
     this.#inFlightChars += chars
-    this.#publishAll(...args).then(
+    publisher.publishAll(args).then(
       () => {
         this.#inFlightChars -= chars
       },
@@ -149,7 +147,7 @@ export class RedisBroker implements Broker {
 
   /** Publishes as a batch does, to a channel without listeners; a gap that is owed goes along. Never rejects. */
   async #probe(): Promise<void> {
-    const { commands, instanceId } = this.#options
+    const { commands, publisher, instanceId } = this.#options
     // A new connection begins with a probe.
     if (commands.status !== 'ready') return
     const owedGap = this.#owesGap
@@ -157,7 +155,7 @@ export class RedisBroker implements Broker {
     this.#owesGap = false
     try {
       const news = owedGap ? encodeControl(instanceId, { kind: 'gap' }) : ''
-      await this.#publishAll(this.#userChannel, '', this.#controlChannel, news)
+      await publisher.publishAll([this.#userChannel, '', this.#controlChannel, news])
       this.#isRefused = false
       this.#options.health.works(PUBLISHING)
     } catch (error) {

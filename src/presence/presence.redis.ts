@@ -27,7 +27,7 @@ export class RedisPresence implements Presence {
     this.#channel = `${options.prefix}presence:`
     this.#registration = new Registration({
       ...options,
-      scripts: presenceScripts(options.commands),
+      scripts: presenceScripts(options.commands, options.isSharded),
       connections: this.#connections,
       becameUnknown: () => this.#becameUnknown(),
       becameKnown: (afterMs) => this.#becameKnown(afterMs),

@@ -3,8 +3,8 @@ import type { Clock } from '../lib/clock.ts'
 import type { DependencyLog } from '../lib/dependency-log.ts'
 import type { Logger } from '../lib/logger.ts'
 import type { UserId } from '../protocol/message.ts'
-import { isRefusal, type Redis } from '../redis/client.ts'
-import type { Subscriptions } from '../redis/subscriptions.ts'
+import { type Commands, isRefusal } from '../redis/client.ts'
+import type { ChannelSubscriptions } from '../redis/subscriptions.ts'
 import { BEHIND_MARKS, MARK, parseRenewal, type presenceScripts, type Renewal } from './scripts.redis.ts'
 
 /** Of a lease there are between two renewals so much: three of them may fail. */
@@ -18,10 +18,13 @@ const RENEWALS_PER_REFRESH = 10
 const PART = 'presence'
 
 export interface RedisPresenceOptions {
-  readonly commands: Redis
-  readonly subscriptions: Subscriptions
+  readonly commands: Commands
+  readonly subscriptions: ChannelSubscriptions
   readonly instanceId: string
+  /** In a cluster all that begins with it must lie in one slot. */
   readonly prefix: string
+  /** Channels belong to the slots of a cluster. */
+  readonly isSharded: boolean
   readonly clock: Clock
   readonly logger: Logger
   /** Told why presence cannot be kept. */

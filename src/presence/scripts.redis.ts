@@ -1,4 +1,4 @@
-import { defineScript, type Redis } from '../redis/client.ts'
+import { type Commands, defineScript } from '../redis/client.ts'
 
 /**
  * Keys, all under one prefix:
@@ -13,7 +13,7 @@ import { defineScript, type Redis } from '../redis/client.ts'
  * Redis may lose any of these keys alone: deleted by hand, or evicted. A key in which an instance does not find its mark was
  * lost, and what it lacks says nothing. `where` has no mark; it can be made again from `instance:ID`.
  *
- * KEYS[1] is only there to say which node of a cluster; use a prefix with a hash tag, such as {msg}:, with a cluster.
+ * KEYS[1] is only there to say which node of a cluster: the prefix has a hash tag there, so that all of it lies in one slot.
  */
 const LAST_SEEN_SECONDS = 30 * 24 * 3600
 /** No user id begins with it, and it sorts before all of them. */
@@ -166,13 +166,15 @@ export function parseRenewal(answer: unknown): Renewal {
   }
 }
 
-export function presenceScripts(redis: Redis) {
+export function presenceScripts(redis: Commands, isSharded = false) {
+  const define = (name: string, lua: string) =>
+    defineScript(redis, name, isSharded ? lua.replaceAll("'PUBLISH'", "'SPUBLISH'") : lua, 1)
   return {
-    join: defineScript(redis, 'presenceJoin', JOIN, 1),
-    leave: defineScript(redis, 'presenceLeave', LEAVE, 1),
-    sweep: defineScript(redis, 'presenceSweep', SWEEP, 1),
-    prune: defineScript(redis, 'presencePrune', PRUNE, 1),
-    renew: defineScript(redis, 'presenceRenew', RENEW, 1),
+    join: define('presenceJoin', JOIN),
+    leave: define('presenceLeave', LEAVE),
+    sweep: define('presenceSweep', SWEEP),
+    prune: define('presencePrune', PRUNE),
+    renew: define('presenceRenew', RENEW),
   }
 }
 

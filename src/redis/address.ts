@@ -8,11 +8,18 @@ export interface RedisAddress {
   readonly url: string
   readonly sentinels?: Sentinels | undefined
   readonly tls?: TlsFiles | undefined
+  /** It is a Redis Cluster, of which the URL names one node and these others. */
+  readonly cluster?: { readonly nodes: readonly Server[] } | undefined
+}
+
+interface Server {
+  readonly host: string
+  readonly port: number
 }
 
 /** Who is asked which server is the primary. */
 export interface Sentinels {
-  readonly servers: readonly { readonly host: string; readonly port: number }[]
+  readonly servers: readonly Server[]
   readonly username: string
   readonly password: string
   readonly isSecure: boolean
@@ -33,8 +40,8 @@ type AddressOptions = Omit<RedisOptions, 'replyMapping'>
 
 /** As the client takes it. */
 export function addressOptions({ url, sentinels, tls }: RedisAddress): AddressOptions {
-  const { protocol, hostname, port, username, password, pathname } = new URL(url)
-  const host = hostname.replace(/^\[|\]$/g, '')
+  const { protocol, username, password, pathname } = new URL(url)
+  const { host, port } = serverIn(url, 6379)
   const isSecure = protocol === 'rediss:'
   const both: AddressOptions = {
     ...(username !== '' && { username: decodeURIComponent(username) }),
@@ -42,8 +49,26 @@ export function addressOptions({ url, sentinels, tls }: RedisAddress): AddressOp
     ...(isSecure && { tls: tlsOptions(tls) }),
     db: Number(pathname.slice(1)),
   }
-  if (!sentinels) return { ...both, host, port: port === '' ? 6379 : Number(port) }
+  if (!sentinels) return { ...both, host, port }
   return { ...both, ...sentinelOptions(sentinels, tls), name: host, enableTLSForSentinelMode: isSecure }
+}
+
+/** Where a cluster is first asked for its nodes. */
+export function clusterNodes({ url, cluster }: RedisAddress): Server[] {
+  return [serverIn(url, 6379), ...(cluster?.nodes ?? [])]
+}
+
+/** The node at host:port of the same cluster. */
+export function nodeAddress({ url, tls }: RedisAddress, node: string): RedisAddress {
+  const [, host = '', port] = /^(.*):(\d+)$/.exec(node) ?? []
+  const whole = new URL(url)
+  const credentials = /^[^/]*\/\/([^@]*@)?/.exec(whole.href)?.[1] ?? ''
+  return { url: `${whole.protocol}//${credentials}${host.includes(':') ? `[${host}]` : host}:${port}`, tls }
+}
+
+export function serverIn(url: string, defaultPort: number): Server {
+  const { hostname, port } = new URL(url)
+  return { host: hostname.replace(/^\[|\]$/g, ''), port: port === '' ? defaultPort : Number(port) }
 }
 
 function sentinelOptions(

@@ -1,14 +1,19 @@
-import { Redis, type RedisOptions } from 'ioredis'
+import { Cluster, Redis, type RedisOptions } from 'ioredis'
 import type { DependencyLog } from '../lib/dependency-log.ts'
-import { addressOptions, type RedisAddress } from './address.ts'
+import { addressOptions, clusterNodes, type RedisAddress } from './address.ts'
 
-export type { Redis } from 'ioredis'
+export type { Cluster, Redis } from 'ioredis'
+
+/** What commands are sent to. */
+export type Commands = Redis | Cluster
 
 export interface RedisClientOptions extends RedisAddress {
   /** Told why Redis cannot be used, and that it can be used again. */
   readonly health: DependencyLog
   /** Shown in CLIENT LIST. */
   readonly name: string
+  /** Names the connection to `health`, if not by its name. */
+  readonly part?: string
 }
 
 const CONNECT_TIMEOUT_MS = 2_000
@@ -42,33 +47,65 @@ export function createSubscriberClient(options: RedisClientOptions): Redis {
 type Script = (...args: readonly (string | number)[]) => Promise<unknown>
 
 /** A Lua script as a function of its KEYS (the first `keys` arguments) and ARGV; sent whole only when Redis lacks it. */
-export function defineScript(redis: Redis, name: string, lua: string, keys = 0): Script {
+export function defineScript(redis: Commands, name: string, lua: string, keys = 0): Script {
   redis.defineCommand(name, { numberOfKeys: keys, lua })
   const script: Script = Reflect.get(redis, name)
   return script.bind(redis)
 }
 
-function connect(
-  { health, name, ...address }: RedisClientOptions,
-  extra: Pick<RedisOptions, 'commandTimeout' | 'autoResubscribe'>,
-): Redis {
-  const redis = new Redis({
-    ...addressOptions(address),
+const reconnectAfterMs = (attempt: number): number =>
+  Math.min(RECONNECT.maxMs, RECONNECT.firstMs * 2 ** Math.min(attempt, 10))
+
+/** How often a command is sent to another node, when slots have moved or a node has gone. */
+const MAX_REDIRECTIONS = 5
+
+/** The connections to all nodes of a cluster for commands; each goes to the node of its keys. */
+export function createClusterClient(options: RedisClientOptions): Cluster {
+  const { health, name, ...address } = options
+  const { host: _host, port: _port, db: _db, ...shared } = addressOptions(address)
+  const cluster = new Cluster(clusterNodes(address), {
+    redisOptions: { ...shared, ...connectionOptions(name), commandTimeout: COMMAND_TIMEOUT_MS },
+    enableOfflineQueue: false,
+    maxRedirections: MAX_REDIRECTIONS,
+    clusterRetryStrategy: (attempt: number) => reconnectAfterMs(attempt),
+    // Certificates name hosts.
+    dnsLookup: (host, callback) => callback(null, host),
+  })
+  cluster.on('ready', () => health.works(name))
+  cluster.on('error', (error: Error) => {
+    const cause = Reflect.get(error, 'lastNodeError')
+    health.failed(name, cause instanceof Error ? cause : error)
+  })
+  return cluster
+}
+
+function connectionOptions(name: string) {
+  return {
     connectionName: name,
     // It would need one more right, which Redis before 7.2 does not know.
     disableClientInfo: true,
     connectTimeout: CONNECT_TIMEOUT_MS,
     socketTimeout: SOCKET_TIMEOUT_MS,
     disconnectTimeout: DISCONNECT_TIMEOUT_MS,
-    enableOfflineQueue: false,
     maxRetriesPerRequest: 0,
     autoResendUnfulfilledCommands: false,
-    retryStrategy: (attempt: number) => Math.min(RECONNECT.maxMs, RECONNECT.firstMs * 2 ** Math.min(attempt, 10)),
+  }
+}
+
+function connect(
+  { health, name, part = name, ...address }: RedisClientOptions,
+  extra: Pick<RedisOptions, 'commandTimeout' | 'autoResubscribe'>,
+): Redis {
+  const redis = new Redis({
+    ...addressOptions(address),
+    ...connectionOptions(name),
+    enableOfflineQueue: false,
+    retryStrategy: (attempt: number) => reconnectAfterMs(attempt),
     // After a failover the old primary answers READONLY until its clients go elsewhere.
     reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
     ...extra,
   })
-  tellHealth(redis, name, health)
+  tellHealth(redis, part, health)
   return redis
 }
 
@@ -101,4 +138,9 @@ export function startAgain(redis: Redis): void {
 /** Redis has answered, with an error: another connection would hear the same. */
 export function isRefusal(error: unknown): boolean {
   return error instanceof Error && error.name === 'ReplyError'
+}
+
+/** A node of a cluster has answered that another one has to be asked, or none can for now. */
+export function hasMoved(error: unknown): boolean {
+  return error instanceof Error && /^(MOVED|ASK|CLUSTERDOWN|TRYAGAIN)\b/.test(error.message)
 }

@@ -1,7 +1,7 @@
 import type { Clock } from '../lib/clock.ts'
 import type { DependencyLog } from '../lib/dependency-log.ts'
 import { reasonOf } from '../lib/errors.ts'
-import { isRefusal, type Redis } from './client.ts'
+import { type Cluster, type Commands, isRefusal, type Redis } from './client.ts'
 
 /** Names this part in what is told about Redis. */
 const PART = 'rights'
@@ -13,15 +13,15 @@ type Call = readonly [command: string, ...args: (string | number)[]]
  * One harmless call of every command that the service sends or that a script of it calls, on a key and a channel that are used for
  * nothing else: a user that may make all of these calls may do all that is needed.
  */
-export function probesOf(prefix: string): readonly Call[] {
+export function probesOf(prefix: string, isSharded = false): readonly Call[] {
   const key = `${prefix}probe`
   return [
     ['PING'],
     ['TIME'],
     ['EVAL', 'return 1', 0],
     ['EVALSHA', '0'.repeat(40), 0],
-    ['PUBLISH', key, ''],
-    ['PUBSUB', 'NUMSUB', key],
+    [isSharded ? 'SPUBLISH' : 'PUBLISH', key, ''],
+    ['PUBSUB', isSharded ? 'SHARDNUMSUB' : 'NUMSUB', key],
     ['ZADD', key, 'XX', 0, ''],
     ['ZREM', key, ''],
     ['ZSCORE', key, ''],
@@ -45,9 +45,9 @@ export function probesOf(prefix: string): readonly Call[] {
  * The rights that the user of this connection lacks, as ACL SETUSER takes them: `+command`, `~keys`, `&channels`. Rejects
  * when Redis goes away meanwhile.
  */
-export async function missingRights(redis: Redis, prefix: string): Promise<string[]> {
+export async function missingRights(redis: Redis, prefix: string, isSharded = false): Promise<string[]> {
   const missing = await Promise.all(
-    probesOf(prefix).map(async ([command, ...args]) => {
+    probesOf(prefix, isSharded).map(async ([command, ...args]) => {
       try {
         await redis.call(command, ...args)
         return []
@@ -60,22 +60,52 @@ export async function missingRights(redis: Redis, prefix: string): Promise<strin
   return [...new Set(missing.flat())]
 }
 
-export interface RightsOptions {
-  readonly commands: Redis
+/** What is wrong with the server for this use, in words. */
+async function unfitness(redis: Redis, isSharded: boolean): Promise<string | undefined> {
+  const info = String(await redis.info())
+  const version = /^redis_version:(.*)$/m.exec(info)?.[1]?.trim() ?? ''
+  if (isSharded && Number.parseInt(version, 10) < 7)
+    return `REDIS_CLUSTER needs Redis 7 or newer, and this is ${version}`
+  if (!isSharded && /^cluster_enabled:1/m.test(info)) return 'it is a Redis Cluster: set REDIS_CLUSTER=on'
+  return undefined
+}
+
+/** What keeps the service from using this server; undefined when nothing does. Rejects when Redis goes away meanwhile. */
+export async function lackIn(redis: Redis, prefix: string, isSharded = false): Promise<Error | undefined> {
+  const missing = await missingRights(redis, prefix, isSharded)
+  if (missing.length > 0) return lackOf(missing)
+  const reason = await unfitness(redis, isSharded)
+  return reason === undefined ? undefined : new Error(reason)
+}
+
+export interface RightsOptions<Client extends Commands> {
+  readonly commands: Client
   readonly prefix: string
   readonly health: DependencyLog
   readonly clock: Clock
 }
 
 /** Looks whenever a connection is made, and again while something is missing; tells exactly which rights. */
-export function watchRights({ commands, prefix, health, clock }: RightsOptions): void {
+export function watchRights(options: RightsOptions<Redis>): void {
+  watch(options, () => lackIn(options.commands, options.prefix))
+}
+
+/** The same of all nodes of a cluster: each has users of its own. */
+export function watchClusterRights(options: RightsOptions<Cluster>): void {
+  watch(options, async () => {
+    const nodes = options.commands.nodes('master')
+    return (await Promise.all(nodes.map((node) => lackIn(node, options.prefix, true)))).find((lack) => lack)
+  })
+}
+
+function watch({ commands, health, clock }: RightsOptions<Commands>, lack: () => Promise<Error | undefined>): void {
   let cancelLook = (): void => undefined
   const look = async (): Promise<void> => {
     cancelLook()
     try {
-      const missing = await missingRights(commands, prefix)
-      if (missing.length === 0) return health.works(PART)
-      health.failed(PART, lackOf(missing))
+      const found = await lack()
+      if (!found) return health.works(PART)
+      health.failed(PART, found)
       cancelLook = clock.after(LOOK_AGAIN_MS, () => void look())
     } catch {
       // Redis went away, which its client tells; the next connection looks again.

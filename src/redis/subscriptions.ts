@@ -1,9 +1,24 @@
 import { chunks } from '../lib/chunks.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { DependencyLog } from '../lib/dependency-log.ts'
-import { isRefusal, type Redis, startAgain } from './client.ts'
+import { hasMoved, isRefusal, type Redis, startAgain } from './client.ts'
+import { bySlot } from './shards.ts'
 
 type MessageHandler = (rest: string, payload: string) => void
+
+/** What others need of subscriptions. */
+export type ChannelSubscriptions = Pick<
+  Subscriptions,
+  'isConnected' | 'onMessage' | 'onGap' | 'add' | 'remove' | 'close'
+>
+
+/** That the connection is one to a node of a cluster, which serves the channels of its slots alone. */
+export interface OfNode {
+  readonly node: string
+  slotOf(channel: string): number
+  /** The node says that a slot is no longer its own. */
+  moved(): void
+}
 
 /** How often the connection must show that it lives; one that owes an answer for too long is ended by the client. */
 const PING_INTERVAL_MS = 1_000
@@ -11,7 +26,6 @@ const PING_INTERVAL_MS = 1_000
 const CHANNELS_PER_COMMAND = 500
 /** How long after Redis refused a SUBSCRIBE it is asked again: only an operator can change its mind. */
 const REFUSED_RETRY_MS = 1_000
-/** Name what is done here in what is told about Redis. */
 const SUBSCRIBING = 'subscriptions'
 const UNSUBSCRIBING = 'giving up subscriptions'
 
@@ -38,12 +52,20 @@ export class Subscriptions {
   #cancelRetry: (() => void) | undefined
   #cancelPing: (() => void) | undefined
   #isClosed = false
+  readonly #ofNode: OfNode | undefined
+  /** Name what is done here in what is told about Redis. */
+  readonly #subscribing: string
+  readonly #unsubscribing: string
 
-  constructor(redis: Redis, clock: Clock, health: DependencyLog) {
+  constructor(redis: Redis, clock: Clock, health: DependencyLog, ofNode?: OfNode) {
     this.#redis = redis
     this.#clock = clock
     this.#health = health
-    redis.on('message', (channel: string, payload: string) => this.#dispatch(channel, payload))
+    this.#ofNode = ofNode
+    this.#subscribing = SUBSCRIBING + (ofNode?.node ?? '')
+    this.#unsubscribing = UNSUBSCRIBING + (ofNode?.node ?? '')
+    if (ofNode) redis.on('moved', () => ofNode.moved())
+    redis.on(ofNode ? 'smessage' : 'message', (channel: string, payload: string) => this.#dispatch(channel, payload))
     redis.on('ready', () => this.#connected())
     redis.on('close', () => this.#lost())
     if (redis.status === 'ready') this.#connected()
@@ -92,6 +114,7 @@ export class Subscriptions {
     this.#isClosed = true
     this.#cancelPing?.()
     this.#cancelRetry?.()
+    for (const part of [this.#subscribing, this.#unsubscribing]) this.#health.works(part)
     this.#redis.disconnect()
   }
 
@@ -112,7 +135,7 @@ export class Subscriptions {
     for (const channel of this.#wanted) this.#changed.add(channel)
     if (!(await this.#applyChanges()) || !this.#isOpen) return
     this.#isRefused = false
-    this.#health.works(SUBSCRIBING)
+    this.#health.works(this.#subscribing)
     for (const listener of this.#gapListeners) listener()
   }
 
@@ -126,7 +149,8 @@ export class Subscriptions {
   /** Another connection would be refused the same, so this one is kept and asks again. */
   #refused(error: unknown): void {
     this.#isRefused = true
-    this.#health.failed(SUBSCRIBING, error)
+    // What has moved is asked for elsewhere, once it is known where.
+    if (!this.#ofNode || !hasMoved(error)) this.#health.failed(this.#subscribing, error)
     this.#settleAll()
     this.#cancelRetry?.()
     this.#cancelRetry = this.#clock.after(REFUSED_RETRY_MS, () => void this.#subscribeAll())
@@ -151,8 +175,8 @@ export class Subscriptions {
     try {
       // Redis handles the commands of one connection in order, so nothing has to wait for an answer to be right.
       await Promise.all([
-        ...chunks(toAdd, CHANNELS_PER_COMMAND).map((channels) => this.#subscribe(channels)),
-        ...chunks(toRemove, CHANNELS_PER_COMMAND).map((channels) => this.#unsubscribe(channels)),
+        ...this.#commandsOf(toAdd).map((channels) => this.#subscribe(channels)),
+        ...this.#commandsOf(toRemove).map((channels) => this.#unsubscribe(channels)),
       ])
       return true
     } catch (error) {
@@ -163,11 +187,17 @@ export class Subscriptions {
     }
   }
 
+  #commandsOf(channels: readonly string[]): string[][] {
+    const slotOf = this.#ofNode?.slotOf
+    const groups = slotOf ? bySlot(channels, slotOf) : [channels]
+    return groups.flatMap((group) => [...chunks(group, CHANNELS_PER_COMMAND)])
+  }
+
   async #subscribe(channels: readonly string[]): Promise<void> {
     const asked = { isConfirmed: false }
     for (const channel of channels) this.#asked.set(channel, asked)
     try {
-      await this.#redis.subscribe(...channels)
+      await (this.#ofNode ? this.#redis.ssubscribe(...channels) : this.#redis.subscribe(...channels))
     } catch (error) {
       for (const channel of channels) if (this.#asked.get(channel) === asked) this.#asked.delete(channel)
       throw error
@@ -179,12 +209,12 @@ export class Subscriptions {
   async #unsubscribe(channels: readonly string[]): Promise<void> {
     for (const channel of channels) this.#asked.delete(channel)
     try {
-      await this.#redis.unsubscribe(...channels)
-      this.#health.works(UNSUBSCRIBING)
+      await (this.#ofNode ? this.#redis.sunsubscribe(...channels) : this.#redis.unsubscribe(...channels))
+      this.#health.works(this.#unsubscribing)
     } catch (error) {
       // Then frames for users who have left go on to arrive, and nothing else is wrong.
       if (!isRefusal(error)) throw error
-      this.#health.failed(UNSUBSCRIBING, error)
+      this.#health.failed(this.#unsubscribing, error)
     }
   }
 

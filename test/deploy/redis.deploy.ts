@@ -1,10 +1,12 @@
 // A primary of Redis is lost under load, in the set-ups in which people run it: nobody lends a hand, and no message is missing on a screen.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { slotOf } from '../../src/redis/shards.ts'
 import { Conversations, Device, percentile, traffic, whole } from '../support/cluster.ts'
 import { eventually } from '../support/cluster-instance.ts'
 import { createDatabase, type TestDatabase } from '../support/databases.ts'
 import { figure } from '../support/figures.ts'
 import type { RedisServer } from '../support/redis.ts'
+import { RedisCluster } from '../support/redis-cluster.ts'
 import { RedisWithSentinels } from '../support/redis-sentinel.ts'
 import { get } from '../support/rest-client.ts'
 import { type ServiceProcess, useServices } from '../support/service.ts'
@@ -127,6 +129,63 @@ describe('three sentinels', () => {
         primary.freeze()
         await replaced(primary)
         primary.thaw()
+      },
+    }))
+})
+
+describe('a cluster of three primaries with a replica each', () => {
+  let redis: RedisCluster
+
+  beforeEach(async () => {
+    redis = await RedisCluster.start({ hasReplicas: true, nodeTimeoutMs: DOWN_AFTER_MS })
+    await connectAll(redis.env)
+  })
+  afterEach(async () => {
+    await Promise.all(instances.map((instance) => instance.kill9()))
+    await redis.stop()
+  })
+
+  const PRESENCE_SLOT = slotOf('presence')
+  const replaced = (slot: number, old: RedisServer): Promise<void> =>
+    eventually(async () => (await redis.primaryOf(slot)) !== old, 'another primary', 30_000)
+
+  test.each([
+    ['that has presence', PRESENCE_SLOT],
+    ['that has not', (PRESENCE_SLOT + 8192) % 16_384],
+  ])('the primary %s is killed', (which, slot) =>
+    survive({
+      name: `Cluster, the primary ${which} killed`,
+      async lose() {
+        const primary = await redis.primaryOf(slot)
+        await primary.kill()
+        await replaced(slot, primary)
+      },
+    }),
+  )
+
+  test('a primary is frozen, replaced, and thawed', () =>
+    survive({
+      name: 'Cluster, primary frozen',
+      async lose() {
+        const primary = await redis.primaryOf(PRESENCE_SLOT)
+        primary.freeze()
+        const others = redis.nodes.filter((node) => node !== primary)
+        await eventually(
+          async () => (await redis.primaryOf(PRESENCE_SLOT, others)) !== primary,
+          'another primary',
+          30_000,
+        )
+        primary.thaw()
+      },
+    }))
+
+  test('a primary and its replica change places', () =>
+    survive({
+      name: 'Cluster, CLUSTER FAILOVER',
+      async lose() {
+        const primary = await redis.primaryOf(PRESENCE_SLOT)
+        await redis.nodes[redis.nodes.indexOf(primary) + 3]?.run('CLUSTER', 'FAILOVER')
+        await replaced(PRESENCE_SLOT, primary)
       },
     }))
 })

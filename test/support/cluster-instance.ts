@@ -6,6 +6,7 @@ import type { Logger } from '../../src/lib/logger.ts'
 import { RedisPresence } from '../../src/presence/presence.redis.ts'
 import type { RedisAddress } from '../../src/redis/address.ts'
 import { createCommandClient, createSubscriberClient, type Redis } from '../../src/redis/client.ts'
+import { ServerPublisher } from '../../src/redis/publisher.ts'
 import { Subscriptions } from '../../src/redis/subscriptions.ts'
 import { silentLogger } from './databases.ts'
 import { within } from './deadline.ts'
@@ -49,7 +50,8 @@ export function openInstance({
   const commands = createCommandClient({ ...address, health, name: 'test-commands' })
   const subscriber = createSubscriberClient({ ...address, health, name: 'test-subscriber' })
   const subscriptions = new Subscriptions(subscriber, clock, health)
-  const shared = { commands, subscriptions, instanceId: id, prefix, clock, logger, health }
+  const publisher = new ServerPublisher(commands)
+  const shared = { commands, publisher, subscriptions, isSharded: false, instanceId: id, prefix, clock, logger, health }
   const lost: number[] = []
   const publishFailed = (): void => {
     instance.failedPublishes += 1

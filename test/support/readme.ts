@@ -48,6 +48,7 @@ export const CONFIG_GROUPS: Readonly<Record<string, readonly string[]>> = {
   'Several instances': [
     'REDIS_ADDR',
     'REDIS_SENTINELS',
+    'REDIS_CLUSTER',
     'REDIS_CA_FILE',
     'REDIS_CERT_FILE',
     'REDIS_KEY_FILE',

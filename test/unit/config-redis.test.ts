@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ConfigError, loadConfig } from '../../src/config.ts'
-import { addressOptions } from '../../src/redis/address.ts'
+import { addressOptions, clusterNodes, nodeAddress } from '../../src/redis/address.ts'
 
 let directory: string
 let file: string
@@ -59,6 +59,43 @@ describe('one server', () => {
     [{ REDIS_ADDR: 'rediss://h' }, ['REDIS_KEY_FILE']],
   ])('%o does not go with %s alone', (env, names) => {
     expect(mistakesOf({ ...env, ...Object.fromEntries(names.map((name) => [name, file])) })).toHaveLength(1)
+  })
+})
+
+describe('a cluster', () => {
+  test('is asked for its nodes at the address, and at further ones', () => {
+    const nodesOf = (env: Record<string, string>) => {
+      const { address } = loadConfig(env).redis
+      return address && clusterNodes(address)
+    }
+    expect(nodesOf({ REDIS_ADDR: 'redis://a', REDIS_CLUSTER: 'on' })).toEqual([{ host: 'a', port: 6379 }])
+    expect(nodesOf({ REDIS_ADDR: 'a:1', REDIS_CLUSTER: 'b:2, [::1]:3' })).toEqual([
+      { host: 'a', port: 1 },
+      { host: 'b', port: 2 },
+      { host: '::1', port: 3 },
+    ])
+  })
+
+  test('shares user, password and TLS among its nodes', () => {
+    const address = loadConfig({ REDIS_ADDR: 'rediss://u:p%25@a:1', REDIS_CLUSTER: 'on' }).redis.address
+    const options = address && addressOptions(nodeAddress(address, 'b:2'))
+    expect(options).toEqual({ host: 'b', port: 2, username: 'u', password: 'p%', tls: {}, db: 0 })
+    expect(address && addressOptions(nodeAddress(address, '::1:2'))).toMatchObject({ host: '::1', port: 2 })
+  })
+
+  test.each(['off', 'a', 'a:1,', 'redis://a:1', 'a:1,b:x', 'u@a:1'])('cannot be %s', (list) => {
+    expect(mistakesOf({ REDIS_ADDR: 'a:1', REDIS_CLUSTER: list })).toEqual([
+      expect.stringMatching(/^REDIS_CLUSTER: .* is not on, or a comma-separated list/),
+    ])
+  })
+
+  test.each([
+    [{}, /^REDIS_ADDR: is missing beside REDIS_CLUSTER/],
+    [{ REDIS_ADDR: 'redis://a/1' }, /^REDIS_ADDR: a Redis Cluster has no database but 0/],
+    [{ REDIS_ADDR: 'redis://a', REDIS_SENTINELS: 'b:1' }, /^REDIS_SENTINELS: does not go with REDIS_CLUSTER/],
+    [{ REDIS_ADDR: 'redis://a', REDIS_PREFIX: '{x}:' }, /^REDIS_PREFIX: must have no \{/],
+  ])('does not go with %o', (env, mistake) => {
+    expect(mistakesOf({ ...env, REDIS_CLUSTER: 'on' })).toEqual([expect.stringMatching(mistake)])
   })
 })
 

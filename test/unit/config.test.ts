@@ -90,6 +90,7 @@ describe('loadConfig', () => {
         address: {
           url: 'redis://localhost:6379',
           sentinels: undefined,
+          cluster: undefined,
           tls: { ca: undefined, cert: undefined, key: undefined },
         },
         prefix: 'chat:',

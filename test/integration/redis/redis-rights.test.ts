@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { RedisAudience } from '../../../src/delivery/audience.redis.ts'
 import { DependencyLog } from '../../../src/lib/dependency-log.ts'
 import { createCommandClient, createSubscriberClient } from '../../../src/redis/client.ts'
+import { ServerPublisher } from '../../../src/redis/publisher.ts'
 import { missingRights, missingSubscriberRights, probesOf, watchRights } from '../../../src/redis/rights.ts'
 import { connectInstance, eventually } from '../../support/cluster-instance.ts'
 import { silentLogger } from '../../support/databases.ts'
@@ -13,7 +14,7 @@ import { documentSection } from '../../support/readme.ts'
 import { RedisServer } from '../../support/redis.ts'
 
 const PREFIX = 'msg:'
-const CHANNEL_COMMANDS = ['subscribe', 'unsubscribe']
+const CHANNEL_COMMANDS = ['subscribe', 'unsubscribe', 'ssubscribe', 'sunsubscribe']
 let server: RedisServer
 
 beforeAll(async () => {
@@ -36,6 +37,8 @@ async function connectWith(...rights: string[]) {
 }
 
 const commands = probesOf(PREFIX).map(([command]) => command.toLowerCase())
+const clusterCommands = probesOf(PREFIX, true).map(([command]) => command.toLowerCase())
+const isProbed = (name: string): boolean => commands.includes(name) || clusterCommands.includes(name)
 /** As the README of deployment gives them. */
 const ALL = documentSection('src/deploy/README.md', 'redis-acl').replaceAll('```', '').trim().split(/\s+/)
 
@@ -54,9 +57,10 @@ test('with exactly these rights an instance is heard, listed and asked about', a
   const instance = await connectInstance({ url, prefix: PREFIX, logger: logs })
   const watchers = { of: () => [] }
   const health = new DependencyLog({ dependency: 'Redis', clock: new FakeClock(), logger: logs })
-  const { commands: client, subscriptions, broker } = instance
+  const { subscriptions, broker } = instance
+  const publisher = new ServerPublisher(instance.commands)
   const isConnected = (): boolean => broker.isConnected
-  const audience = new RedisAudience({ commands: client, subscriptions, prefix: PREFIX, watchers, health, isConnected })
+  const audience = new RedisAudience({ publisher, subscriptions, prefix: PREFIX, watchers, health, isConnected })
   await instance.broker.subscribe('ann')
   instance.presence.connected('ann')
   await eventually(async () => (await instance.presence.online(10)).users.includes('ann'), 'presence')
@@ -101,7 +105,7 @@ test('every command that a script of the service calls is probed', () => {
   const called = files.flatMap((path) => [...readFileSync(src + path, 'utf8').matchAll(/redis\.p?call\('(\w+)'/g)])
   const names = new Set(called.map(([, name = '']) => name.toLowerCase()))
   expect(names.size).toBeGreaterThan(10)
-  expect([...names].filter((name) => !commands.includes(name))).toEqual([])
+  expect([...names].filter((name) => !isProbed(name))).toEqual([])
 })
 
 test('every command that the service sends by itself is probed', () => {
@@ -113,7 +117,7 @@ test('every command that the service sends by itself is probed', () => {
     ...readFileSync(src + path, 'utf8').matchAll(/\b(?:commands|#redis)\.([a-z]+)\(/g),
   ])
   const names = new Set(sent.map(([, name = '']) => name))
-  const other = ['on', 'disconnect', 'call', ...CHANNEL_COMMANDS]
+  const other = ['on', 'disconnect', 'call', 'nodes', ...CHANNEL_COMMANDS]
   expect(names.has('zmscore')).toBe(true)
-  expect([...names].filter((name) => !other.includes(name) && !commands.includes(name))).toEqual([])
+  expect([...names].filter((name) => !other.includes(name) && !isProbed(name))).toEqual([])
 })

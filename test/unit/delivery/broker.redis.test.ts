@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { RedisBroker } from '../../../src/delivery/broker.redis.ts'
 import { DependencyLog } from '../../../src/lib/dependency-log.ts'
+import { ServerPublisher } from '../../../src/redis/publisher.ts'
 import { Subscriptions } from '../../../src/redis/subscriptions.ts'
 import { FakeClock, settled } from '../../support/fake-clock.ts'
 import { type KeptLogs, keepLogs } from '../../support/kept-logs.ts'
@@ -35,6 +36,7 @@ beforeEach(async () => {
   const health = new DependencyLog({ dependency: 'Redis', logger: logs, clock })
   broker = new RedisBroker({
     commands: commands.client,
+    publisher: new ServerPublisher(commands.client),
     subscriptions: new Subscriptions(subscriber.client, clock, health),
     instanceId: 'me',
     prefix: 'msg:',

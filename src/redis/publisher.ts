@@ -1,0 +1,89 @@
+import { type Cluster, defineScript, type Redis } from './client.ts'
+import { bySlot, type Shards } from './shards.ts'
+
+/** Publishes to channels, and tells who hears it. */
+export interface Publisher {
+  /** Channel and payload by turns, in as few calls as can be. Rejects when any of them was not published. */
+  publishAll(pairs: readonly string[]): Promise<void>
+  publish(channel: string, payload: string): Promise<void>
+  /** How many connections are subscribed to each of these. */
+  subscribers(channels: readonly string[]): Promise<number[]>
+}
+
+/** ARGV: channel and payload by turns. Redis runs the call without an interleaved command. */
+const PUBLISH_ALL = `for i = 1, #ARGV, 2 do redis.call('PUBLISH', ARGV[i], ARGV[i + 1]) end`
+
+/** Through one server. */
+export class ServerPublisher implements Publisher {
+  readonly #commands: Redis
+  readonly #publishAll: ReturnType<typeof defineScript>
+
+  constructor(commands: Redis) {
+    this.#commands = commands
+    this.#publishAll = defineScript(commands, 'publishAll', PUBLISH_ALL)
+  }
+
+  async publishAll(pairs: readonly string[]): Promise<void> {
+    await this.#publishAll(...pairs)
+  }
+
+  async publish(channel: string, payload: string): Promise<void> {
+    await this.#commands.publish(channel, payload)
+  }
+
+  async subscribers(channels: readonly string[]): Promise<number[]> {
+    return countsIn(await this.#commands.call('PUBSUB', 'NUMSUB', ...channels))
+  }
+}
+
+/** Of an answer that names channel and count by turns. */
+export function countsIn(answer: unknown): number[] {
+  const texts: unknown[] = Array.isArray(answer) ? answer : []
+  return texts.filter((_, index) => index % 2 === 1).map(Number)
+}
+
+/** KEYS: a channel of the shard. ARGV: channel and payload by turns, all of that shard. */
+const PUBLISH_SHARD = `for i = 1, #ARGV, 2 do redis.call('SPUBLISH', ARGV[i], ARGV[i + 1]) end`
+/** KEYS: a channel of the shard. ARGV: channels of that shard. */
+const COUNT_SHARD = `return redis.call('PUBSUB', 'SHARDNUMSUB', unpack(ARGV))`
+
+/** Through the nodes of a cluster, each shard through its own. */
+export class ClusterPublisher implements Publisher {
+  readonly #shards: Shards
+  readonly #publishShard: ReturnType<typeof defineScript>
+  readonly #countShard: ReturnType<typeof defineScript>
+
+  constructor(commands: Cluster, shards: Shards) {
+    this.#shards = shards
+    this.#publishShard = defineScript(commands, 'publishShard', PUBLISH_SHARD, 1)
+    this.#countShard = defineScript(commands, 'countShard', COUNT_SHARD, 1)
+  }
+
+  async publishAll(pairs: readonly string[]): Promise<void> {
+    const placed = pairs.flatMap((name, index) =>
+      index % 2 === 0 ? [{ ...this.#shards.placeOf(name), payload: pairs[index + 1] ?? '' }] : [],
+    )
+    const calls = bySlot(placed, ({ slot }) => slot).map((shard) =>
+      this.#publishShard(shard[0]?.channel ?? '', ...shard.flatMap(({ channel, payload }) => [channel, payload])),
+    )
+    // Also of those that follow one that failed it has to be known when they are over.
+    for (const outcome of await Promise.allSettled(calls)) if (outcome.status === 'rejected') throw outcome.reason
+  }
+
+  publish(channel: string, payload: string): Promise<void> {
+    return this.publishAll([channel, payload])
+  }
+
+  async subscribers(names: readonly string[]): Promise<number[]> {
+    const places = names.map((name) => this.#shards.placeOf(name))
+    const counts = new Map<string, number>()
+    await Promise.all(
+      bySlot(places, ({ slot }) => slot).map(async (shard) => {
+        const channels = shard.map(({ channel }) => channel)
+        const found = countsIn(await this.#countShard(channels[0] ?? '', ...channels))
+        for (const [index, channel] of channels.entries()) counts.set(channel, found[index] ?? 0)
+      }),
+    )
+    return places.map(({ channel }) => counts.get(channel) ?? 0)
+  }
+}

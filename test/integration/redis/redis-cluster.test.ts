@@ -1,0 +1,143 @@
+// Two instances over a Redis Cluster of three nodes: everybody hears, presence is listed, and slots may go elsewhere meanwhile.
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { loadConfig } from '../../../src/config.ts'
+import { RedisAudience } from '../../../src/delivery/audience.redis.ts'
+import { RedisBroker } from '../../../src/delivery/broker.redis.ts'
+import { systemClock } from '../../../src/lib/clock.ts'
+import { RedisPresence } from '../../../src/presence/presence.redis.ts'
+import { openRedis } from '../../../src/redis/connections.ts'
+import { Shards, slotOf } from '../../../src/redis/shards.ts'
+import { eventually } from '../../support/cluster-instance.ts'
+import { type KeptLogs, keepLogs } from '../../support/kept-logs.ts'
+import { documentSection } from '../../support/readme.ts'
+import { RedisCluster } from '../../support/redis-cluster.ts'
+
+const PREFIX = 'msg:'
+const USERS = Array.from({ length: 200 }, (_, index) => `user${index}`)
+const RIGHTS = ['redis-acl', 'cluster-acl'].flatMap((name) =>
+  documentSection('src/deploy/README.md', name).replaceAll('```', '').trim().split(/\s+/),
+)
+let cluster: RedisCluster
+const opened: { close(): Promise<void> }[] = []
+
+beforeAll(async () => {
+  cluster = await RedisCluster.start({ hasReplicas: false, nodeTimeoutMs: 2_000 })
+  for (const node of cluster.nodes) {
+    await node.run('ACL', 'SETUSER', 'app', 'reset', 'on', '>secret', ...RIGHTS)
+  }
+})
+afterAll(async () => {
+  await Promise.all(opened.map((instance) => instance.close()))
+  await cluster?.stop()
+})
+
+/** One instance's side of the cluster, by a user with the rights of the README alone. */
+async function open(logs: KeptLogs) {
+  const env = { ...cluster.env, REDIS_ADDR: `redis://app:secret@${cluster.env.REDIS_ADDR}` }
+  const { address, prefix } = loadConfig(env).redis
+  if (!address) throw new Error('there is no address')
+  const redis = openRedis({ address, prefix, clock: systemClock, logger: logs })
+  redis.watchRights()
+  const shared = { ...redis, instanceId: crypto.randomUUID(), prefix, clock: systemClock, logger: logs }
+  const epoch = { current: 'one', look: () => Promise.resolve() }
+  const broker = new RedisBroker({ ...shared, epoch, observer: { publishFailed: () => undefined } })
+  const instanceLost = (): void => undefined
+  const presence = new RedisPresence({ ...shared, prefix: redis.presencePrefix, leaseMs: 11_000, instanceLost })
+  const watchers = { of: () => [] }
+  const audience = new RedisAudience({ ...shared, watchers, isConnected: () => broker.isConnected })
+  const got = new Set<string>()
+  let gaps = 0
+  broker.listen({
+    received: (user, envelopes) => {
+      for (const { json } of envelopes) got.add(`${user} ${json}`)
+    },
+    told: (message) => void got.add(`told ${message.kind}`),
+    gap: () => {
+      gaps += 1
+    },
+  })
+  const close = async (): Promise<void> => {
+    await presence.close()
+    await broker.close()
+    redis.close()
+  }
+  opened.push({ close })
+  await eventually(() => broker.isConnected && redis.commands.status === 'ready', 'a connection')
+  return { broker, presence, audience, got, gaps: () => gaps }
+}
+
+function publishToAll({ broker }: Awaited<ReturnType<typeof open>>, text: string): void {
+  for (const user of USERS) broker.add(user, { json: text })
+  broker.flush()
+}
+
+test('shards lie where Redis counts them, on every node', async () => {
+  const shards = new Shards(PREFIX)
+  const [node] = cluster.nodes
+  for (const tag of ['presence', '0', 'ä', 'user:ann']) {
+    expect(await node?.run('CLUSTER', 'KEYSLOT', tag), tag).toBe(slotOf(tag))
+  }
+  for (const name of ['msg:control', ...USERS.map((user) => `msg:user:${user}`)]) {
+    const { channel, slot } = shards.placeOf(name)
+    expect(await node?.run('CLUSTER', 'KEYSLOT', channel), channel).toBe(slot)
+    expect(shards.nameOf(channel)).toBe(name)
+    expect(shards.slots).toContain(slot)
+  }
+  const owners = await Promise.all(shards.slots.map((slot) => cluster.primaryOf(slot)))
+  for (const one of cluster.nodes) expect(owners.filter((owner) => owner === one).length).toBeGreaterThanOrEqual(5)
+})
+
+test('messages, receivers and presence go through all nodes, also when slots have gone to another one', async () => {
+  const logs = keepLogs()
+  const [one, two] = [await open(logs), await open(logs)]
+  await Promise.all(USERS.map((user) => two.broker.subscribe(user)))
+  publishToAll(one, 'first')
+  await eventually(() => two.got.size === USERS.length, 'a frame for each')
+  one.broker.tell({ kind: 'revoked' })
+  await eventually(() => two.got.has('told revoked'), 'what everybody is told')
+  const asked = [...USERS, 'nobody']
+  expect((await one.audience.of(asked)).map((attention) => attention === 'looking')).toEqual(
+    asked.map((user) => user !== 'nobody'),
+  )
+  two.presence.connected('ann')
+  await eventually(async () => (await one.presence.online(10)).users.includes('ann'), 'presence')
+  const seen: string[] = []
+  one.presence.listen({
+    changed: ({ userId, status }) => void seen.push(`${userId} ${status}`),
+    refresh: () => undefined,
+  })
+  await one.presence.watch('ann')
+  two.presence.disconnected('ann')
+  await eventually(() => seen.includes('ann offline'), 'the news')
+  expect(logs.shown).toEqual([])
+
+  const [slot = 0] = new Shards(PREFIX).slots
+  const from = await cluster.primaryOf(slot)
+  const to = cluster.nodes.find((node) => node !== from)
+  const id = String(await to?.run('CLUSTER', 'MYID'))
+  const gaps = two.gaps()
+  for (const node of [to, from, ...cluster.nodes]) await node?.run('CLUSTER', 'SETSLOT', slot, 'NODE', id)
+  await eventually(() => two.gaps() > gaps && one.broker.isConnected && two.broker.isConnected, 'the move')
+  two.got.clear()
+  publishToAll(one, 'second')
+  await eventually(() => two.got.size >= USERS.length, 'a frame for each after the move')
+})
+
+test('a right that is missing on one node is named', async () => {
+  await cluster.nodes[1]?.run('ACL', 'SETUSER', 'app', '-zadd', '-spublish')
+  const logs = keepLogs()
+  await open(logs)
+  const wanted = 'warn: Redis fails (its user lacks the rights +spublish +zadd)'
+  await eventually(() => logs.shown.includes(wanted), `the warning, of ${logs.shown}`)
+})
+
+test('a server of a cluster that is taken for a single one is named', async () => {
+  const logs = keepLogs()
+  const { address, prefix } = loadConfig({ REDIS_ADDR: cluster.env.REDIS_ADDR }).redis
+  if (!address) throw new Error('there is no address')
+  const redis = openRedis({ address, prefix, clock: systemClock, logger: logs })
+  redis.watchRights()
+  const advice = (): boolean => logs.shown.some((line) => line.includes('it is a Redis Cluster: set REDIS_CLUSTER=on'))
+  await eventually(advice, 'the advice')
+  redis.close()
+})
