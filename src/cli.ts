@@ -35,8 +35,7 @@ import type { EpochRecord, EpochStore } from './messages/epoch-store.ts'
 import { CONVERSATION_GATE } from './messages/gate.postgres.ts'
 import { type Database, openDatabase } from './postgres/database.ts'
 import type { Queries } from './postgres/queries.ts'
-import { createCommandClient, createSubscriberClient, type Redis } from './redis/client.ts'
-import { lackOf, missingRights, missingSubscriberRights } from './redis/rights.ts'
+import { examine } from './redis/examination.ts'
 import { storageTools } from './storage-tools.ts'
 import { openLogOutput } from './telemetry/log-output.ts'
 import { createLogger } from './telemetry/logger.ts'
@@ -193,25 +192,8 @@ async function checkRedis(config: Config): Promise<string | undefined> {
   const log = (fields: object) => failures.push('reason' in fields ? String(fields.reason) : JSON.stringify(fields))
   const logger = { debug: log, info: () => undefined, warn: log, error: log }
   const health = new DependencyLog({ dependency: 'Redis', logger, clock: systemClock })
-  const connections = [createCommandClient, createSubscriberClient].map((create) =>
-    create({ ...address, health, name: 'doctor' }),
-  )
-  const [commands, subscriber] = connections as [Redis, Redis]
-  try {
-    await Promise.all(connections.map(untilReady))
-    const missing = [...(await missingRights(commands, prefix)), ...(await missingSubscriberRights(subscriber, prefix))]
-    if (missing.length > 0) throw lackOf([...new Set(missing)])
-    return 'answers, and its user may call what the service needs'
-  } finally {
-    for (const connection of connections) connection.disconnect()
-  }
-}
-
-function untilReady(redis: Redis): Promise<void> {
-  return new Promise((resolve, reject) => {
-    redis.once('ready', resolve)
-    redis.once('error', reject)
-  })
+  await examine({ address, prefix, health })
+  return 'answers, and its user may call what the service needs'
 }
 
 async function checkKeySet({ auth }: Config): Promise<string | undefined> {

@@ -115,21 +115,20 @@ function watch({ commands, health, clock }: RightsOptions<Commands>, lack: () =>
 }
 
 /** The same of a connection that subscribes; it must not be in use for anything else. */
-export async function missingSubscriberRights(redis: Redis, prefix: string): Promise<string[]> {
+export async function missingSubscriberRights(redis: Redis, prefix: string, isSharded = false): Promise<string[]> {
   const channel = `${prefix}probe`
-  try {
-    await redis.subscribe(channel)
-  } catch (error) {
-    if (!isRefusal(error)) throw error
-    return rightOf(error, 'SUBSCRIBE', prefix)
+  const mark = isSharded ? 'S' : ''
+  // A node of a cluster may have to refuse this channel: by then it has looked at the rights.
+  for (const command of [`${mark}SUBSCRIBE`, `${mark}UNSUBSCRIBE`]) {
+    try {
+      await redis.call(command.toLowerCase(), channel)
+    } catch (error) {
+      if (!isRefusal(error)) throw error
+      const missing = rightOf(error, command, prefix)
+      if (missing.length > 0) return missing
+    }
   }
-  try {
-    await redis.unsubscribe(channel)
-    return []
-  } catch (error) {
-    if (!isRefusal(error)) throw error
-    return rightOf(error, 'UNSUBSCRIBE', prefix)
-  }
+  return []
 }
 
 /** What is told of rights that are missing. */

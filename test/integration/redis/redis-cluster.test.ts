@@ -4,10 +4,13 @@ import { loadConfig } from '../../../src/config.ts'
 import { RedisAudience } from '../../../src/delivery/audience.redis.ts'
 import { RedisBroker } from '../../../src/delivery/broker.redis.ts'
 import { systemClock } from '../../../src/lib/clock.ts'
+import { DependencyLog } from '../../../src/lib/dependency-log.ts'
 import { RedisPresence } from '../../../src/presence/presence.redis.ts'
 import { openRedis } from '../../../src/redis/connections.ts'
+import { examine } from '../../../src/redis/examination.ts'
 import { Shards, slotOf } from '../../../src/redis/shards.ts'
 import { eventually } from '../../support/cluster-instance.ts'
+import { silentLogger } from '../../support/databases.ts'
 import { type KeptLogs, keepLogs } from '../../support/kept-logs.ts'
 import { documentSection } from '../../support/readme.ts'
 import { RedisCluster } from '../../support/redis-cluster.ts'
@@ -64,6 +67,16 @@ async function open(logs: KeptLogs) {
   opened.push({ close })
   await eventually(() => broker.isConnected && redis.commands.status === 'ready', 'a connection')
   return { broker, presence, audience, got, gaps: () => gaps }
+}
+
+/** As `messaging doctor` does. */
+async function examineAs(user: string): Promise<void> {
+  const { address, prefix } = loadConfig({
+    ...cluster.env,
+    REDIS_ADDR: `redis://${user}@${cluster.env.REDIS_ADDR}`,
+  }).redis
+  const health = new DependencyLog({ dependency: 'Redis', logger: silentLogger, clock: systemClock })
+  if (address) await examine({ address, prefix, health })
 }
 
 function publishToAll({ broker }: Awaited<ReturnType<typeof open>>, text: string): void {
@@ -129,6 +142,11 @@ test('a right that is missing on one node is named', async () => {
   await open(logs)
   const wanted = 'warn: Redis fails (its user lacks the rights +spublish +zadd)'
   await eventually(() => logs.shown.includes(wanted), `the warning, of ${logs.shown}`)
+  await expect(examineAs('app:secret')).rejects.toThrow('its user lacks the rights +spublish +zadd')
+  await cluster.nodes[1]?.run('ACL', 'SETUSER', 'app', '+zadd', '+spublish', '-ssubscribe')
+  await expect(examineAs('app:secret')).rejects.toThrow('its user lacks the rights +ssubscribe')
+  await cluster.nodes[1]?.run('ACL', 'SETUSER', 'app', '+ssubscribe')
+  await examineAs('app:secret')
 })
 
 test('a server of a cluster that is taken for a single one is named', async () => {
