@@ -65,7 +65,7 @@ function toCluster({ address, prefix, clock }: ConnectionsOptions, health: Depen
     const subscriber = createSubscriberClient({ ...nodeAddress(address, node), health, name: SUBSCRIBER, part: name })
     // Of a node that is not used any more nothing is wrong.
     subscriber.on('end', () => health.works(name))
-    const ofNode = { node: ` of ${node}`, slotOf: slotOfChannel, moved: () => void topology.look() }
+    const ofNode = { node: ` of ${node}`, connection: name, slotOf: slotOfChannel, moved: () => void topology.look() }
     return new Subscriptions(subscriber, clock, health, ofNode)
   }
   const subscriptions = new ClusterSubscriptions({ topology, shards, open })

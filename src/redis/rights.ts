@@ -6,6 +6,8 @@ import { type Cluster, type Commands, isRefusal, type Redis } from './client.ts'
 /** Names this part in what is told about Redis. */
 const PART = 'rights'
 const LOOK_AGAIN_MS = 10_000
+/** Nodes of a cluster are mostly found several at a time. */
+const LOOK_SOON_MS = 1_000
 
 type Call = readonly [command: string, ...args: (string | number)[]]
 
@@ -92,13 +94,18 @@ export function watchRights(options: RightsOptions<Redis>): void {
 
 /** The same of all nodes of a cluster: each has users of its own. */
 export function watchClusterRights(options: RightsOptions<Cluster>): void {
-  watch(options, async () => {
+  const lookSoon = watch(options, async () => {
     const nodes = options.commands.nodes('master')
     return (await Promise.all(nodes.map((node) => lackIn(node, options.prefix, true)))).find((lack) => lack)
   })
+  options.commands.on('+node', lookSoon)
 }
 
-function watch({ commands, health, clock }: RightsOptions<Commands>, lack: () => Promise<Error | undefined>): void {
+/** Returns what makes it look a little later. */
+function watch(
+  { commands, health, clock }: RightsOptions<Commands>,
+  lack: () => Promise<Error | undefined>,
+): () => void {
   let cancelLook = (): void => undefined
   const look = async (): Promise<void> => {
     cancelLook()
@@ -112,6 +119,10 @@ function watch({ commands, health, clock }: RightsOptions<Commands>, lack: () =>
     }
   }
   commands.on('ready', () => void look())
+  return () => {
+    cancelLook()
+    cancelLook = clock.after(LOOK_SOON_MS, () => void look())
+  }
 }
 
 /** The same of a connection that subscribes; it must not be in use for anything else. */

@@ -15,6 +15,8 @@ export type ChannelSubscriptions = Pick<
 /** That the connection is one to a node of a cluster, which serves the channels of its slots alone. */
 export interface OfNode {
   readonly node: string
+  /** Names the connection in what is told about Redis. */
+  readonly connection: string
   slotOf(channel: string): number
   /** The node says that a slot is no longer its own. */
   moved(): void
@@ -64,7 +66,7 @@ export class Subscriptions {
     this.#ofNode = ofNode
     this.#subscribing = SUBSCRIBING + (ofNode?.node ?? '')
     this.#unsubscribing = UNSUBSCRIBING + (ofNode?.node ?? '')
-    if (ofNode) redis.on('moved', () => ofNode.moved())
+    if (ofNode) redis.on('moved', () => this.#moved(ofNode))
     redis.on(ofNode ? 'smessage' : 'message', (channel: string, payload: string) => this.#dispatch(channel, payload))
     redis.on('ready', () => this.#connected())
     redis.on('close', () => this.#lost())
@@ -114,7 +116,9 @@ export class Subscriptions {
     this.#isClosed = true
     this.#cancelPing?.()
     this.#cancelRetry?.()
-    for (const part of [this.#subscribing, this.#unsubscribing]) this.#health.works(part)
+    // Of a node that is not used any more nothing is wrong.
+    const parts = this.#ofNode ? [this.#ofNode.connection, this.#subscribing, this.#unsubscribing] : []
+    for (const part of parts) this.#health.works(part)
     this.#redis.disconnect()
   }
 
@@ -151,9 +155,24 @@ export class Subscriptions {
     this.#isRefused = true
     // What has moved is asked for elsewhere, once it is known where.
     if (!this.#ofNode || !hasMoved(error)) this.#health.failed(this.#subscribing, error)
+    this.#askLater()
+  }
+
+  /** The node has dropped the channels of a slot: those that are still wanted here by then are asked for once more. */
+  #moved(ofNode: OfNode): void {
+    ofNode.moved()
+    this.#isRefused = true
+    this.#askLater()
+  }
+
+  #askLater(): void {
     this.#settleAll()
     this.#cancelRetry?.()
-    this.#cancelRetry = this.#clock.after(REFUSED_RETRY_MS, () => void this.#subscribeAll())
+    this.#cancelRetry = this.#clock.after(REFUSED_RETRY_MS, () => {
+      // Which of them a node has dropped it does not tell.
+      if (this.#ofNode) this.#asked = new Map()
+      void this.#subscribeAll()
+    })
   }
 
   #apply(): void {

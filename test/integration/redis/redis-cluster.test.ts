@@ -134,6 +134,21 @@ test('messages, receivers and presence go through all nodes, also when slots hav
   two.got.clear()
   publishToAll(one, 'second')
   await eventually(() => two.got.size >= USERS.length, 'a frame for each after the move')
+
+  // There and back before anybody looks: the node has dropped its subscribers all the same.
+  const back = async (node = from): Promise<void> => {
+    const owner = String(await node.run('CLUSTER', 'MYID'))
+    for (const one of [node, ...cluster.nodes]) await one.run('CLUSTER', 'SETSLOT', slot, 'NODE', owner)
+  }
+  await back()
+  await back(to)
+  await eventually(() => two.broker.isConnected, 'everything to be subscribed', 20_000)
+  two.got.clear()
+  const isHeard = (): boolean => {
+    publishToAll(one, 'third')
+    return two.got.size >= USERS.length
+  }
+  await eventually(isHeard, 'a frame for each after the way there and back', 20_000)
 })
 
 test('a right that is missing on one node is named', async () => {
