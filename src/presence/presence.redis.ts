@@ -124,7 +124,7 @@ export class RedisPresence implements Presence {
       commands.zscore(`${prefix}online`, MARK + instanceId),
     ])
     if (Number(lease) > 0 && mark !== null) return
-    this.#registration.renewNow()
+    this.#registration.marksLost()
     throw new PresenceUnknown('Redis was wiped')
   }
 

@@ -64,10 +64,12 @@ export class Registration {
   /** Redis answers, and takes nothing. */
   #isRefused = false
   #renewals = 0
+  /** Renewals under way, with what they list again. */
+  #renewing = 0
   #isKnown = false
   /** The latest renewal has been answered, or failed. */
   #leaseRenewed: Promise<unknown> = Promise.resolve()
-  /** Redis has lost something: until then it may lack users of other instances. */
+  /** Redis has lost something, or could not be told: until then it may lack users of other instances. */
   #incompleteUntilMs = 0
   /** What ended our lease may have ended those of instances that live: until then they are given the time to renew them. */
   #sparedUntilMs = 0
@@ -136,9 +138,16 @@ export class Registration {
     this.#cancelRenewal?.()
   }
 
+  /** A mark of ours is gone. One renewal puts it back, however many notice. */
+  marksLost(): void {
+    if (this.#renewing === 0) this.renewNow()
+  }
+
   renewNow(): void {
     this.#cancelRenewal?.()
+    this.#renewing += 1
     void this.#renew().finally(() => {
+      this.#renewing -= 1
       if (!this.#isClosed) this.#armRenewal()
     })
   }
@@ -153,13 +162,13 @@ export class Registration {
     try {
       const renewing = this.#renewLease()
       this.#leaseRenewed = renewing.catch(() => undefined)
-      const { stood, onlineStood, listStood, isWiped, living, dead } = await renewing
+      const { stood, onlineStood, listStood, isIncomplete, living, dead } = await renewing
       if (!stood || !onlineStood || !listStood || this.#isStale) await this.#register()
       await this.#compareUsers()
       this.#renewedMs = clock.now()
       this.#isRefused = false
       health.works(PART)
-      if (isWiped || !this.#isKnown) this.#becameKnown()
+      if (isIncomplete || !this.#isKnown) this.#becameKnown()
       this.#compareInstances(living)
       await this.#clearUp(dead)
       this.#renewals += 1
@@ -184,23 +193,26 @@ export class Registration {
     this.doubt()
   }
 
-  async #renewLease(): Promise<Renewal & { readonly isWiped: boolean }> {
-    const { prefix, instanceId, clock, leaseMs, logger, scripts } = this.#options
-    const answer = await scripts.renew(`${prefix}instances`, prefix, instanceId, leaseMs)
+  async #renewLease(): Promise<Renewal & { readonly isIncomplete: boolean }> {
+    const { prefix, instanceId, connections, clock, leaseMs, logger, scripts } = this.#options
+    const toList = connections.size
+    const answer = await scripts.renew(`${prefix}instances`, prefix, instanceId, leaseMs, toList)
     const renewal = parseRenewal(answer)
     const { stood, onlineStood, listStood, unlisted } = renewal
     const isFirst = this.#renewedMs === 0
-    const isWiped = isFirst ? unlisted > 0 : !stood || !onlineStood
+    // What kept us from renewing kept others from it, and from listing who came meanwhile; ours may be back before theirs.
+    const wasAway = !isFirst && !this.isFresh
+    const isIncomplete = wasAway || (isFirst ? unlisted > 0 : !stood || !onlineStood)
     const refilledMs = clock.now() + REFILL_RENEWALS * this.#renewIntervalMs
-    if (isWiped) this.#incompleteUntilMs = refilledMs
-    if (isWiped || isFirst) this.#sparedUntilMs = refilledMs
+    if (isIncomplete) this.#incompleteUntilMs = refilledMs
+    if (isIncomplete || isFirst) this.#sparedUntilMs = refilledMs
     if (!isFirst && !(stood && onlineStood && listStood)) {
       logger.warn(
         { lease: stood, online: onlineStood, users: listStood },
         'Redis has lost presence of this instance; it is registered again',
       )
     }
-    return { ...renewal, isWiped }
+    return { ...renewal, isIncomplete }
   }
 
   #becameKnown(): void {
@@ -226,8 +238,11 @@ export class Registration {
       ...chunks([...connections.keys()], USERS_PER_CALL).map((users) => this.#call('join', users)),
     ]
     await Promise.all(calls)
-    // Not earlier: by a list with its mark others tell whom this instance does not have.
-    await commands.sadd(`${prefix}instance:${instanceId}`, MARK)
+    // Not earlier: by these marks others tell that all whom this instance has are there.
+    await Promise.all([
+      commands.zadd(`${prefix}online`, 0, MARK + instanceId),
+      commands.sadd(`${prefix}instance:${instanceId}`, MARK),
+    ])
   }
 
   /** Lists a part of our users again, which changes nothing unless Redis has lost something. */

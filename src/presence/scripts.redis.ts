@@ -114,9 +114,10 @@ end
 return {#users, users[#users] or ''}`
 
 /**
- * ARGV: prefix, instance, lease in milliseconds. Returns whether the lease still stood, whether `online` and whether what the
- * instance lists still had its mark, how many other living instances lack theirs in `online`, the living and the dead. A list
- * without a mark stays so: it has to be whole before anybody may believe it.
+ * ARGV: prefix, instance, lease in milliseconds, how many users it has. Returns whether the lease still stood, whether `online`
+ * and whether what the instance lists still had its mark, how many other living instances lack theirs in `online`, the living
+ * and the dead. What has no mark stays so: it has to be whole before anybody may believe it, as `online` is for whom nobody is
+ * connected to.
  */
 const RENEW = `
 local p, instance = ARGV[1], ARGV[2]
@@ -125,7 +126,8 @@ local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local ends = redis.call('ZSCORE', p .. 'instances', instance)
 local stood = ends and tonumber(ends) >= now
 redis.call('ZADD', p .. 'instances', now + ARGV[3], instance)
-local onlineStood = redis.call('ZADD', p .. 'online', 0, '${MARK}' .. instance) == 0
+local onlineStood = redis.call('ZSCORE', p .. 'online', '${MARK}' .. instance) and true
+if not onlineStood and ARGV[4] == '0' then redis.call('ZADD', p .. 'online', 0, '${MARK}' .. instance) end
 local listStood = redis.call('SISMEMBER', p .. 'instance:' .. instance, '${MARK}') == 1
 local living = redis.call('ZRANGEBYSCORE', p .. 'instances', now, '+inf')
 local unlisted = 0

@@ -4,7 +4,13 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { PresenceUnknown } from '../../../src/presence/presence.ts'
 import { BEHIND_MARKS, presenceScripts } from '../../../src/presence/scripts.redis.ts'
 import { createLogger } from '../../../src/telemetry/logger.ts'
-import { connectInstance, eventually, type RedisInstance } from '../../support/cluster-instance.ts'
+import {
+  connectInstance,
+  eventually,
+  type InstanceOptions,
+  type RedisInstance,
+} from '../../support/cluster-instance.ts'
+import { FakeClock } from '../../support/fake-clock.ts'
 import { outputTo } from '../../support/log-lines.ts'
 import { RedisServer } from '../../support/redis.ts'
 
@@ -28,7 +34,7 @@ afterEach(async () => {
   await server.stop()
 })
 
-async function connect(timing = TIMING): Promise<RedisInstance> {
+async function connect(timing: Partial<InstanceOptions> = TIMING): Promise<RedisInstance> {
   const number = instances.length
   const write = (line: string): void => {
     const { level, msg, reason = '' } = JSON.parse(line)
@@ -154,11 +160,29 @@ describe('a key that is gone', () => {
     await allSay(['bob'])
     await server.run('DEL', `${PREFIX}instance:${two.id}`)
     const scripts = presenceScripts(one.commands)
-    await scripts.renew(`${PREFIX}instances`, PREFIX, two.id, timing.leaseMs)
+    await scripts.renew(`${PREFIX}instances`, PREFIX, two.id, timing.leaseMs, 1)
     await scripts.prune(`${PREFIX}instances`, PREFIX, one.id, BEHIND_MARKS, 500)
     expect(await online(one)).toEqual(['bob'])
     two.presence.disconnected('bob')
     await allSay([])
+  })
+
+  test('of all who are online says nothing before who renewed has listed its users too', async () => {
+    // It does not renew by itself in this test.
+    const timing = { leaseMs: 60_000, hurry: 1 }
+    const one = await connect(timing)
+    one.presence.connected('ann')
+    await allSay(['ann'])
+    await server.run('DEL', `${PREFIX}online`)
+    const scripts = presenceScripts(one.commands)
+    await scripts.renew(`${PREFIX}instances`, PREFIX, one.id, timing.leaseMs, 1)
+    const late = await connect()
+    await late.presence.joined
+    expect(await late.presence.states(['ann'])).toEqual([{ userId: 'ann', status: 'unknown' }])
+    await expect(online(late)).rejects.toThrow(PresenceUnknown)
+    // Whoever is asked finds its mark missing, and lists them.
+    await one.presence.states(['ann'])
+    await allSay(['ann'], [late])
   })
 
   test('among more users than are compared at a time is found in turn', async () => {
@@ -258,4 +282,38 @@ describe('a Redis that refuses a command', () => {
       expect(await stop()).toEqual([])
     },
   )
+
+  test('lets whoever is back first neither clear up after the others nor tell without them', async () => {
+    const leaseMs = 60_000
+    const renewalMs = (leaseMs * 3) / 11
+    const clocks = [new FakeClock(), new FakeClock()] as const
+    const [one, two] = [await connect({ leaseMs, clock: clocks[0] }), await connect({ leaseMs, clock: clocks[1] })]
+    one.presence.connected('ann')
+    await allSay(['ann'])
+    await server.run('ACL', 'SETUSER', 'default', '-zscore', '-sadd')
+    one.presence.connected('cid')
+    const isRefused = (number: number): boolean => warnings.some((text) => text.startsWith(`${number} Redis fails`))
+    await eventually(async () => {
+      for (const [number, clock] of clocks.entries()) if (!isRefused(number)) await clock.advance(renewalMs)
+      return isRefused(0) && isRefused(1)
+    }, 'both to be refused')
+    await server.run('ZADD', `${PREFIX}instances`, 'XX', Date.now() - 1, one.id)
+    await server.run('ACL', 'SETUSER', 'default', '+zscore', '+sadd')
+    const [before = 0] = await leasesOf([two])
+    await clocks[1].advance(renewalMs + 1)
+    await eventually(async () => ((await leasesOf([two]))[0] ?? 0) > before, 'a renewal')
+    // Each look is a round trip, as is each step of what follows a renewal.
+    for (let look = 0; look < 20; look += 1) {
+      const states = await two.presence.states(['ann', 'cid'])
+      expect(states.filter(({ status }) => status === 'offline')).toEqual([])
+      const list = await online(two).catch(() => ['ann', 'cid'])
+      expect(list).toEqual(['ann', 'cid'])
+    }
+    expect(await server.run('ZSCORE', `${PREFIX}online`, 'ann')).toBe('0')
+    await eventually(async () => {
+      for (const clock of clocks) await clock.advance(renewalMs / 8)
+      return String([await online(one), await online(two)]) === 'ann,cid,ann,cid'
+    }, 'all to be known')
+    expect(warnings.filter((text) => text.includes('clearing up'))).toEqual([])
+  })
 })
