@@ -162,8 +162,10 @@ function doctorChecks(): Check[] {
         withDatabase(loaded(), async (database) => {
           const [row] = await database
             .openQueries(1)
-            .query<{ version: string }>(`select current_setting('server_version') as version`)
-          return `PostgreSQL ${row?.version}, migrated, with the rights and the durability that the service needs`
+            .query<{ version: string; place: string }>(
+              `select current_setting('server_version') as version, current_schema() as place`,
+            )
+          return `PostgreSQL ${row?.version}, schema ${row?.place}: migrated, with the rights and the durability that the service needs`
         }),
     },
     { name: 'clock', run: () => withDatabase(loaded(), checkClock) },

@@ -97,7 +97,9 @@ function contradictions(given: Environment): string[] {
   const mistakes: string[] = []
   if (given.TLS_CERT_FILE && !given.TLS_KEY_FILE) mistakes.push('TLS_KEY_FILE: is missing beside TLS_CERT_FILE')
   if (given.TLS_KEY_FILE && !given.TLS_CERT_FILE) mistakes.push('TLS_CERT_FILE: is missing beside TLS_KEY_FILE')
-  if (given.MIGRATION_DSN && !given.POSTGRES_DSN) mistakes.push('POSTGRES_DSN: is missing beside MIGRATION_DSN')
+  for (const name of ['MIGRATION_DSN', 'POSTGRES_SCHEMA']) {
+    if (given[name] && !given.POSTGRES_DSN) mistakes.push(`POSTGRES_DSN: is missing beside ${name}`)
+  }
   if (given.HOST && !isLoopback(given.HOST) && !given.AUTH) {
     mistakes.push(
       `AUTH: is not set and HOST is ${given.HOST}, so anybody who reaches it could write as everybody; set AUTH=none ` +
@@ -177,6 +179,16 @@ function toPages(given: Given) {
   }
 }
 
+function toPostgres(given: Given) {
+  return Object.freeze({
+    dsn: given.POSTGRES_DSN,
+    migrationDsn: given.MIGRATION_DSN,
+    schema: given.POSTGRES_SCHEMA,
+    dataDir: given.DATA_DIR,
+    poolMax: given.POSTGRES_POOL_MAX,
+  })
+}
+
 function toConfig(given: Given) {
   const { TLS_CERT_FILE: certFile, TLS_KEY_FILE: keyFile } = given
   return Object.freeze({
@@ -197,12 +209,7 @@ function toConfig(given: Given) {
     auth: toAuthConfig(given),
     metricsToken: given.METRICS_TOKEN,
     guard: toGuardLimits(given),
-    postgres: Object.freeze({
-      dsn: given.POSTGRES_DSN,
-      migrationDsn: given.MIGRATION_DSN,
-      dataDir: given.DATA_DIR,
-      poolMax: given.POSTGRES_POOL_MAX,
-    }),
+    postgres: toPostgres(given),
     redis: toRedisConfig(given),
     presence: Object.freeze({ leaseMs: given.INSTANCE_LEASE_MS, offlineGraceMs: given.OFFLINE_GRACE_MS }),
     workers: given.WORKERS,

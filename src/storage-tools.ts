@@ -46,9 +46,9 @@ export function storageTools({ config, logger, epochStore, withDatabase }: Stora
     },
     async move() {
       const loaded = config()
-      const { dsn, migrationDsn, dataDir } = loaded.postgres
+      const { dsn, migrationDsn, schema, dataDir } = loaded.postgres
       if (dsn === undefined) throw new Error('POSTGRES_DSN is not set: it says where everything is moved to.')
-      return withDatabase(loaded, () => moveOwn(dataDir, migrationDsn ?? dsn, logger(loaded)))
+      return withDatabase(loaded, () => moveOwn(dataDir, { dsn: migrationDsn ?? dsn, schema }, logger(loaded)))
     },
   }
 }

@@ -26,6 +26,9 @@ function isDecodable(text: string): boolean {
   }
 }
 
+/** A name that needs no quotes anywhere, of no schema that is PostgreSQL's own. */
+export const schemaName = z.string().regex(/^(?!pg_|information_schema$)[a-z_][a-z0-9_]{0,62}$/)
+
 const listed = (text: string): string[] => text.split(',').map((part) => part.trim())
 
 /** Read by what matches requests against it. */

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import { z } from 'zod'
 import { authVariables } from './auth.ts'
-import { networks, origins, publicUrl } from './formats.ts'
+import { networks, origins, publicUrl, schemaName } from './formats.ts'
 import { documentation, file, oneOf, optional, variable, wholeNumber } from './kinds.ts'
 import { pushVariables } from './push.ts'
 import { redisVariables } from './redis.ts'
@@ -29,6 +29,10 @@ export const schema = z.object({
   MIGRATION_DSN: optional(z.string(), 'none: `POSTGRES_DSN`', {
     expects: 'a postgres:// or postgresql:// URL',
     meaning: 'the same database by a role that may create tables; the one of `POSTGRES_DSN` then needs no DDL',
+  }),
+  POSTGRES_SCHEMA: optional(schemaName, 'none: the search_path of the role', {
+    expects: 'up to 63 of a-z, 0-9 and _, not beginning with a digit or pg_',
+    meaning: 'schema that holds all tables, made when it is missing; for a database with tables of other programs',
   }),
   POSTGRES_POOL_MAX: wholeNumber(1, 1000, 8, 'most connections for reading; the writer has its own'),
   DATA_DIR: variable(

@@ -53,6 +53,11 @@ export async function backUp(target: string, { dataDir, version, logger }: Backu
   }
 }
 
+interface Address {
+  readonly dsn: string
+  readonly schema: string | undefined
+}
+
 interface Stopped {
   readonly lsn: string
   readonly labelfile: string
@@ -112,14 +117,14 @@ export async function restore(backup: string, dataDir: string, open: () => Promi
 }
 
 /** Copies everything from the service's own PostgreSQL to a migrated database that nobody has used; no service may run on the former. */
-export async function moveOwn(dataDir: string, targetDsn: string, logger: Logger): Promise<MovedRows> {
+export async function moveOwn(dataDir: string, to: Address, logger: Logger): Promise<MovedRows> {
   if (!(await hasCluster(dataDir))) throw new Error(`${dataDir} holds no PostgreSQL of this service.`)
   const own = await startEmbeddedPostgres({ dataDir, logger })
   try {
     const source = parseDsn(own.dsn)
     // It may have been left by a release before this one.
     await migrate(source, { logger })
-    return await moveRows(source, await resolveDsn(targetDsn), logger)
+    return await moveRows(source, { config: await resolveDsn(to.dsn), schema: to.schema }, logger)
   } finally {
     await own.stop()
   }

@@ -16,7 +16,8 @@ import { assertSessionsKept } from './pooler.ts'
 import { Queries } from './queries.ts'
 import { Reader } from './reader.ts'
 import { assertRights, currentRole, grantRights } from './rights.ts'
-import { applySettings, limitSettings, PLANNER_SETTINGS, writerSettings } from './session-settings.ts'
+import { schemaSettings } from './schema.ts'
+import { applySettings, limitSettings, PLANNER_SETTINGS, type Settings, writerSettings } from './session-settings.ts'
 import { WriterConnection } from './writer-connection.ts'
 
 export interface DatabaseOptions {
@@ -24,6 +25,8 @@ export interface DatabaseOptions {
   readonly dsn: string | undefined
   /** By which role the tables are made; the one of `dsn` if none. */
   readonly migrationDsn?: string | undefined
+  /** Where all tables are; what the search_path of the role says if none. */
+  readonly schema?: string | undefined
   readonly dataDir: string
   readonly poolMax: number
   readonly logger: Logger
@@ -77,7 +80,7 @@ const TRY_COMMIT = 'update service_state set renewed_at = renewed_at'
 
 /** A migrated database that keeps what it acknowledges, ours or one given; refuses to start on any other. */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
-  const { dsn, migrationDsn, dataDir, poolMax, logger } = options
+  const { dsn, migrationDsn, schema, dataDir, poolMax, logger } = options
   const health = new DependencyLog({ dependency: 'PostgreSQL', logger, clock: systemClock })
   const openOwn = options.isBesideService ? reachEmbeddedPostgres : startEmbeddedPostgres
   const own = dsn === undefined ? await openOwn({ dataDir, connections: connectionsFor(poolMax), logger }) : undefined
@@ -85,12 +88,13 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     const config = await resolveDsn(dsn ?? own?.dsn ?? '')
     const migrationConfig = migrationDsn === undefined ? config : await resolveDsn(migrationDsn)
     if (own === undefined) await assertSessionsKept(config)
-    const synchronousCommit = await prepare(config, migrationConfig, logger)
+    const synchronousCommit = await prepare(config, { migrationConfig, schema, logger })
+    const ours = schemaSettings(schema)
     const pool = createPool(config, {
       health,
       max: poolMax,
       connectionTimeoutMs: READ_WAIT_LIMIT_MS,
-      settings: PLANNER_SETTINGS,
+      settings: [...ours, ...PLANNER_SETTINGS],
       assertUsable: assertPrimary,
     })
     const reader = new Reader({
@@ -100,14 +104,15 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
       waitLimitMs: READ_WAIT_LIMIT_MS,
       answerLimitMs: READ_ANSWER_LIMIT_MS,
     })
-    const writerConnection = createWriterConnection(config, synchronousCommit, health)
+    const writerConnection = createWriterConnection(config, [...ours, ...writerSettings(synchronousCommit)], health)
     const pools = [pool]
     let others = 1
     const openQueries = (maxConnections: number, { keepsPlans = false }: QueriesOptions = {}): Queries => {
       others += maxConnections
       // Our own server was started for so many, and others plan theirs by it.
       if (others > OTHER_CONNECTIONS) throw new Error(`more than ${OTHER_CONNECTIONS} connections beside the readers`)
-      const further = createQueriesPool(config, { synchronousCommit, health, maxConnections, keepsPlans })
+      const settings: Settings = [...ours, ['synchronous_commit', synchronousCommit]]
+      const further = createQueriesPool(config, { settings, health, maxConnections, keepsPlans })
       pools.push(further)
       return new Queries(further, { keepsPlans })
     }
@@ -126,7 +131,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
 /** Sessions that may write. Unless plans are kept each statement is planned anew: they are few and differ. */
 function createQueriesPool(
   config: pg.ClientConfig,
-  options: { synchronousCommit: string; health: DependencyLog; maxConnections: number; keepsPlans: boolean },
+  options: { settings: Settings; health: DependencyLog; maxConnections: number; keepsPlans: boolean },
 ): Pool {
   return createPool(
     { ...config, query_timeout: QUERY_ANSWER_LIMIT_MS },
@@ -134,23 +139,23 @@ function createQueriesPool(
       health: options.health,
       max: options.maxConnections,
       connectionTimeoutMs: READ_WAIT_LIMIT_MS,
-      settings: [...(options.keepsPlans ? PLANNER_SETTINGS : []), ['synchronous_commit', options.synchronousCommit]],
+      settings: [...(options.keepsPlans ? PLANNER_SETTINGS : []), ...options.settings],
       assertUsable: assertDurable,
     },
   )
 }
 
-/** Its sessions have the writer's settings and keep what they commit, or are not used. */
+/** Its sessions have these settings and keep what they commit, or are not used. */
 export function createWriterConnection(
   config: pg.ClientConfig,
-  synchronousCommit: string,
+  settings: Settings,
   health: DependencyLog,
 ): WriterConnection {
   return new WriterConnection({
     config: { ...config, ...connectionOptions(STEP_DEADLINE_MS) },
     health,
     async establish(client) {
-      await applySettings(client, writerSettings(synchronousCommit))
+      await applySettings(client, settings)
       await assertDurable(client)
     },
     stepDeadlineMs: STEP_DEADLINE_MS,
@@ -158,24 +163,31 @@ export function createWriterConnection(
   })
 }
 
+interface PrepareOptions {
+  readonly migrationConfig: pg.ClientConfig
+  readonly schema: string | undefined
+  readonly logger: Logger
+}
+
 /** Resolves with the `synchronous_commit` that was found safe. */
-async function prepare(config: pg.ClientConfig, migrationConfig: pg.ClientConfig, logger: Logger): Promise<string> {
+async function prepare(config: pg.ClientConfig, { migrationConfig, schema, logger }: PrepareOptions): Promise<string> {
   const client = new pg.Client({ ...config, ...connectionOptions() })
   client.on('error', (error) => logger.warn({ err: error }, 'lost a database connection'))
   await client.connect()
   try {
-    await applySettings(client, limitSettings({}))
+    await applySettings(client, [...limitSettings({}), ...schemaSettings(schema)])
     const synchronousCommit = await assertDurable(client)
     const role = await currentRole(client)
     const applied = await migrate(migrationConfig, {
       logger,
+      schema,
       async finish(owner) {
-        if ((await currentRole(owner)) !== role) await grantRights(owner, role, logger)
+        if ((await currentRole(owner)) !== role) await grantRights(owner, { role, schema }, logger)
         await mendIdentity(owner, logger)
       },
     })
     if (applied.length > 0) logger.info({ versions: applied }, 'migrated the database')
-    await assertRights(client)
+    await assertRights(client, schema)
     return synchronousCommit
   } finally {
     await endClient(client)

@@ -12,8 +12,8 @@ const LIST_COLUMNS = `select a.attname::text as name from pg_attribute a
 const OWN_COLUMNS = ['version', 'name', 'checksum', 'applied_at']
 
 const ADVICE =
-  'Nothing was changed. Give the service a database of its own, or a schema of its own: "create schema chat", and ' +
-  'options=-csearch_path%3Dchat in POSTGRES_DSN.'
+  'Nothing was changed. Give the service a database of its own, or a schema of its own, such as ' +
+  'POSTGRES_SCHEMA=chat.'
 
 /**
  * To be called before the first migration makes anything: throws an Error that names the tables of another program that stand where

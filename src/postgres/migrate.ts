@@ -5,6 +5,7 @@ import type { Logger } from '../lib/logger.ts'
 import { assertNamesFree, assertOwnRecord } from './foreign-tables.ts'
 import { type AppliedMigration, findPending, type Migration, readMigrations } from './migrations.ts'
 import { endClient } from './pool.ts'
+import { openSchema, schemaSettings } from './schema.ts'
 import { applySettings, limitSettings } from './session-settings.ts'
 import { sqlStateOf } from './statement.ts'
 import { resultTypes } from './types.ts'
@@ -13,6 +14,8 @@ export interface MigrateOptions {
   readonly logger: Logger
   /** Where the `NNN_name.sql` files are; by default `sql/` of the repository. Ends with a slash. */
   readonly directory?: URL
+  /** Made when it is missing, and the only one that is looked into; by default what the search_path of the role says. */
+  readonly schema?: string | undefined
   /**
    * How long one attempt may wait for a table. Every statement that needs that table waits behind it, so this must stay well below
    * what a send may take; milliseconds, default 300.
@@ -42,7 +45,7 @@ const TURN_POLL_MS = 50
 const HELD_UP = ['55P03', '40P01']
 
 const UNLIMITED = limitSettings({ statementTimeoutMs: 0, lockTimeoutMs: 0, idleInTransactionTimeoutMs: 0 })
-const SCHEMA = `
+const RECORD = `
   create table schema_migrations (
     version    integer primary key,
     name       text not null,
@@ -75,13 +78,14 @@ export async function migrate(config: pg.ClientConfig, options: MigrateOptions):
   const session = { client, logger, lockWaitMs, patienceMs }
   try {
     // No limits of ordinary sessions: to read a large table for an index takes its time.
-    await applySettings(client, UNLIMITED)
+    await applySettings(client, [...UNLIMITED, ...schemaSettings(options.schema)])
     await takeTurn(session)
+    if (options.schema !== undefined) await openSchema(client, options.schema)
     // Not `if not exists`: that needs the right to create tables even when there is nothing to create.
-    if (await hasSchema(client)) await assertOwnRecord(client)
+    if (await hasRecord(client)) await assertOwnRecord(client)
     else {
       await assertNamesFree(client, migrations)
-      await client.query(SCHEMA)
+      await client.query(RECORD)
     }
     const { rows } = await client.query<AppliedMigration>(
       'select version, name, checksum from schema_migrations order by version',
@@ -109,7 +113,7 @@ async function takeTurn({ client, logger }: Session): Promise<void> {
   }
 }
 
-async function hasSchema(client: pg.Client): Promise<boolean> {
+async function hasRecord(client: pg.Client): Promise<boolean> {
   const { rows } = await client.query<{ exists: boolean }>(
     "select to_regclass('schema_migrations') is not null as exists",
   )

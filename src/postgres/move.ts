@@ -2,10 +2,16 @@ import pg from 'pg'
 import type { Logger } from '../lib/logger.ts'
 import { connectionOptions, endClient } from './pool.ts'
 import { NEEDED_RIGHTS } from './rights.ts'
-import { applySettings, limitSettings } from './session-settings.ts'
+import { schemaSettings } from './schema.ts'
+import { applySettings, limitSettings, type Settings } from './session-settings.ts'
 
 /** How many rows were moved of each table that had any. */
 export type MovedRows = Readonly<Record<string, number>>
+
+export interface MoveTarget {
+  readonly config: pg.ClientConfig
+  readonly schema?: string | undefined
+}
 
 /** Tables that others refer to come first. What migrations were applied is the target's own. */
 const TABLES = Object.keys(NEEDED_RIGHTS).filter((table) => table !== 'schema_migrations')
@@ -19,10 +25,10 @@ const UNLIMITED = limitSettings({ statementTimeoutMs: 0, lockTimeoutMs: 0, idleI
  * write to the source meanwhile. The epoch comes along with the place that it belongs to, so the service finds that this is another
  * place, and renews it. Rejects when the target is in use, and says by which table.
  */
-export async function moveRows(from: pg.ClientConfig, to: pg.ClientConfig, logger: Logger): Promise<MovedRows> {
-  const source = await connect(from, logger)
+export async function moveRows(from: pg.ClientConfig, to: MoveTarget, logger: Logger): Promise<MovedRows> {
+  const source = await connect(from, UNLIMITED, logger)
   try {
-    const target = await connect(to, logger)
+    const target = await connect(to.config, [...UNLIMITED, ...schemaSettings(to.schema)], logger)
     try {
       await source.query('begin isolation level repeatable read, read only')
       await target.query('begin')
@@ -38,11 +44,11 @@ export async function moveRows(from: pg.ClientConfig, to: pg.ClientConfig, logge
   }
 }
 
-async function connect(config: pg.ClientConfig, logger: Logger): Promise<pg.Client> {
+async function connect(config: pg.ClientConfig, settings: Settings, logger: Logger): Promise<pg.Client> {
   const client = new pg.Client({ ...config, ...connectionOptions() })
   client.on('error', (error) => logger.warn({ err: error }, 'lost a database connection'))
   await client.connect()
-  await applySettings(client, UNLIMITED)
+  await applySettings(client, settings)
   return client
 }
 

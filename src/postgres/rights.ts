@@ -1,6 +1,7 @@
 import pg from 'pg'
 import { reasonOf } from '../lib/errors.ts'
 import type { Logger } from '../lib/logger.ts'
+import { missingUsage } from './schema.ts'
 
 type Right = 'SELECT' | 'INSERT' | 'UPDATE' | 'DELETE'
 
@@ -62,11 +63,19 @@ interface MissingRight {
   readonly is_unseen: boolean
 }
 
+interface Grantee {
+  readonly role: string
+  /** Where the tables are, if a schema is named. */
+  readonly schema: string | undefined
+}
+
 /** Lets another role use the tables, by one that may grant it. What it could not grant is found by `assertRights`. */
-export async function grantRights(owner: pg.ClientBase, role: string, logger: Logger): Promise<void> {
-  const missing = await findMissing(owner, GRANTED_RIGHTS, role)
-  for (const table of new Set(missing.map(({ name }) => name))) {
-    const statement = grant(GRANTED_RIGHTS[table] ?? [], table, role)
+export async function grantRights(owner: pg.ClientBase, to: Grantee, logger: Logger): Promise<void> {
+  const usage = await missingUsage(owner, to.schema, to.role)
+  const missing = await findMissing(owner, GRANTED_RIGHTS, to.role)
+  const tables = [...new Set(missing.map(({ name }) => name))]
+  const grants = tables.map((table) => grant(GRANTED_RIGHTS[table] ?? [], table, to))
+  for (const statement of [...(usage === undefined ? [] : [usage]), ...grants]) {
     await owner.query(statement).then(
       () => logger.info({ statement }, 'granted what the serving role lacked'),
       (error) =>
@@ -76,11 +85,15 @@ export async function grantRights(owner: pg.ClientBase, role: string, logger: Lo
 }
 
 /** Throws an Error that names each right the current role lacks, and how it is given. */
-export async function assertRights(client: pg.ClientBase): Promise<void> {
+export async function assertRights(client: pg.ClientBase, schema: string | undefined): Promise<void> {
   const missing = await findMissing(client, NEEDED_RIGHTS, null)
   if (missing.length === 0) return
   const role = await currentRole(client)
-  const reasons = Object.keys(NEEDED_RIGHTS).flatMap((table) => reasonsFor(table, role, missing))
+  const usage = await missingUsage(client, schema, role)
+  // Without it no table is seen, whatever may be done with them.
+  const reasons = usage
+    ? [`it may not look into the schema ${schema}: ${usage}`]
+    : Object.keys(NEEDED_RIGHTS).flatMap((table) => reasonsFor(table, { role, schema }, missing))
   throw new Error(`The role "${role}" cannot serve from this database:\n- ${reasons.join('\n- ')}`)
 }
 
@@ -90,18 +103,20 @@ export async function currentRole(client: pg.ClientBase): Promise<string> {
   return rows[0]?.role ?? ''
 }
 
-function reasonsFor(table: string, role: string, missing: readonly MissingRight[]): string[] {
+function reasonsFor(table: string, to: Grantee, missing: readonly MissingRight[]): string[] {
   const ofTable = missing.filter(({ name }) => name === table)
   if (ofTable.length === 0) return []
   if (ofTable.some(({ is_unseen }) => is_unseen)) {
+    if (to.schema !== undefined) return [`the schema ${to.schema} has no table ${table}`]
     return [`it does not see the table ${table}: its search_path must name the schema, and it needs USAGE of that`]
   }
   const rights = ofTable.map(({ wanted }) => wanted)
-  return [`it lacks ${rights.join(', ')} on ${table}: ${grant(rights, table, role)}`]
+  return [`it lacks ${rights.join(', ')} on ${table}: ${grant(rights, table, to)}`]
 }
 
-function grant(rights: readonly Right[], table: string, role: string): string {
-  return `grant ${rights.join(', ').toLowerCase()} on ${table} to ${pg.escapeIdentifier(role)}`
+function grant(rights: readonly Right[], table: string, { role, schema }: Grantee): string {
+  const name = schema === undefined ? table : `${pg.escapeIdentifier(schema)}.${table}`
+  return `grant ${rights.join(', ').toLowerCase()} on ${name} to ${pg.escapeIdentifier(role)}`
 }
 
 async function findMissing(client: pg.ClientBase, rights: Rights, role: string | null): Promise<MissingRight[]> {

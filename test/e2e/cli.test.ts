@@ -71,6 +71,15 @@ describe('messaging keys', () => {
     expect(again).toMatchObject({ code: 1, stderr: `messaging: There is no key ${made.key_id} that is not revoked.\n` })
   })
 
+  test('are kept in the schema that is named, by a command as by the service', async () => {
+    const env = { POSTGRES_SCHEMA: 'chat' }
+    const made = await json<{ key_id: string }>([...CREATE], env)
+    expect(await json(['keys', 'list'], env)).toMatchObject([{ key_id: made.key_id }])
+    expect(JSON.stringify(await json(['keys', 'list']))).not.toContain(made.key_id)
+    const checks = await json<{ name: string; detail: string }[]>(['doctor'], env)
+    expect(checks.find(({ name }) => name === 'database')?.detail).toContain('schema chat: migrated')
+  })
+
   test('names a scope that there is not, and all that there are', async () => {
     const { code, stderr } = await messaging(['keys', 'create', '--name', 'x', '--scopes', 'send:all'])
     expect(code).toBe(1)

@@ -44,7 +44,7 @@ export const CONFIG_GROUPS: Readonly<Record<string, readonly string[]>> = {
     'USER_SEARCH',
     'METRICS_TOKEN',
   ],
-  Storage: ['POSTGRES_DSN', 'MIGRATION_DSN', 'POSTGRES_POOL_MAX', 'DATA_DIR'],
+  Storage: ['POSTGRES_DSN', 'MIGRATION_DSN', 'POSTGRES_SCHEMA', 'POSTGRES_POOL_MAX', 'DATA_DIR'],
   'Several instances': [
     'REDIS_ADDR',
     'REDIS_SENTINELS',

@@ -15,6 +15,7 @@ import { parseDsn } from '../../src/postgres/dsn.ts'
 import { migrate } from '../../src/postgres/migrate.ts'
 import { createPool, type Pool } from '../../src/postgres/pool.ts'
 import { Reader } from '../../src/postgres/reader.ts'
+import { writerSettings } from '../../src/postgres/session-settings.ts'
 import type { Statement } from '../../src/postgres/statement.ts'
 import type { WriterConnection } from '../../src/postgres/writer-connection.ts'
 import { queuedSend } from './builders.ts'
@@ -113,7 +114,7 @@ export class Traffic {
       waitLimitMs: 5_000,
       answerLimitMs: 5_000,
     })
-    const writerConnection = ofEarlierVersion(createWriterConnection(config, 'on', silentHealth))
+    const writerConnection = ofEarlierVersion(createWriterConnection(config, writerSettings('on'), silentHealth))
     this.#log = new PostgresMessageLog({
       writerConnection,
       reader,

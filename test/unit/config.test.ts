@@ -231,6 +231,16 @@ describe('loadConfig', () => {
     expect(mistakesOf({ MIGRATION_DSN: 'postgres://u@h/d', POSTGRES_DSN: 'postgres://v@h/d' })).toEqual([])
   })
 
+  test('takes the name of a schema that needs no quotes, beside a DSN', () => {
+    const named = (POSTGRES_SCHEMA: string) => ({ POSTGRES_DSN: 'postgres://u@h/d', POSTGRES_SCHEMA })
+    for (const name of ['chat', '_a1', 'order', 'a'.repeat(63)]) {
+      expect(loadConfig(named(name)).postgres.schema).toBe(name)
+    }
+    const wrong = ['Chat', '1a', 'a-b', 'a"b', 'a, public', '$user', 'pg_chat', 'information_schema', 'a'.repeat(64)]
+    for (const name of wrong) expect(mistakesOf(named(name)), name).toHaveLength(1)
+    expect(mistakesOf({ POSTGRES_SCHEMA: 'chat' })).toEqual(['POSTGRES_DSN: is missing beside POSTGRES_SCHEMA'])
+  })
+
   test('needs the two TLS files together and readable', () => {
     expect(mistakesOf({ TLS_CERT_FILE: certificates.cert })).toHaveLength(1)
     expect(mistakesOf({ TLS_KEY_FILE: certificates.key })).toHaveLength(1)

@@ -12,9 +12,10 @@ let database: Database
 
 beforeAll(async () => {
   empty = await createDatabase()
-  const options = encodeURIComponent('-c work_mem=7MB -c enable_seqscan=on')
+  const options = encodeURIComponent('-c work_mem=7MB -c enable_seqscan=on -c search_path=elsewhere')
   database = await openDatabase({
     dsn: `${empty.dsn}${empty.dsn.includes('?') ? '&' : '?'}options=${options}`,
+    schema: 'chat',
     dataDir: '',
     poolMax: 1,
     logger: silentLogger,
@@ -29,7 +30,7 @@ afterAll(async () => {
 test.each(['reader', 'writerConnection'] as const)(
   'the %s plans as we say, and else as the address says',
   async (name) => {
-    for (const [setting, value] of [...PLANNER_SETTINGS, ['work_mem', '7MB']] as const) {
+    for (const [setting, value] of [...PLANNER_SETTINGS, ['work_mem', '7MB'], ['search_path', '"chat"']] as const) {
       expect([setting, await database[name].query(SETTING, [setting])]).toEqual([setting, [[value]]])
     }
   },
@@ -58,5 +59,6 @@ test('queries that keep their plans prepare each text once, by index; others are
     )
     const planned = keepsPlans ? PLANNER_SETTINGS.map(([, value]) => value) : ['auto', 'on', 'on', 'on', 'on']
     expect([settings, prepared?.count]).toEqual([planned, keepsPlans ? 1 : 0])
+    expect(await setting('search_path')).toBe('"chat"')
   }
 })

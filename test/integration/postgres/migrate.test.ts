@@ -134,12 +134,30 @@ test.each([
 
 test('a schema of its own keeps it apart from other programs, as the message says', async () => {
   await query('create table letters (a int)')
+  const options = { logger: silentLogger, directory: pathToFileURL(`${directory}/`), schema: 'chat' }
+  expect(await migrate(parseDsn(database.dsn), options)).toEqual([1, 2])
+  expect(await migrate(parseDsn(database.dsn), options)).toEqual([])
+  expect(await query('select id from chat.letters')).toEqual([1, 2])
+  expect(await query('select count(*)::int from public.letters')).toEqual([0])
+})
+
+test('a schema that the address names instead must be there, and is the only one', async () => {
+  await query('create table letters (a int)')
   await query('create schema chat')
   const dsn = `${database.dsn}&options=-csearch_path%3Dchat`
   const migrated = migrate(parseDsn(dsn), { logger: silentLogger, directory: pathToFileURL(`${directory}/`) })
   expect(await migrated).toEqual([1, 2])
   expect(await query('select id from chat.letters')).toEqual([1, 2])
-  expect(await query('select count(*)::int from public.letters')).toEqual([0])
   const none = parseDsn(`${database.dsn}&options=-csearch_path%3Dmissing`)
   await expect(migrate(none, { logger: silentLogger })).rejects.toThrow('names no schema that there is')
+})
+
+test('a schema of its own in which another program has tables stays as it is', async () => {
+  await query('create schema chat')
+  await query('create table chat.letters (a int)')
+  const options = { logger: silentLogger, directory: pathToFileURL(`${directory}/`), schema: 'chat' }
+  await expect(migrate(parseDsn(database.dsn), options)).rejects.toThrow('The schema chat holds tables of another')
+  expect(await query("select tablename::text from pg_tables where schemaname in ('chat', 'public')")).toEqual([
+    'letters',
+  ])
 })

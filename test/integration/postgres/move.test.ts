@@ -2,11 +2,12 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { App } from '../../../src/app.ts'
 import { parseDsn } from '../../../src/postgres/dsn.ts'
+import { migrate } from '../../../src/postgres/migrate.ts'
 import { moveRows } from '../../../src/postgres/move.ts'
 import { NEEDED_RIGHTS } from '../../../src/postgres/rights.ts'
 import { ACCOUNTS_ENV, type AccountsBench, accountsBench, login, register, secretIn } from '../../support/accounts.ts'
 import { startOn } from '../../support/app.ts'
-import { createDatabase, execute, silentLogger, type TestDatabase } from '../../support/databases.ts'
+import { createEmptyDatabase, execute, silentLogger, type TestDatabase } from '../../support/databases.ts'
 import { call } from '../../support/rest-client.ts'
 import { rowsOf } from '../../support/transactions.ts'
 
@@ -15,13 +16,18 @@ let target: TestDatabase
 let moved: App | undefined
 beforeAll(async () => {
   bench = await accountsBench()
-  target = await createDatabase()
+  target = await createEmptyDatabase()
+  await execute(target.dsn, 'create table users (id int primary key)')
 })
 afterAll(async () => {
   await moved?.stop()
   await bench.close()
   await target.drop()
 })
+
+/** The target is a schema of its own beside another program's tables. */
+const schema = 'chat'
+const inSchema = (dsn: string): string => `${dsn}&options=-csearch_path%3D${schema}`
 
 const TABLES = Object.keys(NEEDED_RIGHTS)
 /** Every table, its rows in one order; texts as the server writes them. */
@@ -60,18 +66,20 @@ test('moves every row of every table, whole or not at all, and people go on', as
   )
   await bench.stop(app)
   const before = await everything(bench.database.dsn)
-  const [from, to] = [parseDsn(bench.database.dsn), parseDsn(target.dsn)]
+  const from = parseDsn(bench.database.dsn)
+  const to = { config: parseDsn(target.dsn), schema }
+  await migrate(to.config, { schema, logger: silentLogger })
   const report = await moveRows(from, to, silentLogger)
   expect(report).toMatchObject({ messages: 700, conversations: 1, accounts: 2, avatars: 1 })
   const { schema_migrations: _theirs, ...rest } = before
-  expect(await everything(target.dsn)).toMatchObject(rest)
+  expect(await everything(inSchema(target.dsn))).toMatchObject(rest)
 
   await expect(moveRows(from, to, silentLogger)).rejects.toThrow('is in use: conversations has rows')
-  expect(await everything(target.dsn)).toMatchObject(rest)
+  expect(await everything(inSchema(target.dsn))).toMatchObject(rest)
 
-  const [was] = await rowsOf(target.dsn, 'select epoch from service_state')
-  moved = await startOn(target.dsn, ACCOUNTS_ENV)
-  const [is] = await rowsOf(target.dsn, 'select * from service_state')
+  const [was] = await rowsOf(inSchema(target.dsn), 'select epoch from service_state')
+  moved = await startOn(target.dsn, { ...ACCOUNTS_ENV, POSTGRES_SCHEMA: schema })
+  const [is] = await rowsOf(inSchema(target.dsn), 'select * from service_state')
   expect(is?.['epoch']).not.toBe(was?.['epoch'])
   expect(is?.['renewed_because']).toContain('this is another database')
   const again = await login(moved, ann.username)

@@ -20,7 +20,7 @@ describe.skipIf(!hasPgBouncer)('a PgBouncer in front of PostgreSQL (Debian: pgbo
 
   async function open(settings: Record<string, string>) {
     bouncer = await startPgBouncer(database.dsn, settings)
-    return openDatabase({ dsn: bouncer.dsn, dataDir: '', poolMax: 2, logger: silentLogger })
+    return openDatabase({ dsn: bouncer.dsn, schema: 'chat', dataDir: '', poolMax: 2, logger: silentLogger })
   }
 
   test('in session mode serves, and its sessions have every setting although it passes none on', async () => {
@@ -35,6 +35,7 @@ describe.skipIf(!hasPgBouncer)('a PgBouncer in front of PostgreSQL (Debian: pgbo
       ...PLANNER_SETTINGS,
       ['lock_timeout', '1200ms'],
       ['statement_timeout', '5s'],
+      ['search_path', '"chat"'],
     ] as const) {
       expect([name, await writerConnection.query(setting, [name])]).toEqual([name, [[value]]])
     }

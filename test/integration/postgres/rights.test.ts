@@ -1,6 +1,6 @@
 // The role that makes the tables, and the role that serves from them.
 import { randomUUID } from 'node:crypto'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { KnownHeads } from '../../../src/messages/known-heads.ts'
 import { PostgresMessageLog } from '../../../src/messages/log.postgres.ts'
 import { PostgresMessageReads } from '../../../src/messages/reads.postgres.ts'
@@ -33,7 +33,7 @@ function as(role: string): string {
   return url.href
 }
 
-async function open(options: { migrationDsn?: string } = {}) {
+async function open(options: { migrationDsn?: string; schema?: string } = {}) {
   const opened = await openDatabase({ dsn: as(server), ...options, dataDir: '', poolMax: 1, logger: silentLogger })
   const { writerConnection, reader } = opened
   const log = new PostgresMessageLog({
@@ -53,8 +53,8 @@ async function open(options: { migrationDsn?: string } = {}) {
   }
 }
 
-const refusal = (): Promise<string> =>
-  open().then(
+const refusal = (options: { migrationDsn?: string; schema?: string } = {}): Promise<string> =>
+  open(options).then(
     () => 'started',
     (error: unknown) => String(error),
   )
@@ -98,4 +98,50 @@ test('a start names the table that its role does not see', async () => {
   await (await open({ migrationDsn: as(owner) })).close()
   await execute(database.dsn, 'drop table service_state')
   expect(await refusal()).toContain('it does not see the table service_state: its search_path must name the schema')
+})
+
+describe('in a schema of its own', () => {
+  const mayCreate = () =>
+    execute(
+      database.dsn,
+      `do $$ begin execute format('grant create on database %I to ${owner}', current_database()); end $$`,
+    )
+
+  test('that is missing, the role that makes tables makes it too, and lets the other look into it', async () => {
+    await mayCreate()
+    const { log, reads, close } = await open({ migrationDsn: as(owner), schema: 'order' })
+    const message = pendingMessage('ann', 'bob')
+    await log.commit([message], [], 'fast')
+    expect(await reads.lastSeq(message.conversation)).toBe(1)
+    await close()
+    expect(await refusal({ schema: 'order' })).toBe('started')
+    expect(await rowsOf(database.dsn, 'select count(*)::int from "order".messages')).toEqual([{ count: 1 }])
+    expect(await rowsOf(database.dsn, "select 1 from pg_tables where schemaname = 'public'")).toEqual([])
+  })
+
+  test('that its role may not create, the start says how it is made', async () => {
+    const words = `There is no schema chat, and the role may not create it: create schema "chat" authorization "${owner}"`
+    expect(await refusal({ migrationDsn: as(owner), schema: 'chat' })).toContain(words)
+    await execute(database.dsn, words.slice(words.indexOf('create schema')))
+    expect(await refusal({ migrationDsn: as(owner), schema: 'chat' })).toBe('started')
+  })
+
+  test('the rights on tables of another schema are none, and a start names those that are missing', async () => {
+    await (await open({ migrationDsn: as(owner) })).close()
+    expect(await refusal()).toBe('started')
+    await mayCreate()
+    await (await open({ migrationDsn: as(owner), schema: 'chat' })).close()
+    await execute(database.dsn, `revoke insert on chat.messages from "${server}"; drop table chat.push_sweep`)
+    expect(await refusal({ schema: 'chat' })).toBe(
+      [
+        `Error: The role "${server}" cannot serve from this database:`,
+        `- it lacks INSERT on messages: grant insert on "chat".messages to "${server}"`,
+        '- the schema chat has no table push_sweep',
+      ].join('\n'),
+    )
+    await execute(database.dsn, `revoke usage on schema chat from "${server}"`)
+    expect(await refusal({ schema: 'chat' })).toContain(
+      `The role "${server}" may not look into the schema chat: grant usage on schema "chat" to "${server}"`,
+    )
+  })
 })
