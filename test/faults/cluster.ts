@@ -12,21 +12,29 @@ const silent: Logger = { debug: ignore, info: ignore, warn: ignore, error: ignor
 const USER = 'user'
 const PASSWORD = 'pass'
 
+type Starter = () => Promise<PostgresServer>
+
 export class Cluster {
   readonly dataDir: string
-  readonly #settings: Readonly<Record<string, string>>
+  readonly #starter: Starter
   #server: PostgresServer | undefined
   crashes = 0
 
-  private constructor(dataDir: string, settings: Readonly<Record<string, string>>) {
+  private constructor(dataDir: string, starter: Starter) {
     this.dataDir = dataDir
-    this.#settings = settings
+    this.#starter = starter
   }
 
   /** `dataDir`: on a file system of the caller's choice; else a temporary directory. */
   static async start(dataDir?: string, settings: Readonly<Record<string, string>> = {}): Promise<Cluster> {
     const directory = dataDir ?? (await mkdtemp(join(tmpdir(), 'messaging-faults-')))
-    const cluster = new Cluster(directory, { shared_buffers: '64MB', ...settings })
+    const options = { dataDir: directory, logger: silent, settings: { shared_buffers: '64MB', ...settings } }
+    return Cluster.of(directory, () => startPostgresServer(options))
+  }
+
+  /** `starter` is asked at each start, and may give another server each time. */
+  static async of(dataDir: string, starter: Starter): Promise<Cluster> {
+    const cluster = new Cluster(dataDir, starter)
     await cluster.startAgain()
     await cluster.run(`create role "${USER}" login superuser password '${PASSWORD}'`)
     return cluster
@@ -52,7 +60,7 @@ export class Cluster {
 
   async startAgain(): Promise<void> {
     if (this.#server) return
-    this.#server = await startPostgresServer({ dataDir: this.dataDir, logger: silent, settings: this.#settings })
+    this.#server = await this.#starter()
   }
 
   /** Kills the server and all its processes at once. */

@@ -77,11 +77,13 @@ const MAX_TOLD = 20
 let plays = 0
 
 /** Everybody writes to everybody, over all instances, until it is over. */
-class Crowd {
+export class Crowd {
   readonly people: readonly SdkPerson[]
   readonly #timer: NodeJS.Timeout
+  readonly #world: World
 
   constructor(world: World, seed: number) {
+    this.#world = world
     const random = new Random(seed)
     plays += 1
     const users = NAMES.map((name) => `rewound${plays}-${name}`)
@@ -114,6 +116,20 @@ class Crowd {
     return this.people.every(({ epochs, isLive }) => epochs.length === ordinal && isLive)
   }
 
+  /** What anybody has otherwise than the database in the end, after so many new epochs. */
+  async verdict(renewals: number, limitMs: number): Promise<string[]> {
+    this.quiet()
+    const isSettled = (): boolean => this.people.every(({ waiting }) => waiting === 0)
+    const isRight = async (): Promise<boolean> => (await wrongIn(this.#world, this, renewals)).length === 0
+    const unsettled: string[] = []
+    await until('every send to have its outcome', limitMs, isSettled).catch((error: Error) =>
+      unsettled.push(`expected: ${error.message}`),
+    )
+    await until('nothing to be wrong', limitMs, isRight).catch(() => undefined)
+    const surprises = this.#world.surprises().map((line) => `surprise: ${line}`)
+    return [...unsettled, ...(await wrongIn(this.#world, this, renewals)), ...surprises]
+  }
+
   async close(): Promise<void> {
     this.quiet()
     await Promise.all(this.people.map((person) => person.close()))
@@ -135,16 +151,7 @@ async function rewound(world: World, seed: number): Promise<string[]> {
       await expect(`a new epoch after ${what}`, NOTICED_WITHIN_MS, () => crowd.haveEpoch(index + 2))
     }
     await delay(LOAD_MS)
-    crowd.quiet()
-    await expect('every send to have its outcome', CONSISTENT_WITHIN_MS, () =>
-      crowd.people.every(({ waiting }) => waiting === 0),
-    )
-    await until(
-      'nothing to be wrong',
-      CONSISTENT_WITHIN_MS,
-      async () => (await wrongIn(world, crowd)).length === 0,
-    ).catch(() => undefined)
-    return [...complaints, ...(await wrongIn(world, crowd)), ...world.surprises().map((line) => `surprise: ${line}`)]
+    return [...complaints, ...(await crowd.verdict(REWINDS.length, CONSISTENT_WITHIN_MS))]
   } finally {
     await crowd.close()
     await world.cluster.query('drop schema if exists backup cascade', world.database)
@@ -158,16 +165,16 @@ interface Row {
 }
 
 /** What anybody has that the database has not, or the other way round; nothing when all is as it should be. */
-async function wrongIn(world: World, { people }: Crowd): Promise<string[]> {
+async function wrongIn(world: World, { people }: Crowd, renewals: number): Promise<string[]> {
   const wrong: string[] = []
   const rows = await everythingStored(world)
   const [[epoch] = []] = await world.cluster.query('select epoch from service_state', world.database)
   for (const person of people) {
     const { user, closings, others } = person
     if (person.epoch !== epoch) wrong.push(`${user} has the epoch ${person.epoch}, the database ${epoch}`)
-    if (new Set(person.epochs).size !== REWINDS.length + 1)
-      wrong.push(`${user} had the epochs ${person.epochs.join(' ')}`)
-    if (closings.join() !== REWINDS.map(() => 1012).join()) wrong.push(`${user} was closed with ${closings.join(' ')}`)
+    if (new Set(person.epochs).size !== renewals + 1) wrong.push(`${user} had the epochs ${person.epochs.join(' ')}`)
+    if (closings.join() !== Array.from({ length: renewals }, () => 1012).join())
+      wrong.push(`${user} was closed with ${closings.join(' ')}`)
     for (const other of others) {
       const stored = rows.get(conversationOf(user, other)) ?? []
       const shown = await person.screen(other)

@@ -1,4 +1,4 @@
-// Entry: `npm run faults [-- --smoke | --seeded | --outages | --disk-full | --power-cut | --io-errors | --migration | --beside PATH | --sdk | --accounts | --push] [--seed N]
+// Entry: `npm run faults [-- --smoke | --seeded | --outages | --disk-full | --power-cut | --io-errors | --migration | --standby | --beside PATH | --sdk | --accounts | --push] [--seed N]
 // [--minutes N] [--report FILE]`. Exit code 0: nothing was found, 1: something was, 77: this machine cannot play it.
 import { inspect } from 'node:util'
 import { runAccounts } from './accounts.ts'
@@ -16,6 +16,7 @@ import { runSdk } from './sdk-round.ts'
 import { runSeeded } from './seeded.ts'
 import { readSettings } from './settings.ts'
 import { runSmoke } from './smoke.ts'
+import { runStandby } from './standby.ts'
 
 const settings = readSettings(process.argv.slice(2))
 const modes = {
@@ -27,6 +28,7 @@ const modes = {
   'power-cut': runPowerCut,
   'io-errors': runIoErrors,
   migration: runMigration,
+  standby: runStandby,
   beside: runBeside,
   sdk: runSdk,
   accounts: runAccounts,

@@ -9,6 +9,7 @@ export interface Settings {
     | 'power-cut'
     | 'io-errors'
     | 'migration'
+    | 'standby'
     | 'beside'
     | 'sdk'
     | 'accounts'
@@ -41,6 +42,7 @@ export function readSettings(args: readonly string[]): Settings {
       'power-cut': { type: 'boolean', default: false },
       'io-errors': { type: 'boolean', default: false },
       migration: { type: 'boolean', default: false },
+      standby: { type: 'boolean', default: false },
       sdk: { type: 'boolean', default: false },
       accounts: { type: 'boolean', default: false },
       revocations: { type: 'boolean', default: false },
@@ -72,6 +74,7 @@ function modeOf(chosen: Readonly<Record<string, unknown>>): Settings['mode'] {
     'power-cut',
     'io-errors',
     'migration',
+    'standby',
     'sdk',
     'accounts',
     'revocations',

@@ -11,6 +11,8 @@ export interface TrafficOptions {
   readonly people: number
   readonly perSecond: number
   readonly givesUp?: GivesUp
+  /** Without the proxies between, which cost more than the people. */
+  readonly isDirect?: boolean
 }
 
 export class Traffic {
@@ -29,9 +31,9 @@ export class Traffic {
   }
 
   /** Spread over all instances; resolves when everybody is up to date. */
-  static async among(stage: Stage, { people, perSecond, givesUp }: TrafficOptions): Promise<Traffic> {
+  static async among(stage: Stage, { people, perSecond, givesUp, ...rest }: TrafficOptions): Promise<Traffic> {
     const names = Array.from({ length: people }, (_, index) => `p${index}`)
-    const options = givesUp ? { givesUp } : {}
+    const options = { ...rest, ...(givesUp && { givesUp }) }
     const place = (index: number): number => index % stage.world.instances.length
     const devices = await Promise.all(names.map((name, index) => stage.device(name, place(index), options)))
     return new Traffic(stage, names, devices, perSecond)
