@@ -1,7 +1,6 @@
 // IndexedDB as browsers really have it: full, blocked, gone in the middle, with rows that are broken.
-import 'fake-indexeddb/auto'
-import { IDBFactory } from 'fake-indexeddb'
-import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { IDBFactory, IDBKeyRange } from 'fake-indexeddb'
+import { afterAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { type Client, indexedDbStorage, type Storage, type StorageDriver } from '../../../src/client/index.ts'
 import { contentsOf, type FakeChat, fakeChat, rowsOf, told } from '../../support/fake-chat.ts'
 
@@ -13,8 +12,11 @@ let factory: InstanceType<typeof IDBFactory>
 
 beforeEach(() => {
   factory = new IDBFactory()
-  Object.assign(globalThis, { indexedDB: factory })
+  vi.stubGlobal('indexedDB', factory)
+  vi.stubGlobal('IDBKeyRange', IDBKeyRange)
 })
+// The files that come after this one in the same process have no database.
+afterAll(() => void vi.unstubAllGlobals())
 
 /** The database takes turns of its own, which the clock of the test knows nothing of. */
 function chatWithDatabase(): FakeChat {

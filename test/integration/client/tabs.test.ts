@@ -1,7 +1,6 @@
 // Several tabs of one origin: one database, one channel, and locks that the death of a tab releases.
-import 'fake-indexeddb/auto'
-import { IDBFactory } from 'fake-indexeddb'
-import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { IDBFactory, IDBKeyRange } from 'fake-indexeddb'
+import { afterAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { type Client, type ClientOptions, createClient, indexedDbStorage } from '../../../src/client/index.ts'
 import { FakeServer, seededRandom } from '../../../src/client/testing/index.ts'
 import { contentsOf, rowsOf } from '../../support/fake-chat.ts'
@@ -64,15 +63,19 @@ beforeEach(() => {
   document = new FakeDocument()
   page = new EventTarget()
   factory = new IDBFactory()
-  Object.assign(globalThis, {
-    ...{ indexedDB: factory, document, sessionStorage: new FakeSessionStorage() },
-    addEventListener: page.addEventListener.bind(page),
-    removeEventListener: page.removeEventListener.bind(page),
-  })
+  vi.stubGlobal('indexedDB', factory)
+  vi.stubGlobal('IDBKeyRange', IDBKeyRange)
+  vi.stubGlobal('document', document)
+  vi.stubGlobal('sessionStorage', new FakeSessionStorage())
+  vi.stubGlobal('addEventListener', page.addEventListener.bind(page))
+  vi.stubGlobal('removeEventListener', page.removeEventListener.bind(page))
   setNavigator({ onLine: true, locks: new FakeLocks() })
 })
-function setNavigator(value: object | undefined): void {
-  Object.defineProperty(globalThis, 'navigator', { value, configurable: true, writable: true })
+// The files that come after this one in the same process are no pages.
+afterAll(() => void vi.unstubAllGlobals())
+
+function setNavigator(value: object): void {
+  vi.stubGlobal('navigator', value)
 }
 
 function tabs(count: number, options: Partial<ClientOptions> = {}, server = new FakeServer()) {
@@ -357,7 +360,7 @@ describe('a page', () => {
     for (const text of texts) draft.set(text)
     page.dispatchEvent(new Event('pagehide'))
     factory = new IDBFactory()
-    Object.assign(globalThis, { indexedDB: factory })
+    vi.stubGlobal('indexedDB', factory)
     const storage = await indexedDbStorage().open('messaging-server-client http://fake.test ben', () => undefined)
     await storage.write([{ put: 'drafts', row: { with: 'amy', text: kept } }], true)
     storage.close()
