@@ -101,7 +101,7 @@ test.each(LEVELS)(
         ({ status }) => status === 200,
         () => false,
       )
-    await eventually(isReady, 'readiness', 60_000)
+    await eventually(isReady, 'readiness', 120_000)
 
     const signed = (more: object, secret = JWT_SECRET) => secrets.token(tokenFor('ann', more, hmacSigner(secret)))
     const { key, stored } = newServiceKey('canary', SCOPES)

@@ -55,7 +55,7 @@ async function online(instance: ServiceProcess): Promise<string> {
   return String(body?.online_users)
 }
 
-test('one killed between its commit and its publish: the message reaches the others within 20 s', async () => {
+test('one killed between its commit and its publish: the message reaches the others', async () => {
   const relay = await Relay.before(redis.port)
   const [doomed, other] = [await start(relay.port), await start()]
   const ann = await device('k-ann', doomed)
@@ -68,7 +68,7 @@ test('one killed between its commit and its publish: the message reaches the oth
   await eventually(() => log.acked.size === 2, 'the commit')
   await doomed.kill9()
   await relay.close()
-  const tookMs = await whole([bob], log, 20_000)
+  const tookMs = await whole([bob], log)
   figure(`what an instance had committed and not published arrived ${(tookMs / 1000).toFixed(1)} s after its death`)
   await eventually(async () => (await online(other)) === 'k-bob', 'the ghost to go')
 })
@@ -87,9 +87,9 @@ test('one frozen past its lease and thawed: others are served meanwhile, and all
   await eventually(async () => (await online(three)) === 'f-bob,f-cid,f-dan', 'ann to be gone')
   const before = log.acked.size
   // What was frozen inside its transaction holds its conversations until PostgreSQL ends the session, after five seconds.
-  await eventually(() => log.acked.size > before + 100, '100 more', 20_000)
+  await eventually(() => log.acked.size > before + 100, '100 more')
   frozen.signal('SIGCONT')
-  await eventually(async () => (await online(three)) === 'f-ann,f-bob,f-cid,f-dan', 'ann to be back', 20_000)
+  await eventually(async () => (await online(three)) === 'f-ann,f-bob,f-cid,f-dan', 'ann to be back')
   await eventually(async () => (await online(frozen)) === 'f-ann,f-bob,f-cid,f-dan', 'the frozen one to know all')
   await load.stop()
   await whole([ann, ...others], log)
@@ -115,9 +115,9 @@ test('one cut off from Redis alone: its messages reach the others, and theirs re
   const before = log.acked.size
   await eventually(() => log.acked.size > before + 150, '150 more')
   await load.stop()
-  const toAnnMs = await whole([ann], log, 10_000)
+  const toAnnMs = await whole([ann], log)
   relay.resume()
-  const toBobMs = await whole([bob], log, 10_000)
+  const toBobMs = await whole([bob], log)
   figure(
     `cut off: what others sent arrived after ${toAnnMs.toFixed(0)} ms,`,
     `what it sent ${toBobMs.toFixed(0)} ms after the network came back`,
@@ -144,7 +144,7 @@ test('all restarted one after the other: no send fails for good, nothing is lost
     await eventually(() => log.acked.size > before + 200, '200 more')
   }
   await load.stop()
-  const tookMs = await whole(devices, log, 10_000)
+  const tookMs = await whole(devices, log)
   figure(
     `rolling restart: ${log.acked.size} messages, exits ${exits.join(', ')}, ack max ${percentile(log.ackMs, 1).toFixed(0)} ms,`,
     `errors ${JSON.stringify([...log.errors])}, whole ${tookMs.toFixed(0)} ms after the last`,

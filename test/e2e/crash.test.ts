@@ -1,5 +1,6 @@
 // Killing any process under load: what was acked is in the history exactly once, and clients that go on lose nothing.
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { eventually } from '../support/cluster-instance.ts'
 import { createDatabase, execute } from '../support/databases.ts'
 import { ExternalPostgres } from '../support/external-postgres.ts'
 import { type Host, Ledger, sendByRest, sendBySocket } from '../support/load.ts'
@@ -138,7 +139,7 @@ test('SIGKILL of the whole PostgreSQL loses nothing acked, and the service goes 
   await expectConsistent(postgres.dsn)
   await expectHistory(service, 's0', 'r3')
   expect(service.hasExited).toBe(false)
-  expect((await get(service, '/readyz')).status).toBe(200)
+  await eventually(async () => (await get(service, '/readyz')).status === 200, 'readiness')
   expect((await service.stop()).code).toBe(0)
 })
 

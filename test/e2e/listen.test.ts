@@ -24,7 +24,7 @@ afterAll(() => database.drop())
 /** Exit code and everything that was said by a service that must not start. */
 async function failedStart(env: Readonly<Record<string, string>>): Promise<{ code: number | null; text: string }> {
   const service: ServiceProcess = services.launch({ POSTGRES_DSN: database.dsn, ...env })
-  const { code } = await within(service.exited, () => 'the end of a service that must not start', 15_000)
+  const { code } = await within(service.exited, () => 'the end of a service that must not start')
   expect(service.logs.filter(({ msg }) => msg === 'listening')).toEqual([])
   return { code, text: `${service.stderr}${JSON.stringify(service.logs)}` }
 }

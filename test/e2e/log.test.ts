@@ -41,7 +41,7 @@ async function answers(target: Target): Promise<void> {
         () => false,
       ),
     'readiness',
-    30_000,
+    90_000,
   )
   expect((await post(target, { receiver_id: 'b', content: 'not logged' })).status).toBe(201)
   const client = await SocketClient.connect(target, 'a')
@@ -128,7 +128,7 @@ test.each([
     const stdout = openSync('/dev/null', 'w')
     const child = launch({ AUTH: 'accounts', POSTGRES_DSN: database.dsn, PORT: String(target.port) }, stdout, open())
     const status = async (): Promise<unknown> => (await get(target, '/readyz')).status
-    await eventually(async () => (await status()) === 200, 'readiness', 30_000)
+    await eventually(async () => (await status()) === 200, 'readiness', 90_000)
     const { body } = await call(target, 'POST', '/api/auth/login', {
       body: { username: 'ann', password: 'wrong password' },
     })

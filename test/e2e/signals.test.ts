@@ -37,7 +37,7 @@ async function runBelow(command: string, args: readonly string[], more: Environm
   const cwd = dirname(dirname(fileURLToPath(compiledUrl('main.js'))))
   const child = spawn(command, args, { cwd, env, detached: true, stdio: 'ignore' })
   onTestFinished(() => signalGroup(child, 'SIGKILL'))
-  await eventually(() => isReady(target), 'readiness', 30_000)
+  await eventually(() => isReady(target), 'readiness', 90_000)
   return { child, target }
 }
 

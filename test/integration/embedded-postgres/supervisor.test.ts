@@ -32,7 +32,7 @@ test('starts again at once, then after a pause as long as starts do not help, th
   /** Resolves when another server takes connections. */
   const kill = async (): Promise<void> => {
     await signalServer(dataDir, 'SIGKILL')
-    await vi.waitUntil(() => answers(supervised.dsn), { timeout: 30_000 })
+    await vi.waitUntil(() => answers(supervised.dsn), { timeout: 90_000 })
   }
   await kill()
   await kill()
@@ -51,9 +51,9 @@ test('starts again when the socket of a new server could not be linked at first'
   const inTheWay = join(dataDir, 'postgres.socket.new')
   await mkdir(inTheWay)
   await signalServer(dataDir, 'SIGQUIT')
-  await expect.poll(() => error.mock.lastCall?.[1], { timeout: 20_000 }).toBe('our PostgreSQL does not start')
+  await expect.poll(() => error.mock.lastCall?.[1], { timeout: 90_000 }).toBe('our PostgreSQL does not start')
   await rmdir(inTheWay)
-  await expect.poll(() => answers(supervised.dsn), { timeout: 20_000 }).toBe(true)
+  await expect.poll(() => answers(supervised.dsn), { timeout: 90_000 }).toBe(true)
 })
 
 test.each([

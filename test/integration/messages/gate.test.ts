@@ -62,7 +62,7 @@ async function failureOf(work: Promise<unknown>) {
 
 async function waiting(count: number): Promise<void> {
   const all = `select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
-  await expect.poll(() => queries.query(all), { interval: 5, timeout: 10_000 }).toHaveLength(count)
+  await expect.poll(() => queries.query(all), { interval: 5, timeout: 60_000 }).toHaveLength(count)
 }
 
 /** Whatever writes to the audit goes as far as its commit, and waits there with all that it has locked. */
@@ -197,7 +197,7 @@ describe('a closed conversation', () => {
       }
     }
     const senders = [sending(store), sending(otherStore)]
-    await expect.poll(() => headOf(a, b), { interval: 1, timeout: 10_000 }).toBeGreaterThan(20)
+    await expect.poll(() => headOf(a, b), { interval: 1, timeout: 60_000 }).toBeGreaterThan(20)
     await close(a)
     const head = await headOf(a, b)
     await Promise.all(senders)

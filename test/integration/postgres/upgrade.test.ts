@@ -18,7 +18,7 @@ const upgrade = (options: object = {}) => migrate(parseDsn(database.dsn), { logg
 /** Resolves when so many more sends were stored. */
 async function stored(traffic: Traffic, more: number): Promise<void> {
   const enough = traffic.stored + more
-  await expect.poll(() => traffic.stored, { interval: 5, timeout: 30_000 }).toBeGreaterThanOrEqual(enough)
+  await expect.poll(() => traffic.stored, { interval: 5, timeout: 90_000 }).toBeGreaterThanOrEqual(enough)
 }
 
 test.each([1, 2, 4])(
@@ -66,7 +66,7 @@ test('a migration that a long transaction holds up lets the traffic go on, and g
   const traffic = new Traffic(database.dsn)
   const warn = vi.fn()
   const migrated = upgrade({ logger: { ...silentLogger, warn } })
-  await expect.poll(() => warn.mock.calls.length, { timeout: 10_000 }).toBeGreaterThan(0)
+  await expect.poll(() => warn.mock.calls.length, { timeout: 60_000 }).toBeGreaterThan(0)
   expect(warn.mock.calls[0]?.[0]).toMatchObject({ holder: expect.stringMatching(/process \d+ \(role postgres/) })
   await stored(traffic, 100)
   await held.end()

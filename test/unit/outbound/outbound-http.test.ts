@@ -7,7 +7,7 @@ let silent: Server
 let port: number
 let connections = 0
 const http = new OutboundHttp()
-const impatient = new OutboundHttp({ timeLimitMs: 50 })
+const impatient = new OutboundHttp({ timeLimitMs: 500 })
 
 beforeAll(async () => {
   silent = createServer(() => {
