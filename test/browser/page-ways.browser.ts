@@ -99,6 +99,32 @@ test('somebody who looks elsewhere is notified once by all their tabs, and until
   await expect.poll(() => second.evaluate(shown), { timeout: 15_000 }).toEqual([['dan', 'pushed', '/c/dan']])
 })
 
+test('a notification that is pressed opens its conversation in a tab of the one it is for', async () => {
+  const context = await site().person({ serviceWorkers: 'allow' })
+  const [first, second] = [await site().open(context), await site().open(context)]
+  for (const [page, name] of [
+    [first, 'peter'],
+    [second, 'paula'],
+  ] as const) {
+    await page.getByRole('textbox').fill(name)
+    await page.keyboard.press('Enter')
+    await page.locator('.shell').waitFor()
+    await page.evaluate('navigator.serviceWorker.ready.then(() => {})')
+  }
+  const press = (of: string): Promise<void> | undefined =>
+    context.serviceWorkers()[0]?.evaluate(`{
+      const press = new Event('notificationclick')
+      // Browsers say which one was pressed; it is not shown here, because nobody could press it.
+      Object.assign(press, { notification: { close() {}, data: { path: '/c/ann', with: 'ann', of: '${of}' } }, waitUntil() {} })
+      dispatchEvent(press)
+    }`)
+  await press('paula')
+  await second.waitForURL('**/c/ann')
+  expect(new URL(first.url()).pathname).toBe('/')
+  await press('peter')
+  await first.waitForURL('**/c/ann')
+})
+
 test('a new version is offered, and taken when the person wants it', async () => {
   const context = await site().person({ serviceWorkers: 'allow' })
   // The address stays while the service behind it is another one.

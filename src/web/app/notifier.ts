@@ -31,8 +31,15 @@ export function useNotifier(client: Client): void {
         store.subscribe(() => void closeRead(client)),
       )
     holdWhileLookedAt(looking(client), signal)
+    navigator.serviceWorker?.addEventListener('message', (event) => heed(client, event), { signal })
     return () => ended.abort()
   }, [client])
+}
+
+/** The worker, where somebody has pressed a notification, asks whose page this is, and has the page of the right one open it. */
+function heed({ userId }: Client, { data, ports }: MessageEvent): void {
+  if (data?.type === 'who') ports[0]?.postMessage(userId)
+  else if (data?.type === 'open' && typeof data.path === 'string') navigate(data.path)
 }
 
 function holdWhileLookedAt(name: string, signal: AbortSignal): void {

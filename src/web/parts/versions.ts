@@ -1,5 +1,4 @@
 import { keep, kept } from './kept.ts'
-import { navigate } from './route.ts'
 import { Value } from './store.ts'
 
 /** Takes the new version and loads the page anew; undefined while this is the newest. */
@@ -29,9 +28,6 @@ export async function startVersions(): Promise<void> {
   addEventListener('vite:preloadError', reloadOnce)
   if (!isSecureContext || !navigator.serviceWorker) return
   const workers = navigator.serviceWorker
-  workers.addEventListener('message', ({ data }) => {
-    if (data?.type === 'open' && typeof data.path === 'string') navigate(data.path)
-  })
   const registration = await workers.register(trusted(SCRIPT)).catch(() => undefined)
   if (!registration) return
   const offer = (): void => {

@@ -16,7 +16,7 @@ interface Worker extends EventTarget {
 interface WindowClient {
   readonly focused: boolean
   focus(): Promise<unknown>
-  postMessage(message: unknown): void
+  postMessage(message: unknown, ports?: readonly MessagePort[]): void
 }
 interface Lasting extends Event {
   waitUntil(task: Promise<unknown>): void
@@ -128,10 +128,27 @@ async function setBadge(count: number | undefined): Promise<void> {
 
 on<ClickLike>('notificationclick', async ({ notification }) => {
   notification.close()
-  const { path = '/' } = (notification.data ?? {}) as { path?: string }
+  const { path = '/', of } = (notification.data ?? {}) as { path?: string; of?: string }
   const pages = await worker.clients.matchAll({ type: 'window', includeUncontrolled: true })
-  const page = pages.find(({ focused }) => focused) ?? pages[0]
+  const isTheirs = await Promise.all(pages.map((page) => belongsTo(page, of)))
+  const theirs = pages.filter((_, index) => isTheirs[index])
+  const page = theirs.find(({ focused }) => focused) ?? theirs[0]
   if (!page) return worker.clients.openWindow(path)
-  await page.focus()
   page.postMessage({ type: 'open', path })
+  await page.focus()
 })
+
+/** A page that does not answer is going away. */
+const ANSWER_MS = 1000
+
+/** Without sign-in the tabs of one browser are of several people, and a conversation is to be opened as the right one. */
+async function belongsTo(page: WindowClient, of: string | undefined): Promise<boolean> {
+  const { port1, port2 } = new MessageChannel()
+  const answer = new Promise<unknown>((resolve) => {
+    port1.onmessage = ({ data }) => resolve(data)
+    setTimeout(resolve, ANSWER_MS)
+  })
+  page.postMessage({ type: 'who' }, [port2])
+  const who = await answer
+  return who !== undefined && (of === undefined || who === of)
+}
