@@ -36,7 +36,7 @@ export function Dialog({
   const submit = (event: FormEvent): void => {
     event.preventDefault()
     if (action === undefined) onClose()
-    else onAction?.()
+    else if (!isBusy) onAction?.()
   }
   return (
     <dialog
@@ -56,7 +56,7 @@ export function Dialog({
             {t(action === undefined ? 'action.close' : 'action.cancel')}
           </button>
           {action !== undefined && (
-            <button type="submit" className={isDangerous ? 'primary danger' : 'primary'} disabled={isBusy}>
+            <button type="submit" className={isDangerous ? 'primary danger' : 'primary'} aria-disabled={isBusy}>
               {action}
             </button>
           )}

@@ -58,9 +58,17 @@ export function ChosenPassword({ label = t('auth.new'), ...line }: LineProps & {
 /** What the server asks of a password that is chosen, as far as a page can tell. */
 export const MIN_PASSWORD_LENGTH = 8
 
+/** Sends the form, unless it is being sent or not complete. It keeps the focus all the time, so it is never `disabled`. */
 export function Submit({ isBusy, isReady, children }: { isBusy: boolean; isReady: boolean; children: ReactNode }) {
+  const isOff = isBusy || !isReady
   return (
-    <button type="submit" className="primary" disabled={isBusy || !isReady}>
+    <button
+      type="submit"
+      className="primary"
+      aria-disabled={isOff}
+      // The Enter key in a field presses it as well.
+      onClick={(event) => isOff && event.preventDefault()}
+    >
       {isBusy ? t('auth.working') : children}
     </button>
   )
@@ -106,8 +114,8 @@ export function Switch({ label, isOn, isBusy = false, onChange }: SwitchProps) {
         role="switch"
         checked={isOn}
         aria-checked={isOn}
-        disabled={isBusy}
-        onChange={({ target }) => onChange(target.checked)}
+        aria-disabled={isBusy}
+        onChange={({ target }) => isBusy || onChange(target.checked)}
       />
     </label>
   )

@@ -8,6 +8,7 @@ import { errorAt, Problem } from './card.tsx'
 import { CodeList } from './codes.tsx'
 import { Dialog } from './dialog.tsx'
 import { Field } from './field.tsx'
+import { MIN_PASSWORD_LENGTH, Submit } from './fields.tsx'
 import { Panel, Section } from './panel.tsx'
 
 /** The password, the codes in place of it, and the end of the account. */
@@ -63,9 +64,9 @@ function ChangePassword({ username }: { username: string }) {
         />
         <Problem failure={failure} />
         <div role="status">{isDone && <p className="hint">{t('password.done')}</p>}</div>
-        <button type="submit" className="primary" disabled={isBusy || form.current === '' || form.new.length < 8}>
+        <Submit isBusy={isBusy} isReady={form.current !== '' && form.new.length >= MIN_PASSWORD_LENGTH}>
           {t('auth.reset.do')}
-        </button>
+        </Submit>
       </form>
     </Section>
   )
