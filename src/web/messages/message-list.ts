@@ -1,11 +1,12 @@
 import {
   defaultRangeExtractor,
+  measureElement,
   type Range,
   useVirtualizer,
   type VirtualItem,
   type Virtualizer,
 } from '@tanstack/react-virtual'
-import { type RefObject, useCallback } from 'react'
+import { type Key, type RefObject, useCallback } from 'react'
 import type { MessageItem } from '../../client/index.ts'
 
 /** Within it the newest message counts as being in sight. */
@@ -30,6 +31,7 @@ export function useMessageList({ rows, scroller, stop }: ListOptions) {
     getScrollElement: () => scroller.current,
     getItemKey: useCallback((index: number) => rows[index]?.id ?? index, [rows]),
     estimateSize: useCallback((index: number) => guessedHeight(rows[index]?.content ?? ''), [rows]),
+    measureElement: measuredTogether,
     overscan: OVERSCAN,
     paddingStart: EDGE_PX,
     paddingEnd: EDGE_PX,
@@ -46,6 +48,31 @@ export function useMessageList({ rows, scroller, stop }: ListOptions) {
   })
   list.shouldAdjustScrollPositionOnItemSizeChange = keepsWhatIsSeen
   return list
+}
+
+/** Heights of the rows that have come into the document with the present rendering; undefined between two renderings. */
+let together: Map<Element, number> | undefined
+
+/**
+ * The library asks for one row after the other and places each before it asks for the next, which makes the browser lay the page
+ * out once for every row. All that are new are there when it asks for the first: their heights are read at once.
+ */
+function measuredTogether(
+  row: HTMLDivElement,
+  entry: ResizeObserverEntry | undefined,
+  list: Virtualizer<HTMLDivElement, HTMLDivElement>,
+): number {
+  const { itemSizeCache, options } = list
+  const keyOf = (element: Element): Key => options.getItemKey(list.indexFromElement(element as HTMLDivElement))
+  if (entry || itemSizeCache.has(keyOf(row))) return measureElement(row, entry, list)
+  if (!together) {
+    const rows = [...(row.parentElement?.children ?? [])].filter((element) => !itemSizeCache.has(keyOf(element)))
+    together = new Map(rows.map((element) => [element, (element as HTMLDivElement).offsetHeight]))
+    queueMicrotask(() => {
+      together = undefined
+    })
+  }
+  return together.get(row) ?? row.offsetHeight
 }
 
 /** Also while scrolling up, where the library would not: the first row loses the name of its day when older ones come above it. */

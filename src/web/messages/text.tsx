@@ -56,7 +56,8 @@ function folded(content: string): string {
 
 /** One to three emoji and nothing else: they are shown large. */
 export function isEmoji(content: string): boolean {
-  return content.length <= 40 && FEW_EMOJI.test(content)
+  // Most texts have letters in them, which is known sooner.
+  return content.length <= 40 && !/[a-z]/i.test(content) && FEW_EMOJI.test(content)
 }
 
 /** Made at run time: older browsers refuse to read a file with this flag in it. */
