@@ -99,6 +99,19 @@ test('somebody who looks elsewhere is notified once by all their tabs, and until
   await expect.poll(() => second.evaluate(shown), { timeout: 15_000 }).toEqual([['dan', 'pushed', '/c/dan']])
 })
 
+test('a file that is dropped is refused with a word, and the page stays', async () => {
+  const page = await site().named('dropper', {}, '/c/catcher')
+  const isKept = await page.evaluate(`(() => {
+    const dataTransfer = new DataTransfer()
+    dataTransfer.items.add(new File(['x'], 'picture.png', { type: 'image/png' }))
+    const drop = new DragEvent('drop', { dataTransfer, bubbles: true, cancelable: true })
+    document.querySelector('main').dispatchEvent(drop)
+    return drop.defaultPrevented
+  })()`)
+  expect(isKept).toBe(true)
+  await page.getByRole('alert').getByText('cannot be sent').waitFor()
+})
+
 test('a notification that is pressed opens its conversation in a tab of the one it is for', async () => {
   const context = await site().person({ serviceWorkers: 'allow' })
   const [first, second] = [await site().open(context), await site().open(context)]

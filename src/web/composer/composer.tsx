@@ -14,6 +14,7 @@ import { Icon } from '../parts/icons.tsx'
 import { usePerson } from '../parts/person.ts'
 import { refusalText } from '../parts/refusal.ts'
 import { t } from '../texts/index.ts'
+import { useRefusedFiles } from './files.ts'
 import { useGrowing } from './growing.ts'
 import { keyMeaning } from './keys.ts'
 
@@ -62,6 +63,7 @@ function useWriting(other: UserId, field: RefObject<HTMLTextAreaElement | null>)
   const [fault, setFault] = useState<string>()
   const isEmpty = text.trim() === ''
   useEffect(() => () => conversation.typing(false), [conversation])
+  useRefusedFiles(() => setFault(t('compose.images')))
   const write = (written: string): void => {
     setText(written)
     setFault(undefined)

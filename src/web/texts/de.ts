@@ -57,7 +57,7 @@ export const de: Texts = {
   'compose.placeholder': 'Nachricht',
   'compose.label': 'Nachricht an {name}',
   'compose.send': 'Senden',
-  'compose.images': 'Bilder und Dateien lassen sich noch nicht senden. Nur Text wurde eingefügt.',
+  'compose.images': 'Bilder und Dateien lassen sich noch nicht senden, nur Text.',
 
   'state.queued': 'wartet auf das Senden',
   'state.sending': 'wird gesendet',

@@ -60,7 +60,7 @@ export const en = {
   'compose.placeholder': 'Message',
   'compose.label': 'Message to {name}',
   'compose.send': 'Send',
-  'compose.images': 'Pictures and files cannot be sent yet. Only text was pasted.',
+  'compose.images': 'Pictures and files cannot be sent yet, only text.',
 
   'state.queued': 'waiting to be sent',
   'state.sending': 'sending',
