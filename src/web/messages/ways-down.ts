@@ -57,8 +57,9 @@ function missedAfter(rows: readonly MessageItem[], known: string | undefined, me
 }
 
 /** Once the conversation is known as far as it goes, what is new is brought into sight. */
-function useOpening({ rows, list, me, divider, conversation }: WaysOptions): void {
+function useOpening({ rows, list, me, divider, conversation, scroller }: WaysOptions): void {
   const isOpened = useRef(false)
+  const isElsewhere = useMovedByHand(scroller)
   const { state } = useStatus()
   const isSettled = state === 'live' || state === 'waiting' || state === 'offline'
   useLayoutEffect(() => {
@@ -68,10 +69,26 @@ function useOpening({ rows, list, me, divider, conversation }: WaysOptions): voi
     if ((rows.findLast(({ seq }) => seq !== undefined)?.seq ?? 0) < last_seq) return
     isOpened.current = true
     divider.open()
+    if (isElsewhere.current) return
     const at = dividedAt(rows, me, unread > 0 ? read_seq : undefined)
     if (at > 0) list.scrollToIndex(at, { align: 'start' })
     else list.scrollToEnd()
   })
+}
+
+/** Whether the person has gone somewhere by themself: while much is being fetched they may have begun to read. */
+function useMovedByHand(scroller: RefObject<HTMLDivElement | null>): RefObject<boolean> {
+  const hasMoved = useRef(false)
+  useEffect(() => {
+    const ended = new AbortController()
+    const move = (): void => {
+      hasMoved.current = true
+    }
+    for (const name of ['wheel', 'touchmove'])
+      scroller.current?.addEventListener(name, move, { signal: ended.signal, passive: true })
+    return () => ended.abort()
+  }, [scroller])
+  return hasMoved
 }
 
 /** Calls when the newest row is one that was written here since. */
