@@ -113,6 +113,8 @@ describe('on a server with accounts', () => {
     await page.getByLabel('Password', { exact: true }).fill('wrong')
     await page.getByRole('button', { name: 'Sign in' }).click()
     await page.locator('.wrong').waitFor()
+    // Where it was pressed it is pressed again.
+    expect(await page.evaluate('document.activeElement.type')).toBe('submit')
     await shot(page, 'signin-wrong')
     await page.getByText('Forgot').click()
     await page.getByRole('textbox', { name: 'Recovery code' }).waitFor()
