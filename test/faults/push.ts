@@ -68,7 +68,8 @@ async function played(
   env: Readonly<Record<string, string>> = {},
 ): Promise<Outcome> {
   const fake = await FakePushService.start()
-  const world = await World.create({ build, instances, env: { ...fake.env, ...env } })
+  // No play breaks a link, and the proxies would be in the process that answers as the push service.
+  const world = await World.create({ build, instances, isDirect: true, env: { ...fake.env, ...env } })
   try {
     return await work({ world, fake, sql: (text) => world.cluster.query(text, world.database) })
   } finally {
