@@ -41,7 +41,7 @@ export class Arrivals {
     // An own message in a conversation that the server has not told of yet: what lies before it is to be asked for.
     if (log.told === undefined) this.#parts.sync.compare()
     if (applied.applied.length === 0) this.#settled(plain)
-    this.#parts.sync.watch(log)
+    this.#parts.sync.holes.watch(log)
   }
 
   applied(log: ConversationLog, applied: Applied<Message>, isPush = false, isNews = isPush): void {
@@ -123,7 +123,7 @@ export class Arrivals {
     session.keep({ forget: log.with })
     this.#parts.conversations.changed(log.with)
     events.emit('reset', { with: log.with })
-    if (log.isUsed) this.#parts.sync.older(log, () => this.#parts.conversations.changed(log.with))
+    if (log.isUsed) this.#parts.sync.holes.older(log, () => this.#parts.conversations.changed(log.with))
     this.#parts.sync.compare()
   }
 

@@ -223,7 +223,7 @@ export class Engine implements LinkListener {
   }
 
   sliceDone(): void {
-    this.sync.check()
+    this.sync.holes.check()
     this.core.session.commit()
   }
 

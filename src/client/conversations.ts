@@ -168,7 +168,7 @@ export class Conversations {
     log.isUsed = true
     if (log.items.length < SCREEN && log.items[0]?.seq !== 1) void this.#older(log)
     if (log.lastSeq > log.head && core.link.isWelcomed) log.inbox = reachesTo(log.inbox, log.lastSeq, core.clock.now())
-    sync.watch(log)
+    sync.holes.watch(log)
   }
 
   /** From the storage where it is there without a gap, else from the server. */
@@ -187,7 +187,7 @@ export class Conversations {
       return true
     }
     return new Promise((resolve) => {
-      sync.older(log, (count = 0) => {
+      sync.holes.older(log, (count = 0) => {
         this.changed(log.with)
         resolve(count > 0)
       })

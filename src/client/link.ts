@@ -14,15 +14,12 @@ import {
 import type { Addresses, Credentials } from './credentials.ts'
 import { type Fetch, host, type SocketConstructor, type SocketLike } from './environment.ts'
 import { AuthError } from './errors.ts'
+import { Slices } from './slices.ts'
 import type { TokenReason } from './types.ts'
 import { decodeEvent, encodeCommand, type Received } from './wire.ts'
 
 const SUBPROTOCOL = 'messaging.v1.json'
 const OPEN = 1
-/** Frames are worked off in slices, so that a page stays usable while ten thousand come in. */
-const SLICE_MS = 8
-/** What was missed comes frame by frame: it is worked off together, and not in a turn for each. */
-const GATHER_MS = 10
 
 export interface LinkListener {
   /** Frames in their order; `welcome` included, nothing of an older socket. */
@@ -53,12 +50,10 @@ interface Closed {
 export class Link {
   readonly #options: LinkOptions
   readonly #alarm: Alarm
+  readonly #frames: Slices<string | Closed>
   #state: Connection = INITIAL
   #socket: SocketLike | undefined
   #aborted: AbortController | undefined
-  #queue: (string | Closed)[] = []
-  #isDraining = false
-  #isHeld = false
   #isRefreshing = false
   #serverAhead = 0
   #pings = 0
@@ -66,6 +61,13 @@ export class Link {
   constructor(options: LinkOptions) {
     this.#options = options
     this.#alarm = new Alarm(options.clock, () => this.step({ type: 'tick' }))
+    this.#frames = new Slices(options.clock, {
+      one: (item) => {
+        if (typeof item === 'string') this.#received(decodeEvent(item), this.#state.generation)
+        else this.#closed(item.code, this.#state.generation)
+      },
+      done: () => options.listener.sliceDone(),
+    })
   }
 
   get state(): Connection {
@@ -98,11 +100,8 @@ export class Link {
   }
 
   /** Works off no further frames until the task is done: what they concern is not ready yet. */
-  async hold(task: Promise<unknown>): Promise<void> {
-    this.#isHeld = true
-    await task
-    this.#isHeld = false
-    this.#drain()
+  hold(task: Promise<unknown>): Promise<void> {
+    return this.#frames.hold(task)
   }
 
   stop(why: StopReason): void {
@@ -170,31 +169,7 @@ export class Link {
   }
 
   #enqueue(item: string | Closed): void {
-    this.#queue.push(item)
-    if (this.#isDraining || this.#isHeld) return
-    this.#isDraining = true
-    const { clock } = this.#options
-    if (this.#state.phase === 'syncing') clock.after(GATHER_MS, () => this.#drain())
-    else clock.soon(() => this.#drain())
-  }
-
-  #drain(): void {
-    const { clock, listener } = this.#options
-    const { generation } = this.#state
-    const began = clock.now()
-    const isOn = (): boolean => generation === this.#state.generation && !this.#isHeld
-    let index = 0
-    for (; index < this.#queue.length && isOn(); index += 1) {
-      if (index % 16 === 15 && clock.now() - began > SLICE_MS) break
-      const item = this.#queue[index]
-      if (typeof item === 'string') this.#received(decodeEvent(item), generation)
-      else if (item) this.#closed(item.code, generation)
-    }
-    // Of an older socket nothing counts any more; leaving it has emptied the queue.
-    if (generation === this.#state.generation) this.#queue.splice(0, index)
-    listener.sliceDone()
-    this.#isDraining = this.#queue.length > 0 && !this.#isHeld
-    if (this.#isDraining) clock.soon(() => this.#drain())
+    this.#frames.add(item, this.#state.phase === 'syncing')
   }
 
   #closed(code: number, generation: number): void {
@@ -279,7 +254,7 @@ export class Link {
   #leave(wasWelcomed: boolean | undefined): void {
     const socket = this.#socket
     this.#socket = undefined
-    this.#queue = []
+    this.#frames.clear()
     this.#aborted?.abort()
     if (wasWelcomed === undefined) return
     if (wasWelcomed) this.#options.listener.closed(1000)

@@ -3,24 +3,15 @@ import type { Message, UserId } from '../protocol/message.ts'
 import { Alarm } from './clock.ts'
 import type { Core } from './core.ts'
 import { isForNow } from './errors.ts'
-import { Handles } from './handles.ts'
 import { Orphans } from './orphans.ts'
-import {
-  type Entry,
-  isAside,
-  isUnstored,
-  nextRetryAt,
-  nextToWrite,
-  type QueueEvent,
-  queueAfter,
-  queued,
-} from './outbox.ts'
-import { entryOf, failure, faultOf, isEntry, put, statusOf } from './outbox-rows.ts'
+import { type Entry, isUnstored, nextRetryAt, nextToWrite, queued } from './outbox.ts'
+import { entryOf, failure, faultOf, isEntry } from './outbox-rows.ts'
 import { Patience } from './patience.ts'
-import { Queues } from './queues.ts'
+import type { Queues } from './queues.ts'
 import type { KeptEntry } from './storage.ts'
 import type { OutboxMessage } from './tabs.ts'
-import type { Outcome, Sending } from './types.ts'
+import type { Sending } from './types.ts'
+import { Waiting } from './waiting.ts'
 
 /** Of one connection, over all conversations; the server allows 256. */
 const MAX_IN_FLIGHT = 64
@@ -43,8 +34,7 @@ export class Sender {
   readonly #options: SenderOptions
   readonly tab: string
   readonly #core: Core
-  readonly queues: Queues
-  readonly #handles: Handles
+  readonly #waiting: Waiting
   /** Without an answer on this connection, in the order they were written; also what was discarded meanwhile. */
   readonly #inFlight = new Map<string, Entry>()
   readonly orphans: Orphans
@@ -58,15 +48,18 @@ export class Sender {
     this.#options = options
     this.#core = options.core
     this.tab = options.tab
-    this.queues = new Queues(options.changed)
-    this.#handles = new Handles(options.core.notifier)
+    this.#waiting = new Waiting(options, () => this.pump())
     const { clock, link } = options.core
     this.orphans = new Orphans({
       ...{ core: options.core, tab: options.tab, queues: this.queues, taken: () => this.pump() },
-      take: (entry) => this.#replace(entry),
+      take: (entry) => this.#waiting.replace(entry),
     })
     this.#retry = new Alarm(clock, () => this.pump())
     this.#patience = new Patience(clock, link, () => [...this.#inFlight.values()][0]?.writtenAt)
+  }
+
+  get queues(): Queues {
+    return this.#waiting.queues
   }
 
   send(to: UserId, text: string, signal?: AbortSignal): Sending {
@@ -74,16 +67,16 @@ export class Sender {
     const wall = core.clock.wall()
     this.#lastN = Math.max(this.#lastN + 1, wall)
     const entry = queued(makeId(), to, text, { n: this.#lastN, at: wall, owner: tab })
-    const sending = this.#handles.open(entry.id)
+    const sending = this.#waiting.handles.open(entry.id)
     const code = faultOf(entry, core.session.maxContentBytes)
     if (code || ended.aborted) {
       // Nothing is kept: what cannot be sent stays in the text box.
       const { id } = entry
-      this.#handles.settle(id, code ? failure(id, code) : { outcome: 'cancelled', id, kept: false })
+      this.#waiting.handles.settle(id, code ? failure(id, code) : { outcome: 'cancelled', id, kept: false })
       return sending
     }
     this.queues.put(entry)
-    this.#save(entry)
+    this.#waiting.save(entry)
     signal?.addEventListener('abort', () => void this.#withdraw(entry.id), { once: true })
     if (signal?.aborted) this.#withdraw(entry.id)
     return sending
@@ -93,12 +86,12 @@ export class Sender {
   retry(id: string): Sending | undefined {
     const entry = this.queues.find(id)
     if (entry?.state !== 'failed' && entry?.state !== 'held') return undefined
-    this.#handles.settle(id, { outcome: 'cancelled', id, kept: true })
-    const sending = this.#handles.open(id)
-    this.#change(entry.with, { type: 'retry', id })
+    this.#waiting.handles.settle(id, { outcome: 'cancelled', id, kept: true })
+    const sending = this.#waiting.handles.open(id)
+    this.#waiting.change(entry.with, { type: 'retry', id })
     const again = { ...(this.queues.find(id) ?? entry), owner: this.#options.tab, at: this.#core.clock.wall() }
-    this.#replace({ ...again, state: 'saving' })
-    this.#save(again)
+    this.#waiting.replace({ ...again, state: 'saving' })
+    this.#waiting.save(again)
     return sending
   }
 
@@ -106,7 +99,7 @@ export class Sender {
   discard(id: string): boolean {
     const entry = this.queues.find(id)
     if (!entry) return false
-    this.#remove(entry, { outcome: 'cancelled', id, kept: false })
+    this.#waiting.remove(entry, { outcome: 'cancelled', id, kept: false })
     return isUnstored(entry, this.tab)
   }
 
@@ -122,7 +115,7 @@ export class Sender {
       this.queues.put(entryOf(row))
     }
     // What was typed before it was known who types.
-    for (const entry of this.queues.entries()) if (entry.state === 'saving') this.#save(entry)
+    for (const entry of this.queues.entries()) if (entry.state === 'saving') this.#waiting.save(entry)
     await this.orphans.adopt()
   }
 
@@ -133,7 +126,7 @@ export class Sender {
     if (stored) this.#options.stored(stored)
     else {
       this.queues.remove({ id, with: other })
-      this.#handles.settle(id, { outcome: 'cancelled', id, kept: false })
+      this.#waiting.handles.settle(id, { outcome: 'cancelled', id, kept: false })
     }
     this.pump()
   }
@@ -150,13 +143,13 @@ export class Sender {
         if (!entry.isNoted) {
           const noted: Entry = { ...entry, state: 'saving', isNoted: true }
           this.queues.put(noted)
-          this.#save(noted)
+          this.#waiting.save(noted)
           break
         }
         if (!core.link.send({ type: 'send', receiver_id: other, content, id, ref: id })) return
         this.#inFlight.set(id, { ...entry, writtenAt: now })
-        this.#change(other, { type: 'written', id, now })
-        if (!entry.wasWritten) this.#say({ ...entry, wasWritten: true })
+        this.#waiting.change(other, { type: 'written', id, now })
+        if (!entry.wasWritten) this.#waiting.say({ ...entry, wasWritten: true })
         this.#patience.begin()
         entry = nextToWrite(this.queues.of(other), tab, window, now)
       }
@@ -167,7 +160,7 @@ export class Sender {
   /** After `welcome`. What is too old is not sent without asking. */
   welcome(): void {
     for (const other of this.queues.conversations())
-      this.#change(other, { type: 'aged', wallMs: this.#core.clock.wall() })
+      this.#waiting.change(other, { type: 'aged', wallMs: this.#core.clock.wall() })
     this.pump()
   }
 
@@ -193,7 +186,7 @@ export class Sender {
     const duplicate = id === this.#duplicate || wasBefore
     const outcome = { outcome: 'ok', id, seq, with: receiver_id, created_at, duplicate } as const
     this.#inFlight.delete(id)
-    this.#remove(entry, outcome, message)
+    this.#waiting.remove(entry, outcome, message)
     this.#core.events.emit('sent', outcome)
   }
 
@@ -208,7 +201,7 @@ export class Sender {
     // Credentials are the connection's affair: the message waits for them.
     const isTemporary = isForNow(error) || code === 'unauthorized'
     const wait = { now: clock.now(), random: random(), retryAfterMs: retry_after_ms }
-    this.#change(entry.with, { type: 'refused', id, code, message, isTemporary, ...wait })
+    this.#waiting.change(entry.with, { type: 'refused', id, code, message, isTemporary, ...wait })
     this.pump()
     return true
   }
@@ -219,7 +212,7 @@ export class Sender {
     this.#inFlight.clear()
     this.#patience.end()
     const now = this.#core.clock.now()
-    for (const other of this.queues.conversations()) this.#change(other, { type: 'lost', code, now, oldest })
+    for (const other of this.queues.conversations()) this.#waiting.change(other, { type: 'lost', code, now, oldest })
   }
 
   /** Settles everything: `kept` says whether the next client of this user goes on with it. */
@@ -228,70 +221,12 @@ export class Sender {
     this.#patience.end()
     this.queues.clear()
     this.#inFlight.clear()
-    for (const id of this.#handles.ids()) this.#handles.settle(id, { outcome: 'cancelled', id, kept })
-  }
-
-  #save(entry: Entry): void {
-    const { session, link } = this.#core
-    if (!session.vault) return
-    // What goes out at once is noted in the same transaction.
-    const first = this.queues.of(entry.with).find(({ owner, state }) => owner === this.tab && !isAside(state))
-    const isNoted = entry.isNoted || (link.isWelcomed && first?.id === entry.id)
-    void session.vault.write([put({ ...entry, isNoted })], true).then(() => {
-      this.#handles.saved(entry.id)
-      this.#change(entry.with, { type: 'saved', id: entry.id, isNoted })
-      const saved = this.queues.find(entry.id)
-      if (!saved) return session.keep({ remove: 'outbox', key: entry.id })
-      this.#say(saved)
-      this.pump()
-    })
-  }
-
-  #change(other: UserId, event: QueueEvent): void {
-    const before = this.queues.of(other)
-    const after = queueAfter(before, event)
-    if (after === before) return
-    this.queues.set(other, after)
-    for (const entry of after) {
-      const old = before.find(({ id }) => id === entry.id)
-      if (entry === old) continue
-      this.#handles.status(entry.id, statusOf(entry))
-      if (entry.state !== old?.state && isAside(entry.state)) this.#setAside(entry)
-    }
-  }
-
-  /** It waits for the person now, over reloads too. */
-  #setAside(entry: Entry): void {
-    this.#core.session.keep(put(entry))
-    this.#say(entry)
-    if (entry.state !== 'failed') return
-    const outcome = failure(entry.id, entry.code ?? 'internal', entry.message)
-    this.#handles.settle(entry.id, outcome)
-    this.#core.events.emit('failed', outcome)
-  }
-
-  #replace(entry: Entry): void {
-    this.queues.put(entry)
-    this.#handles.status(entry.id, statusOf(entry))
-    if (entry.owner !== this.tab) return
-    this.#core.session.keep(put(entry))
-    this.#say(entry)
-  }
-
-  #remove(entry: Entry, outcome: Outcome, stored?: Message): void {
-    this.queues.remove(entry)
-    this.#core.session.keep({ remove: 'outbox', key: entry.id })
-    this.#core.session.tabs?.say({ type: 'outbox', id: entry.id, with: entry.with, ...(stored && { stored }) })
-    this.#handles.settle(entry.id, outcome)
+    for (const id of this.#waiting.handles.ids()) this.#waiting.handles.settle(id, { outcome: 'cancelled', id, kept })
   }
 
   /** An aborted send: only what was never written can be taken back. */
   #withdraw(id: string): void {
     const entry = this.queues.find(id)
     if (entry && !entry.wasWritten && (entry.state === 'saving' || entry.state === 'queued')) this.discard(id)
-  }
-
-  #say(entry: Entry): void {
-    this.#core.session.tabs?.say({ type: 'outbox', id: entry.id, with: entry.with, entry })
   }
 }
