@@ -30,7 +30,7 @@ export class Acks {
   readonly #unconfirmed = new Map<ConversationLog, Said>()
   /** Said on this connection. */
   readonly #reads = new Map<ConversationLog, number>()
-  /** Of which something was refused for now, to be said again; and how often that was. */
+  /** Of which something is to be said again: it was refused for now, or may be lost; and how often it was refused. */
   readonly #refused = new Set<ConversationLog>()
   readonly #refusals = new Map<ConversationLog, number>()
   #refusedInRow = 0
@@ -59,8 +59,7 @@ export class Acks {
   /** Writes what is due. Without a connection it stays due. */
   flush(): void {
     this.#messages = 0
-    const { clock } = this.#core
-    if (clock.now() < this.#pausedUntil) return this.#alarm.at(this.#pausedUntil)
+    if (this.#mustWait()) return
     for (const log of this.#refused) if (log.reading === 0 && !this.#say('ack', log, log.keptTo())) return
     this.#refused.clear()
     for (const log of this.#pending) {
@@ -82,11 +81,7 @@ export class Acks {
   again(): void {
     this.#reads.clear()
     for (const log of this.#core.logs.all()) if (log.reading > 0) this.#pending.add(log)
-    for (const [log] of this.#unconfirmed) {
-      const seq = log.keptTo()
-      if (log.reading === 0) this.#say('ack', log, seq)
-    }
-    this.#refused.clear()
+    for (const [log] of this.#unconfirmed) this.#refused.add(log)
     this.#pausedUntil = this.#refusedInRow = 0
     this.flush()
   }
@@ -96,7 +91,16 @@ export class Acks {
     const seq = log.keptTo()
     if (this.#unconfirmed.has(log) || seq === 0 || !log.isVerified) return
     this.#note(log, 0)
-    this.#say('ack', log, seq)
+    if (this.#mustWait()) this.#refused.add(log)
+    else this.#say('ack', log, seq)
+  }
+
+  #mustWait(): boolean {
+    const { clock, link } = this.#core
+    const until = Math.max(this.#pausedUntil, link.pausedUntil)
+    const is = clock.now() < until
+    if (is) this.#alarm.at(until)
+    return is
   }
 
   #say(type: 'ack' | 'read', log: ConversationLog, seq: number): boolean {

@@ -18,6 +18,7 @@ import { People } from './people.ts'
 import { Requests } from './requests.ts'
 import { Rest } from './rest.ts'
 import { Sender } from './sender.ts'
+import { Standing } from './standing.ts'
 import type { StorageDriver } from './storage.ts'
 import { Cell, Notifier } from './stores.ts'
 import { Sync } from './sync.ts'
@@ -49,6 +50,7 @@ export class Engine implements LinkListener {
   readonly #driver: StorageDriver
   readonly #around: Surroundings
   readonly #page: PageWatch
+  readonly #standing: Standing
   readonly #memory: string
   readonly #tab: string
   #opened: Promise<void> = Promise.resolve()
@@ -76,7 +78,8 @@ export class Engine implements LinkListener {
     this.storage = new Cell<StorageState>(notifier, { kind: 'opening' })
     this.storage.subscribe(() => this.core.events.emit('storage', this.storage.get()))
     this.rest = new Rest(addresses.http, credentials, fetch)
-    this.people = new People(this.core, this.rest)
+    this.#standing = new Standing(this.core)
+    this.people = new People(this.core, this.rest, this.#standing)
     this.acks = new Acks(this.core)
     const makeId = idMaker(clock.wall)
     this.#tab = makeId()
@@ -91,7 +94,7 @@ export class Engine implements LinkListener {
       reset: (log) => this.arrivals.reset(log),
     })
     const parts = { core: this.core, people: this.people, sender: this.sender, sync: this.sync, acks: this.acks }
-    this.#page = new PageWatch(clock, link, this)
+    this.#page = new PageWatch(this.core, this.#standing, this)
     this.conversations = new Conversations({ ...parts, isAttended: () => this.#page.isAttended() })
     this.arrivals = new Arrivals({ ...parts, conversations: this.conversations })
     session.gather = () => this.arrivals.gather()
@@ -174,6 +177,7 @@ export class Engine implements LinkListener {
     this.sync.stop()
     this.acks.clear()
     this.people.clear()
+    this.#standing.clear()
     logs.clear()
     this.conversations.clear()
     session.clear()
@@ -197,7 +201,8 @@ export class Engine implements LinkListener {
         this.sync.synced(event)
         return void this.sender.orphans.adopt()
       case 'error':
-        if (requests.received(event) || this.acks.refused(event) || this.sender.refused(event)) return
+        if (requests.received(event) || this.acks.refused(event) || this.#standing.refused(event)) return
+        if (this.sender.refused(event)) return
         return this.core.warn(`the server refused a command: ${event.code}`, event)
       case 'lagging':
       case 'draining':
@@ -208,13 +213,8 @@ export class Engine implements LinkListener {
     }
   }
 
-  woke(): void {
-    this.sync.woke()
-  }
-
-  attended(): void {
-    this.conversations.attended()
-  }
+  woke = (): void => this.sync.woke()
+  attended = (): void => this.conversations.attended()
 
   /** The page goes, perhaps for good. */
   left(): void {
@@ -255,8 +255,8 @@ export class Engine implements LinkListener {
       if (max_content_bytes) session.limit(max_content_bytes)
       this.acks.again()
       this.sync.welcome(welcome)
-      this.people.welcome()
       this.sender.welcome()
+      this.#standing.welcome()
       this.#page.tell()
     }
     if (session.userId === user_id && session.vault) return ready()

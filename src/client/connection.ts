@@ -32,6 +32,8 @@ export interface Connection {
   readonly stableAt: number | undefined
   readonly refreshAt: number | undefined
   readonly notBefore: number
+  /** Until then the server takes no commands of this client: it was told to wait. */
+  readonly limitedUntil: number
   readonly heardAt: number
   readonly heartbeatMs: number
   readonly isVisible: boolean
@@ -59,7 +61,7 @@ export type ConnectionEvent =
   | { readonly type: 'token_failed'; readonly generation: number; readonly isFatal: boolean }
   /** The answer over HTTP to why sockets do not open. */
   | { readonly type: 'probed'; readonly status: number; readonly retryAfterMs?: number | undefined }
-  | { readonly type: 'draining'; readonly afterMs: number }
+  | { readonly type: 'draining' | 'limited'; readonly afterMs: number }
   /** The token was replaced on the open connection, or could not be had. */
   | { readonly type: 'refreshed'; readonly expiresInMs?: number | undefined }
 
@@ -78,7 +80,7 @@ interface Moment {
 
 export const INITIAL: Connection = {
   ...{ phase: 'idle', generation: 0, attempt: 0, refusals: 0, why: undefined, until: undefined, openBy: undefined },
-  ...{ pongBy: undefined, stableAt: undefined, refreshAt: undefined, notBefore: 0, heardAt: 0 },
+  ...{ pongBy: undefined, stableAt: undefined, refreshAt: undefined, notBefore: 0, limitedUntil: 0, heardAt: 0 },
   ...{ heartbeatMs: DEFAULT_HEARTBEAT_MS, isVisible: true, isOnline: true, rejectedTokens: 0, wasLate: false },
   ...{ faults: [], steppedAt: 0 },
 }
@@ -128,6 +130,8 @@ export function step(before: Connection, event: ConnectionEvent, { now, random }
       return hasSocket(state) ? lost(state, event.code, { now, random }) : [state, []]
     case 'draining':
       return [{ ...state, notBefore: now + event.afterMs * (1 + random / 5) }, []]
+    case 'limited':
+      return [{ ...state, limitedUntil: Math.max(state.limitedUntil, now + event.afterMs * (1 + random / 5)) }, []]
     case 'token_failed':
       return event.isFatal ? stopped(state, 'unauthorized') : again({ ...state, why: 'token' }, 0, { now, random })
     case 'probed':
@@ -240,10 +244,11 @@ function lost(state: Connection, code: number, moment: Moment): Step {
         : again({ ...next, faults }, 0, moment)
     }
     default: {
-      const isTold = state.notBefore > now
+      const notBefore = Math.max(state.notBefore, code === 4429 ? state.limitedUntil : 0)
+      const isTold = notBefore > now
       const floorMs = code === 1011 || code === 1013 ? 2000 : code === 4429 && !isTold ? 10_000 : 0
       const delayMs = code === 4413 ? random * 2000 : code === 1012 ? (isTold ? 0 : random * 5000) : undefined
-      const [waiting, effects] = again(next, floorMs, moment, delayMs)
+      const [waiting, effects] = again({ ...next, notBefore }, floorMs, moment, delayMs)
       return [waiting, refusals >= 2 ? [...effects, { type: 'probe' }] : effects]
     }
   }

@@ -1,3 +1,4 @@
+import { DEFAULT_RETRY_AFTER_MS } from '../protocol/codes.ts'
 import type { Command } from '../protocol/commands.ts'
 import type { Welcome } from '../protocol/events.ts'
 import { Alarm, type Clock } from './clock.ts'
@@ -76,6 +77,11 @@ export class Link {
 
   get isWelcomed(): boolean {
     return isWelcomed(this.#state)
+  }
+
+  /** Until then nothing but what keeps the connection is said: the server has refused something because it was too much. */
+  get pausedUntil(): number {
+    return this.#state.limitedUntil
   }
 
   /** False when there is no connection to write to. What was written may still be lost. */
@@ -182,6 +188,8 @@ export class Link {
     if (!event) return this.#options.warn('an unknown frame')
     if (event.type === 'welcome') this.#welcomed(event, generation)
     else if (event.type === 'draining') this.step({ type: 'draining', afterMs: event.reconnect_after_ms })
+    else if (event.type === 'error' && event.code === 'rate_limited')
+      this.step({ type: 'limited', afterMs: event.retry_after_ms ?? DEFAULT_RETRY_AFTER_MS })
     else if (event.type === 'auth_expiring') this.step({ type: 'expiring' })
     else if (event.type === 'authenticated')
       this.step({ type: 'refreshed', expiresInMs: this.#leftOf(event.expires_at) })

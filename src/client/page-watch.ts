@@ -1,6 +1,8 @@
 import type { Clock } from './clock.ts'
+import type { Core } from './core.ts'
 import { host, type Target } from './environment.ts'
 import type { Link } from './link.ts'
+import type { Standing } from './standing.ts'
 
 /** A person who has done nothing for so long may have left the screen as it is. */
 const ATTENDED_MS = 30_000
@@ -19,14 +21,16 @@ interface Listener {
 /** What the browser says: whether anybody looks, whether there is a network, and that the page goes or comes back. */
 export class PageWatch {
   readonly #link: Link
+  readonly #standing: Standing
   readonly #clock: Clock
   readonly #listener: Listener
   #activeAt = 0
   readonly #offs: (() => void)[] = []
 
-  constructor(clock: Clock, link: Link, listener: Listener) {
+  constructor({ clock, link }: Core, standing: Standing, listener: Listener) {
     this.#clock = clock
     this.#link = link
+    this.#standing = standing
     this.#listener = listener
   }
 
@@ -84,7 +88,7 @@ export class PageWatch {
   /** Tells the server whether a person looks at this client. */
   tell(): void {
     const { document } = host()
-    if (document) this.#link.send({ type: 'state', active: document.visibilityState === 'visible' })
+    if (document) this.#standing.seen(document.visibilityState === 'visible')
   }
 
   #see(): void {

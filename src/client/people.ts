@@ -1,7 +1,7 @@
-import { MAX_WATCHED_PER_COMMAND } from '../protocol/limits.ts'
 import type { UserId } from '../protocol/message.ts'
 import type { Core } from './core.ts'
 import type { Rest } from './rest.ts'
+import type { Standing } from './standing.ts'
 import { Cell, type Store } from './stores.ts'
 import type { Presence, User } from './types.ts'
 import type { Received } from './wire.ts'
@@ -16,7 +16,6 @@ interface Person {
   readonly presence: Cell<Presence>
   readonly typing: Cell<boolean>
   readonly user: Cell<User | undefined>
-  isWatched: boolean
   /** Cancels the end of their typing. */
   goesOn: (() => void) | undefined
   /** When this client last said that it is typing to this person. */
@@ -27,13 +26,15 @@ interface Person {
 export class People {
   readonly #core: Core
   readonly #rest: Rest
+  readonly #standing: Standing
   readonly #all = new Map<UserId, Person>()
   /** Several questions of one moment are one request. */
   #asking: { readonly ids: Set<UserId>; readonly found: Promise<ReadonlyMap<UserId, User>> } | undefined
 
-  constructor(core: Core, rest: Rest) {
+  constructor(core: Core, rest: Rest, standing: Standing) {
     this.#core = core
     this.#rest = rest
+    this.#standing = standing
   }
 
   presence(id: UserId): Store<Presence> {
@@ -81,10 +82,12 @@ export class People {
   /** Tells the other person at most once in three seconds, and at once when it ends. */
   tell(id: UserId, active: boolean): void {
     const person = this.#of(id)
-    const now = this.#core.clock.now()
+    const { clock, link } = this.#core
+    const now = clock.now()
+    if (now < link.pausedUntil) return
     if (active ? now - person.toldTypingAt < TYPING_EVERY_MS : person.toldTypingAt === Number.NEGATIVE_INFINITY) return
     person.toldTypingAt = active ? now : Number.NEGATIVE_INFINITY
-    this.#core.link.send({ type: 'typing', receiver_id: id, active })
+    link.send({ type: 'typing', receiver_id: id, active })
   }
 
   received(event: Received): void {
@@ -102,12 +105,6 @@ export class People {
   /** A message of this person ends what they were typing. */
   wrote(id: UserId): void {
     if (this.#all.get(id)?.typing.get()) this.#typed(id, false)
-  }
-
-  welcome(): void {
-    const ids = [...this.#all].filter(([, { isWatched }]) => isWatched).map(([id]) => id)
-    for (let from = 0; from < ids.length; from += MAX_WATCHED_PER_COMMAND)
-      this.#core.link.send({ type: 'watch', user_ids: ids.slice(from, from + MAX_WATCHED_PER_COMMAND) })
   }
 
   lost(): void {
@@ -133,7 +130,6 @@ export class People {
         user: new Cell<User | undefined>(notifier, undefined, (is) => {
           if (is) this.get(id).catch((error: unknown) => this.#core.warn('a user was not read', error))
         }),
-        isWatched: false,
         goesOn: undefined,
         toldTypingAt: Number.NEGATIVE_INFINITY,
       }
@@ -143,10 +139,8 @@ export class People {
   }
 
   #watch(id: UserId, is: boolean): void {
-    const person = this.#of(id)
-    person.isWatched = is
-    this.#core.link.send({ type: is ? 'watch' : 'unwatch', user_ids: [id] })
-    if (!is) person.presence.set(UNKNOWN)
+    this.#standing.watch(id, is)
+    if (!is) this.#of(id).presence.set(UNKNOWN)
   }
 
   #typed(id: UserId, active: boolean): void {

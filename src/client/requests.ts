@@ -82,8 +82,9 @@ export class Requests {
 
   #next(): void {
     const now = this.#clock.now()
+    const until = Math.max(this.#pausedUntil, this.#link.pausedUntil)
     while (this.#asked.size < MAX_ASKED) {
-      if (this.#waiting.length > 0 && this.#pausedUntil > now) return this.#again.at(this.#pausedUntil)
+      if (this.#waiting.length > 0 && until > now) return this.#again.at(until)
       const waiting = this.#waiting.shift()
       if (!waiting) return
       this.#count += 1

@@ -134,9 +134,11 @@ export class Sender {
   /** Writes what may be written now. */
   pump(): void {
     const { core, tab, window } = this.#options
-    if (!core.link.isWelcomed) return
+    const { clock, link } = core
+    if (!link.isWelcomed) return
+    if (clock.now() < link.pausedUntil) return this.#retry.at(link.pausedUntil)
     for (const other of this.queues.conversations()) {
-      const now = core.clock.now()
+      const now = clock.now()
       let entry = nextToWrite(this.queues.of(other), tab, window, now)
       while (entry && this.#inFlight.size < MAX_IN_FLIGHT) {
         const { id, content } = entry
@@ -146,7 +148,7 @@ export class Sender {
           this.#waiting.save(noted)
           break
         }
-        if (!core.link.send({ type: 'send', receiver_id: other, content, id, ref: id })) return
+        if (!link.send({ type: 'send', receiver_id: other, content, id, ref: id })) return
         this.#inFlight.set(id, { ...entry, writtenAt: now })
         this.#waiting.change(other, { type: 'written', id, now })
         if (!entry.wasWritten) this.#waiting.say({ ...entry, wasWritten: true })

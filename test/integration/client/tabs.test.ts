@@ -406,6 +406,22 @@ describe('a page', () => {
     expect(told).toMatchObject([{ active: true }, { active: false }, { active: false }])
   })
 
+  test('says it again after the pause when the server refused it for now', async () => {
+    const { server, advance } = tabs(1)
+    const refused: unknown[] = []
+    server.commandFault = ({ type }) => {
+      if (type !== 'state' || refused.push(type) > 2) return undefined
+      return { error: 'rate_limited', retryAfterMs: 3000 }
+    }
+    await advance(2500)
+    expect(refused).toHaveLength(1)
+    document.visibilityState = 'hidden'
+    document.dispatchEvent(new Event('visibilitychange'))
+    await advance(20_000)
+    const told = server.commands.flatMap(({ command }) => (command.type === 'state' ? [command.active] : []))
+    expect([refused.length, told.at(-1)]).toEqual([3, false])
+  })
+
   test('compares with the server when it is seen again', async () => {
     const { server, advance } = tabs(1)
     await advance(20_000)

@@ -272,7 +272,7 @@ describe('people', () => {
     expect(presence.get().status).toBe('online')
     off()
     await advance(10)
-    expect(server.commands.at(-1)?.command).toEqual({ type: 'unwatch', user_ids: ['amy'] })
+    expect(server.commands.at(-1)?.command).toMatchObject({ type: 'unwatch', user_ids: ['amy'] })
     expect(amy.status.get().state).toBe('live')
   })
 

@@ -6,6 +6,8 @@ import { ERRORS } from '../../../src/protocol/codes.ts'
 import { contentsOf, type FakeChat, fakeChat, rowsOf, told } from '../../support/fake-chat.ts'
 
 // Whether somebody is online is not asked with a command that is sent again.
+const numbered = (count: number): string[] => Array.from({ length: count }, (_, n) => `friend-${n}`)
+
 const FOR_NOW = Object.entries(ERRORS).flatMap(([code, { temporary }]) =>
   temporary && code !== 'presence_unknown' ? [code] : [],
 )
@@ -202,5 +204,99 @@ describe('what was typed without a connection', () => {
     await advance(100)
     expect(rowsOf(again, 'ben')).toEqual(['written sending'])
     expect(again.conversation('ben').discard(id)).toBe(false)
+  })
+})
+
+describe('what the server is to know of this client', () => {
+  test.each(['rate_limited', 'unavailable'])('and %s refuses for now, is said again after the pause', async (error) => {
+    const { client, server, advance } = fakeChat()
+    let refusals = 0
+    server.commandFault = ({ type }) => {
+      if (!['watch', 'unwatch'].includes(type) || refusals >= 2) return undefined
+      refusals += 1
+      return { error, retryAfterMs: 5000 }
+    }
+    const ben = client('ben')
+    const others = ['amy', 'cat'].map((id) => ben.presence(id))
+    const [endAmy] = others.map((presence) => presence.subscribe(() => undefined))
+    await advance(4000)
+    expect(others.map((presence) => presence.get().status)).toEqual(['unknown', 'unknown'])
+    await advance(30_000)
+    expect([refusals, ...others.map((presence) => presence.get().status)]).toEqual([2, 'offline', 'offline'])
+    refusals = 0
+    endAmy?.()
+    await advance(30_000)
+    const said = server.commands.flatMap(({ command }) => (command.type.endsWith('watch') ? [command] : []))
+    expect(said.at(-2)).toMatchObject({ type: 'unwatch', user_ids: ['amy'] })
+    expect(said.at(-1)).toMatchObject({ type: 'watch', user_ids: ['cat'] })
+  })
+
+  test('is one command for all that begin to be watched in one moment', async () => {
+    const { client, server, advance } = fakeChat()
+    const ben = client('ben')
+    await advance(1000)
+    const ends = numbered(600).map((id) => ben.presence(id).subscribe(() => undefined))
+    const passing = ben.presence('passing').subscribe(() => undefined)
+    passing()
+    await advance(100)
+    const sizes = (type: string): number[] =>
+      server.commands.flatMap(({ command }) =>
+        command.type === type && 'user_ids' in command ? [command.user_ids.length] : [],
+      )
+    expect([sizes('watch'), sizes('unwatch')]).toEqual([[500, 100], []])
+    for (const end of ends) end()
+    await advance(100)
+    expect(sizes('unwatch')).toEqual([500, 100])
+  })
+})
+
+describe('a server that says to slow down', () => {
+  const TELLING = ['send', 'watch', 'history', 'read', 'typing']
+
+  test('hears nothing more of this client until the time that it said, whatever it refused', async () => {
+    const { client, server, advance } = fakeChat()
+    server.write('amy', 'ben', 'one')
+    const ben = client('ben')
+    await advance(1000)
+    const { conversation } = ben
+    server.commandFault = ({ type }) => (type === 'history' ? { error: 'rate_limited', retryAfterMs: 9000 } : undefined)
+    const reading = conversation('cat').loadOlder()
+    await advance(10)
+    const from = server.commands.length
+    server.commandFault = () => undefined
+    const { settled } = conversation('amy').send('two')
+    conversation('amy').markRead(1)
+    conversation('amy').typing()
+    const off = ben.presence('amy').subscribe(() => undefined)
+    await advance(8900)
+    expect(server.commands.slice(from)).toEqual([])
+    await advance(20_000)
+    const said = new Set(server.commands.slice(from).map(({ command }) => command.type))
+    expect(TELLING.filter((type) => said.has(type as 'send'))).toEqual(TELLING.filter((type) => type !== 'typing'))
+    expect([await settled, await reading]).toMatchObject([{ outcome: 'ok' }, false])
+    off()
+  })
+
+  test.each([
+    ['as long as it said', 30_000, 30_000, 37_100],
+    ['no longer than it said', 2000, 2000, 3500],
+    ['ten seconds when it said nothing', undefined, 10_000, 12_100],
+  ])('and closes is left alone %s', async (_, retryAfterMs, least, most) => {
+    const { client, server, advance } = fakeChat()
+    const ben = client('ben')
+    await advance(15_000)
+    server.commandFault = ({ type }) =>
+      type === 'watch' && retryAfterMs !== undefined ? { error: 'rate_limited', retryAfterMs } : undefined
+    const off = ben.presence('amy').subscribe(() => undefined)
+    await advance(5)
+    server.commandFault = () => undefined
+    const before = server.socketCount
+    const closedAt = server.clock.now()
+    server.cut(4429)
+    while (server.socketCount === before && server.clock.now() - closedAt < 60_000) await advance(100)
+    const waitedMs = server.clock.now() - closedAt
+    expect(waitedMs).toBeGreaterThanOrEqual(least - 10)
+    expect(waitedMs).toBeLessThanOrEqual(most)
+    off()
   })
 })

@@ -1,0 +1,101 @@
+import type { ErrorReply } from '../protocol/events.ts'
+import { MAX_WATCHED_PER_COMMAND } from '../protocol/limits.ts'
+import type { UserId } from '../protocol/message.ts'
+import { Alarm } from './clock.ts'
+import type { Core } from './core.ts'
+import { isForNow } from './errors.ts'
+import { refusedDelayMs } from './retry.ts'
+
+/** Of the references of what is told here, so that a refusal finds its way back. */
+const REF = 'standing'
+
+interface Wish {
+  is: boolean
+  /** What the server has been told on this connection; it watches nobody by itself. */
+  told: boolean
+}
+
+/**
+ * What the server is to know for as long as the connection lasts: whom this client watches, and whether a person looks at it. Told
+ * after each `welcome` and at each change, and again when it was refused for now.
+ */
+export class Standing {
+  readonly #core: Core
+  readonly #alarm: Alarm
+  readonly #watched = new Map<UserId, Wish>()
+  #isSeen: boolean | undefined
+  #toldSeen: boolean | undefined
+  #isDue = false
+  #refusals = 0
+  #pausedUntil = 0
+
+  constructor(core: Core) {
+    this.#core = core
+    this.#alarm = new Alarm(core.clock, () => this.#tell())
+  }
+
+  /** Many that begin or end in one moment, as when a list is drawn, are one command. */
+  watch(id: UserId, is: boolean): void {
+    this.#watched.set(id, { is, told: this.#watched.get(id)?.told ?? false })
+    if (this.#isDue) return
+    this.#isDue = true
+    this.#core.clock.soon(() => {
+      this.#isDue = false
+      this.#tell()
+    })
+  }
+
+  /** Whether a person looks at this client. */
+  seen(is: boolean): void {
+    this.#isSeen = is
+    this.#tell()
+  }
+
+  welcome(): void {
+    for (const [id, wish] of this.#watched)
+      if (wish.is) wish.told = false
+      else this.#watched.delete(id)
+    this.#toldSeen = undefined
+    this.#refusals = this.#pausedUntil = 0
+    this.#tell()
+  }
+
+  clear(): void {
+    this.#alarm.clear()
+  }
+
+  /** Whether the error was about something told here. Which of it does not matter: to say all of it again changes nothing. */
+  refused(error: ErrorReply): boolean {
+    if (error.ref !== REF || !isForNow(error)) return false
+    const { clock, random } = this.#core
+    for (const wish of this.#watched.values()) wish.told = !wish.is
+    this.#toldSeen = undefined
+    const now = clock.now()
+    if (now >= this.#pausedUntil) {
+      this.#pausedUntil = now + refusedDelayMs(this.#refusals, random(), error.retry_after_ms)
+      this.#refusals += 1
+    }
+    this.#tell()
+    return true
+  }
+
+  #tell(): void {
+    const { clock, link } = this.#core
+    const until = Math.max(this.#pausedUntil, link.pausedUntil)
+    if (clock.now() < until) return this.#alarm.at(until)
+    const active = this.#isSeen
+    if (active !== undefined && active !== this.#toldSeen && link.send({ type: 'state', active, ref: REF }))
+      this.#toldSeen = active
+    this.#tellOf('unwatch', false)
+    this.#tellOf('watch', true)
+  }
+
+  #tellOf(type: 'watch' | 'unwatch', is: boolean): void {
+    const wishes = [...this.#watched].filter(([, wish]) => wish.is === is && wish.told !== is)
+    for (let from = 0; from < wishes.length; from += MAX_WATCHED_PER_COMMAND) {
+      const some = wishes.slice(from, from + MAX_WATCHED_PER_COMMAND)
+      if (!this.#core.link.send({ type, user_ids: some.map(([id]) => id), ref: REF })) return
+      for (const [, wish] of some) wish.told = is
+    }
+  }
+}
