@@ -5,9 +5,13 @@ import { refusedDelayMs } from './retry.ts'
 export const HELD_AFTER_MS = 24 * 3600_000
 /** Closes with a code that blames a frame, before the message that was written first is set aside. */
 const MAX_BLAMED = 2
-/** Closes without a code, each right after this message was written. A weak network does that too, so it takes many. */
-const MAX_SUSPECTED = 10
-const SUSPECT_WITHIN_MS = 1000
+/**
+ * Closes without a code, each right after this message was written. A weak network does that too: after the first two it is
+ * written alone, to a connection that has held for a while, so that each further one speaks against nothing else.
+ */
+const MAX_SUSPECTED = 5
+const ALONE_FROM = 2
+export const SUSPECT_WITHIN_MS = 1000
 const BLAMING_CODES: readonly number[] = [1003, 1007, 1008, 1009]
 
 /**
@@ -48,6 +52,9 @@ export interface Entry {
  */
 export const isUnstored = ({ wasWritten, state, code, owner }: Entry, tab: string): boolean =>
   wasWritten ? state === 'failed' && code !== 'rejected_by_transport' : owner === tab || isAside(state)
+
+/** Whether it may be what ends connections. */
+export const isSuspect = ({ suspected }: Entry): boolean => suspected >= ALONE_FROM
 
 /** Whether it waits for the person: nobody sends it by itself. */
 export const isAside = (state: EntryState): state is 'failed' | 'held' => state === 'failed' || state === 'held'
@@ -132,9 +139,8 @@ function changed(entry: Entry, event: Exclude<QueueEvent, { type: 'lost' | 'aged
 /** Without an answer the outcome is unknown: the same id goes again on the next connection. */
 function lost(entry: Entry, { code, now, oldest }: Extract<QueueEvent, { type: 'lost' }>): Entry {
   if (entry.state !== 'sending') return entry
-  const isSuspect = entry.id === oldest
-  const blamed = entry.blamed + (isSuspect && BLAMING_CODES.includes(code) ? 1 : 0)
-  const wasAtOnce = isSuspect && code === 1006 && now - entry.writtenAt <= SUSPECT_WITHIN_MS
+  const blamed = entry.blamed + (entry.id === oldest && BLAMING_CODES.includes(code) ? 1 : 0)
+  const wasAtOnce = code === 1006 && now - entry.writtenAt <= SUSPECT_WITHIN_MS
   const suspected = wasAtOnce ? entry.suspected + 1 : 0
   if (blamed < MAX_BLAMED && suspected < MAX_SUSPECTED) return { ...entry, state: 'queued', blamed, suspected }
   return { ...entry, state: 'failed', code: 'rejected_by_transport', blamed, suspected }

@@ -4,7 +4,7 @@ import { Alarm } from './clock.ts'
 import type { Core } from './core.ts'
 import { isForNow } from './errors.ts'
 import { Orphans } from './orphans.ts'
-import { type Entry, isUnstored, nextRetryAt, nextToWrite, queued } from './outbox.ts'
+import { type Entry, isSuspect, isUnstored, nextRetryAt, nextToWrite, queued, SUSPECT_WITHIN_MS } from './outbox.ts'
 import { entryOf, failure, faultOf, isEntry } from './outbox-rows.ts'
 import { Patience } from './patience.ts'
 import type { Queues } from './queues.ts'
@@ -15,6 +15,8 @@ import { Waiting } from './waiting.ts'
 
 /** Of one connection, over all conversations; the server allows 256. */
 const MAX_IN_FLIGHT = 64
+/** A connection that has held so long does not end by itself in the moment when a message is written. */
+const SETTLE_MS = 1000
 
 interface SenderOptions {
   readonly core: Core
@@ -41,6 +43,7 @@ export class Sender {
   readonly #retry: Alarm
   readonly #patience: Patience
   #lastN = 0
+  #settledAt = 0
   /** The message of which the server has just said that it was stored before. */
   #duplicate: string | undefined
 
@@ -133,34 +136,59 @@ export class Sender {
 
   /** Writes what may be written now. */
   pump(): void {
-    const { core, tab, window } = this.#options
-    const { clock, link } = core
+    const { clock, link } = this.#core
     if (!link.isWelcomed) return
-    if (clock.now() < link.pausedUntil) return this.#retry.at(link.pausedUntil)
-    for (const other of this.queues.conversations()) {
-      const now = clock.now()
-      let entry = nextToWrite(this.queues.of(other), tab, window, now)
-      while (entry && this.#inFlight.size < MAX_IN_FLIGHT) {
-        const { id, content } = entry
-        if (!entry.isNoted) {
-          const noted: Entry = { ...entry, state: 'saving', isNoted: true }
-          this.queues.put(noted)
-          this.#waiting.save(noted)
-          break
-        }
-        if (!link.send({ type: 'send', receiver_id: other, content, id, ref: id })) return
-        this.#inFlight.set(id, { ...entry, writtenAt: now })
-        this.#waiting.change(other, { type: 'written', id, now })
-        if (!entry.wasWritten) this.#waiting.say({ ...entry, wasWritten: true })
-        this.#patience.begin()
-        entry = nextToWrite(this.queues.of(other), tab, window, now)
-      }
-      this.#retry.at(nextRetryAt(this.queues.of(other), tab, now))
+    const now = clock.now()
+    // What may end the connection is given a moment to do so, before anything else is written.
+    const pausedUntil = Math.max(link.pausedUntil, this.#lastWriteEnds(isSuspect))
+    if (now < pausedUntil) return this.#retry.at(pausedUntil)
+    const suspect = this.queues
+      .conversations()
+      .map((other) => this.#next(other, now))
+      .find((next) => next && isSuspect(next))
+    if (suspect && now < this.#settledAt) this.#retry.at(this.#settledAt)
+    else if (suspect) {
+      const aloneAt = this.#lastWriteEnds(() => true)
+      if (now >= aloneAt) this.#write(suspect, now)
+      return this.#retry.at(Math.max(now, aloneAt) + SUSPECT_WITHIN_MS)
     }
+    for (const other of this.queues.conversations()) {
+      let next = this.#next(other, now)
+      while (next && !isSuspect(next) && this.#inFlight.size < MAX_IN_FLIGHT && this.#write(next, now))
+        next = this.#next(other, now)
+      this.#retry.at(nextRetryAt(this.queues.of(other), this.tab, now))
+    }
+  }
+
+  #next(other: UserId, now: number): Entry | undefined {
+    return nextToWrite(this.queues.of(other), this.tab, this.#options.window, now)
+  }
+
+  /** When the time is over in which a close would speak against the last of these that was written and has no reply. */
+  #lastWriteEnds(which: (entry: Entry) => boolean): number {
+    return Math.max(0, ...[...this.#inFlight.values()].filter(which).map((entry) => entry.writtenAt + SUSPECT_WITHIN_MS))
+  }
+
+  /** False: not now, it is to be noted first, or there is no connection. */
+  #write(entry: Entry, now: number): boolean {
+    const { id, with: other, content } = entry
+    if (!entry.isNoted) {
+      const noted: Entry = { ...entry, state: 'saving', isNoted: true }
+      this.queues.put(noted)
+      this.#waiting.save(noted)
+      return false
+    }
+    if (!this.#core.link.send({ type: 'send', receiver_id: other, content, id, ref: id })) return false
+    this.#inFlight.set(id, { ...entry, writtenAt: now })
+    this.#waiting.change(other, { type: 'written', id, now })
+    if (!entry.wasWritten) this.#waiting.say({ ...entry, wasWritten: true })
+    this.#patience.begin()
+    return true
   }
 
   /** After `welcome`. What is too old is not sent without asking. */
   welcome(): void {
+    this.#settledAt = this.#core.clock.now() + SETTLE_MS
     for (const other of this.queues.conversations())
       this.#waiting.change(other, { type: 'aged', wallMs: this.#core.clock.wall() })
     this.pump()

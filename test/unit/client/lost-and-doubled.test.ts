@@ -422,6 +422,42 @@ test('a message that closes the connection each time is set aside, and the nine 
   expect(contentsOf(server.log.of('amy', 'ben').messages)).toEqual(numbers(1, 9))
 })
 
+test('a message that a proxy cuts off without a word is set aside after five connections, and no other with it', async () => {
+  const { client, server, advance } = fakeChat()
+  const amy = client('amy')
+  server.sendFault = ({ content }) => (content === 'poison' ? 'cut_before' : undefined)
+  // Written in the same moment to other people: they are as suspect as it, until each is written alone.
+  const others = numbers(1, 20).map((other) => amy.conversation(other).send('harmless'))
+  const poison = amy.conversation('ben').send('poison')
+  const rest = numbers(1, 9).map((text) => amy.conversation('ben').send(text))
+  await advance(60_000)
+  expect(await poison.settled).toMatchObject({ outcome: 'failed', code: 'rejected_by_transport' })
+  expect(server.socketCount).toBeLessThanOrEqual(6)
+  const outcomes = await Promise.all([...others, ...rest].map(({ settled }) => settled))
+  expect(outcomes.filter(({ outcome }) => outcome !== 'ok')).toEqual([])
+  expect(contentsOf(server.log.of('amy', 'ben').messages)).toEqual(numbers(1, 9))
+})
+
+test('a message that meets four cuts of a bad network is sent all the same, and holds up no other meanwhile', async () => {
+  const { client, server, advance } = fakeChat()
+  const amy = client('amy')
+  let cuts = 0
+  server.sendFault = ({ content }) => {
+    if (content !== 'unlucky' || cuts >= 4) return undefined
+    cuts += 1
+    return 'cut_before'
+  }
+  const unlucky = amy.conversation('ben').send('unlucky')
+  await advance(200)
+  expect(cuts).toBe(1)
+  for (let turn = 0; turn < 600 && cuts < 3; turn += 1) await advance(100)
+  const other = amy.conversation('cat').send('meanwhile')
+  for (let turn = 0; turn < 600 && other.status.get() !== 'sent' && cuts < 4; turn += 1) await advance(100)
+  expect(other.status.get()).toBe('sent')
+  await advance(60_000)
+  expect([cuts, await unlucky.settled]).toMatchObject([4, { outcome: 'ok' }])
+})
+
 test('a clock that is an hour wrong, and is set while it waits, changes nothing', async () => {
   const { client, server, advance } = fakeChat({ userOf: (token) => token, tokenLifetimeMs: 600_000 })
   const asked: string[] = []
