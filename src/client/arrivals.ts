@@ -76,7 +76,7 @@ export class Arrivals {
     log.isTelling = true
     const from = log.told ?? 0
     await Promise.resolve(this.#core.session.commit())
-    const messages = (await this.#core.session.vault?.messages(log.with, from + 1, from + 500)) ?? []
+    const messages = await this.#parts.sync.holes.kept(log, from + 1, from + 500)
     log.isTelling = false
     if (log.told !== from || messages[0]?.seq !== from + 1) return
     this.#emit(

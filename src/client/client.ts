@@ -76,7 +76,6 @@ export class Engine implements LinkListener {
     this.core = { clock, random, notifier, events, link, requests, credentials, logs, warn, session }
     this.status = new Cell<Status>(notifier, { state: 'idle', attempt: 0 })
     this.storage = new Cell<StorageState>(notifier, { kind: 'opening' })
-    this.storage.subscribe(() => this.core.events.emit('storage', this.storage.get()))
     this.rest = new Rest(addresses.http, credentials, fetch)
     this.#standing = new Standing(this.core)
     this.people = new People(this.core, this.rest, this.#standing)
@@ -103,6 +102,7 @@ export class Engine implements LinkListener {
   }
 
   #begin(): void {
+    this.storage.subscribe(() => this.core.events.emit('storage', this.storage.get()))
     const { credentials } = this.core
     const userId = credentials.userId ?? remembered(this.#memory)
     if (userId !== undefined) this.#opened = this.#open(userId)

@@ -1,9 +1,10 @@
 import { MAX_UNREAD_COUNT } from '../protocol/limits.ts'
 import type { ConversationSummary, Message, Positions, UserId } from '../protocol/message.ts'
-import { type Applied, emptyInbox, headOf, type Inbox } from './inbox.ts'
-import { contiguousFrom, type Range } from './ranges.ts'
+import { type Applied, emptyInbox, headOf, type Inbox, reachesTo } from './inbox.ts'
+import { contiguousFrom, type Range, withoutSeq } from './ranges.ts'
 import type { KeptConversation } from './storage.ts'
 import { moved, NO_POSITIONS } from './ticks.ts'
+import { isMessage } from './wire.ts'
 
 /** Messages of a conversation that nobody looks at which stay in memory. */
 const IDLE_WINDOW = 50
@@ -58,7 +59,9 @@ export class ConversationLog {
 
   /** Throws when the row is none: of another program, or of a disk that fails. */
   restore(kept: KeptConversation): void {
-    if (!Array.isArray(kept.ranges) || typeof kept.positions !== 'object') throw new TypeError('not a conversation')
+    const { ranges, positions, last_message } = kept
+    const isWhole = Array.isArray(ranges) && typeof positions === 'object' && (!last_message || isMessage(last_message))
+    if (!isWhole) throw new TypeError('not a conversation')
     this.inbox = emptyInbox(kept.ranges)
     this.savedRanges = kept.ranges
     this.inbox = { ...this.inbox, top: Math.max(this.inbox.top, kept.last_seq) }
@@ -145,6 +148,14 @@ export class ConversationLog {
   keptTo(): number {
     const kept = contiguousFrom(this.savedRanges, this.#base)
     return Math.min(this.positions.delivered_seq, kept, this.savedRanges.at(-1)?.[1] ?? 0)
+  }
+
+  /** It turns out that this message is not here after all. */
+  lack(seq: number, now: number): void {
+    const ranges = withoutSeq(this.inbox.ranges, seq)
+    this.inbox = reachesTo({ ...this.inbox, ranges }, this.inbox.top, now)
+    this.savedRanges = withoutSeq(this.savedRanges, seq)
+    this.isChanged = true
   }
 
   /** How far a person can have read: no further than the first message that is missing here. */

@@ -173,14 +173,17 @@ export class Conversations {
 
   /** From the storage where it is there without a gap, else from the server. */
   async #older(log: ConversationLog, signal?: AbortSignal): Promise<boolean> {
-    const core = this.#core
     const { sync } = this.#parts
     const first = log.items[0]?.seq ?? log.head + 1
     if (first === 1 && log.items.length > 0) return false
     const [from] = log.inbox.ranges.at(-1) ?? [1]
     const wanted = Math.max(from, first - SCREEN)
-    const kept = first > wanted ? ((await core.session.vault?.messages(log.with, wanted, first - 1)) ?? []) : []
-    if (signal?.aborted || first !== (log.items[0]?.seq ?? log.head + 1)) return false
+    const { ranges } = log.inbox
+    const kept = first > wanted ? await sync.holes.kept(log, wanted, first - 1) : []
+    if (signal?.aborted) return false
+    // Some of it was broken: what is whole above that is shown all the same.
+    if (kept.length < first - wanted && log.inbox.ranges !== ranges) return this.#older(log, signal)
+    if (first !== (log.items[0]?.seq ?? log.head + 1)) return false
     if (kept.length > 0 && kept.length === first - wanted) {
       log.prepend(kept)
       this.changed(log.with)

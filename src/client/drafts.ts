@@ -66,7 +66,8 @@ export class Drafts {
 
   /** What is newer here than in the storage stays. */
   restore(drafts: readonly KeptDraft[]): void {
-    for (const { with: other, text } of drafts) if (!this.#texts.has(other)) this.heard(other, text)
+    for (const { with: other, text } of drafts)
+      if (typeof text === 'string' && !this.#texts.has(other)) this.heard(other, text)
     for (const other of this.#own) this.#keep(other)
   }
 

@@ -15,6 +15,7 @@ import {
   unanswered,
 } from './inbox.ts'
 import { highestGap } from './ranges.ts'
+import { isMessage } from './wire.ts'
 
 /** What is refused for good is asked again when the next comparison is due. */
 const REFUSED_WAIT_MS = 60_000
@@ -84,6 +85,21 @@ export class Holes {
       log.prepend(page.messages.filter(({ seq }) => seq < shown))
       done(page.messages.length)
     })
+  }
+
+  /** What is kept from `first` to `last`. Rows that are broken, of a disk that fails, are no reason to stop: the server has them. */
+  async kept(log: ConversationLog, first: number, last: number): Promise<readonly Message[]> {
+    const { session, clock, warn } = this.#core
+    // What has just come in place of a broken row is read, and not that row again.
+    session.commit()
+    const rows = (await session.vault?.messages(log.with, first, last)) ?? []
+    const whole = rows.filter(isMessage)
+    if (whole.length === rows.length) return rows
+    warn('messages are broken, and are fetched again', rows.length - whole.length)
+    for (const row of rows) if (!isMessage(row)) log.lack(row.seq, clock.now())
+    this.watch(log)
+    this.fill(log)
+    return whole
   }
 
   /** What was missed in one conversation, in place of waiting for its turn; the newest of it when that is too much. */

@@ -10,6 +10,16 @@ export function withRange(ranges: readonly Range[], [first, last]: Range): reado
   return [...below, joined, ...above]
 }
 
+/** Takes one number out. */
+export function withoutSeq(ranges: readonly Range[], seq: number): readonly Range[] {
+  const parts = ranges.flatMap(([first, last]): Range[] => [
+    [first, Math.min(last, seq - 1)],
+    [Math.max(first, seq + 1), last],
+  ])
+  const kept = parts.filter(([first, last]) => first <= last)
+  return kept.filter((range, index) => range.join() !== kept[index - 1]?.join())
+}
+
 export function rangeAt(ranges: readonly Range[], seq: number): Range | undefined {
   return ranges.find(([first, last]) => first <= seq && seq <= last)
 }

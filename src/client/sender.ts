@@ -166,7 +166,10 @@ export class Sender {
 
   /** When the time is over in which a close would speak against the last of these that was written and has no reply. */
   #lastWriteEnds(which: (entry: Entry) => boolean): number {
-    return Math.max(0, ...[...this.#inFlight.values()].filter(which).map((entry) => entry.writtenAt + SUSPECT_WITHIN_MS))
+    return Math.max(
+      0,
+      ...[...this.#inFlight.values()].filter(which).map((entry) => entry.writtenAt + SUSPECT_WITHIN_MS),
+    )
   }
 
   /** False: not now, it is to be noted first, or there is no connection. */

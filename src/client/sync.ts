@@ -197,7 +197,7 @@ export class Sync {
 
   async #idAt(log: ConversationLog, seq: number): Promise<string | undefined> {
     const here = log.items.find((message) => message.seq === seq)
-    return (here ?? (await this.#core.session.vault?.messages(log.with, seq, seq))?.[0])?.id
+    return (here ?? (await this.holes.kept(log, seq, seq))[0])?.id
   }
 
   #set(key: 'since' | 'epoch', value: string): void {

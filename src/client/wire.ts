@@ -43,6 +43,9 @@ const fits = (value: unknown, shape: string): boolean =>
 const isListOf = (value: unknown, shape: string): boolean =>
   Array.isArray(value) && value.every((item) => fits(item, shape))
 
+/** Whether it has all that a message has. */
+export const isMessage = (value: unknown): boolean => fits(value, MESSAGE)
+
 export function encodeCommand(command: Command): string {
   return JSON.stringify(command)
 }

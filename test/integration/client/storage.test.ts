@@ -270,6 +270,41 @@ test('a row that is broken is fetched again, or dropped, and keeps nobody out', 
   off()
 })
 
+test('a message that is broken is dropped with a warning, and fetched again', async () => {
+  const chat = chatWithDatabase()
+  const driver = indexedDbStorage()
+  await (await lived(chat, driver)).close()
+  const all = [...numbers(1, 60), 'mine']
+  const broken = [1, 30, 61]
+  let storage = await driver.open(NAME, () => undefined)
+  await storage.write(
+    broken.map((seq) => ({ put: 'messages', row: { with: 'amy', seq, content: { not: 'text' } } as never })),
+    true,
+  )
+  storage.close()
+  chat.server.isDown = true
+  const warnings: unknown[] = []
+  const again = chat.client('ben', { storage: driver, logger: { warn: (...all) => warnings.push(all) } })
+  const { messages, loadOlder } = again.conversation('amy')
+  const off = messages.subscribe(() => undefined)
+  await chat.advance(200)
+  expect(contentsOf(messages.get())).toEqual(numbers(31, 60))
+  expect(warnings).toContainEqual(['messages are broken, and are fetched again', 2])
+  chat.server.isDown = false
+  await chat.advance(20_000)
+  for (let page = 0; page < 3; page += 1) {
+    const loading = loadOlder()
+    await chat.advance(500)
+    await loading
+  }
+  expect(contentsOf(messages.get())).toEqual(all)
+  await again.close()
+  off()
+  storage = await driver.open(NAME, () => undefined)
+  expect(contentsOf(await storage.messages('amy', 1, 61))).toEqual(all)
+  storage.close()
+})
+
 test('after a logout there is no database left', async () => {
   const chat = chatWithDatabase()
   const ben = await lived(chat, indexedDbStorage())
