@@ -3,7 +3,7 @@ import { Alarm } from './clock.ts'
 import type { ConversationLog } from './conversation-log.ts'
 import type { Core } from './core.ts'
 import { isForNow } from './errors.ts'
-import { refusedDelayMs } from './retry.ts'
+import { Pause } from './pause.ts'
 
 const ACK_DELAY_MS = 250
 const ACK_AFTER_MESSAGES = 32
@@ -25,6 +25,7 @@ interface Said {
 export class Acks {
   readonly #core: Core
   readonly #alarm: Alarm
+  readonly #pause: Pause
   readonly #pending = new Set<ConversationLog>()
   /** Said, and not yet known to have reached the server; another object each time. */
   readonly #unconfirmed = new Map<ConversationLog, Said>()
@@ -33,13 +34,12 @@ export class Acks {
   /** Of which something is to be said again: it was refused for now, or may be lost; and how often it was refused. */
   readonly #refused = new Set<ConversationLog>()
   readonly #refusals = new Map<ConversationLog, number>()
-  #refusedInRow = 0
-  #pausedUntil = 0
   #messages = 0
 
   constructor(core: Core) {
     this.#core = core
     this.#alarm = new Alarm(core.clock, () => this.flush())
+    this.#pause = new Pause(core, () => this.flush())
   }
 
   /** `messages` more of this conversation are kept. */
@@ -59,7 +59,7 @@ export class Acks {
   /** Writes what is due. Without a connection it stays due. */
   flush(): void {
     this.#messages = 0
-    if (this.#mustWait()) return
+    if (this.#pause.isOn) return
     for (const log of this.#refused) if (log.reading === 0 && !this.#say('ack', log, log.keptTo())) return
     this.#refused.clear()
     for (const log of this.#pending) {
@@ -82,7 +82,7 @@ export class Acks {
     this.#reads.clear()
     for (const log of this.#core.logs.all()) if (log.reading > 0) this.#pending.add(log)
     for (const [log] of this.#unconfirmed) this.#refused.add(log)
-    this.#pausedUntil = this.#refusedInRow = 0
+    this.#pause.clear()
     this.flush()
   }
 
@@ -91,16 +91,8 @@ export class Acks {
     const seq = log.keptTo()
     if (this.#unconfirmed.has(log) || seq === 0 || !log.isVerified) return
     this.#note(log, 0)
-    if (this.#mustWait()) this.#refused.add(log)
+    if (this.#pause.isOn) this.#refused.add(log)
     else this.#say('ack', log, seq)
-  }
-
-  #mustWait(): boolean {
-    const { clock, link } = this.#core
-    const until = Math.max(this.#pausedUntil, link.pausedUntil)
-    const is = clock.now() < until
-    if (is) this.#alarm.at(until)
-    return is
   }
 
   #say(type: 'ack' | 'read', log: ConversationLog, seq: number): boolean {
@@ -115,19 +107,13 @@ export class Acks {
   refused(error: ErrorReply): boolean {
     const ref = String(error.ref)
     if (!ref.startsWith(REF) || !isForNow(error)) return false
-    const { logs, clock, random } = this.#core
-    const log = logs.of(ref.slice(REF.length))
+    const log = this.#core.logs.of(ref.slice(REF.length))
     this.#refusals.set(log, (this.#refusals.get(log) ?? 0) + 1)
     this.#note(log, log.reading)
     this.#reads.delete(log)
     this.#refused.add(log)
     if (log.reading > 0) this.#pending.add(log)
-    const now = clock.now()
-    if (now >= this.#pausedUntil) {
-      this.#pausedUntil = now + refusedDelayMs(this.#refusedInRow, random(), error.retry_after_ms)
-      this.#refusedInRow += 1
-    }
-    this.#alarm.at(this.#pausedUntil)
+    this.#pause.refused(error.retry_after_ms)
     return true
   }
 
@@ -138,7 +124,7 @@ export class Acks {
 
   /** Commands of a connection take effect in their order. */
   confirmed(said: ReadonlyMap<ConversationLog, Said>): void {
-    this.#refusedInRow = 0
+    this.#pause.passed()
     for (const [log, one] of said) {
       if (one.refusals !== (this.#refusals.get(log) ?? 0)) continue
       if (this.#unconfirmed.get(log) === one) this.#unconfirmed.delete(log)
@@ -156,6 +142,6 @@ export class Acks {
     this.#reads.clear()
     this.#refused.clear()
     this.#refusals.clear()
-    this.#pausedUntil = this.#refusedInRow = 0
+    this.#pause.clear()
   }
 }

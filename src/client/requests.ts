@@ -1,10 +1,10 @@
 import type { Command } from '../protocol/commands.ts'
 import type { ConversationsReply, ErrorReply, HistoryReply, SyncReply } from '../protocol/events.ts'
-import { Alarm, type Clock } from './clock.ts'
+import type { Clock } from './clock.ts'
 import { isForNow } from './errors.ts'
 import type { Link } from './link.ts'
 import { Patience } from './patience.ts'
-import { refusedDelayMs } from './retry.ts'
+import { Pause } from './pause.ts'
 import type { Received } from './wire.ts'
 
 /** As many as the server reads for one connection at a time. */
@@ -25,22 +25,17 @@ interface Waiting {
  */
 export class Requests {
   readonly #clock: Clock
-  readonly #random: () => number
   readonly #link: Link
   readonly #asked = new Map<string, Waiting>()
-  readonly #again: Alarm
+  readonly #pause: Pause
   readonly #patience: Patience
   #waiting: Waiting[] = []
   #count = 0
-  /** Refusals in a row, and until when nothing is asked after the last. */
-  #refusals = 0
-  #pausedUntil = 0
 
   constructor(clock: Clock, random: () => number, link: Link) {
     this.#clock = clock
-    this.#random = random
     this.#link = link
-    this.#again = new Alarm(clock, () => this.#next())
+    this.#pause = new Pause({ clock, random, link }, () => this.#next())
     this.#patience = new Patience(clock, link, () => [...this.#asked.values()][0]?.at)
   }
 
@@ -55,36 +50,30 @@ export class Requests {
     const waiting = this.#asked.get(ref)
     if (!waiting) return false
     this.#asked.delete(ref)
-    if (event.type === 'error' && isForNow(event)) this.#refused(waiting, event)
-    else {
-      this.#refusals = 0
+    if (event.type === 'error' && isForNow(event)) {
+      this.#waiting.unshift(waiting)
+      this.#pause.refused(event.retry_after_ms)
+    } else {
+      this.#pause.passed()
       waiting.answered(event as Answer)
     }
     this.#next()
     return true
   }
 
-  #refused(waiting: Waiting, { retry_after_ms }: ErrorReply): void {
-    this.#waiting.unshift(waiting)
-    this.#pausedUntil = this.#clock.now() + refusedDelayMs(this.#refusals, this.#random(), retry_after_ms)
-    this.#refusals += 1
-  }
-
   lost(): void {
     const all = [...this.#asked.values(), ...this.#waiting]
     this.#asked.clear()
     this.#waiting = []
-    this.#refusals = this.#pausedUntil = 0
-    this.#again.clear()
+    this.#pause.clear()
     this.#patience.end()
     for (const { answered } of all) answered(undefined)
   }
 
   #next(): void {
     const now = this.#clock.now()
-    const until = Math.max(this.#pausedUntil, this.#link.pausedUntil)
     while (this.#asked.size < MAX_ASKED) {
-      if (this.#waiting.length > 0 && until > now) return this.#again.at(until)
+      if (this.#waiting.length > 0 && this.#pause.isOn) return
       const waiting = this.#waiting.shift()
       if (!waiting) return
       this.#count += 1

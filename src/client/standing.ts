@@ -1,10 +1,9 @@
 import type { ErrorReply } from '../protocol/events.ts'
 import { MAX_WATCHED_PER_COMMAND } from '../protocol/limits.ts'
 import type { UserId } from '../protocol/message.ts'
-import { Alarm } from './clock.ts'
 import type { Core } from './core.ts'
 import { isForNow } from './errors.ts'
-import { refusedDelayMs } from './retry.ts'
+import { Pause } from './pause.ts'
 
 /** Of the references of what is told here, so that a refusal finds its way back. */
 const REF = 'standing'
@@ -21,17 +20,15 @@ interface Wish {
  */
 export class Standing {
   readonly #core: Core
-  readonly #alarm: Alarm
+  readonly #pause: Pause
   readonly #watched = new Map<UserId, Wish>()
   #isSeen: boolean | undefined
   #toldSeen: boolean | undefined
   #isDue = false
-  #refusals = 0
-  #pausedUntil = 0
 
   constructor(core: Core) {
     this.#core = core
-    this.#alarm = new Alarm(core.clock, () => this.#tell())
+    this.#pause = new Pause(core, () => this.#tell())
   }
 
   /** Many that begin or end in one moment, as when a list is drawn, are one command. */
@@ -56,33 +53,26 @@ export class Standing {
       if (wish.is) wish.told = false
       else this.#watched.delete(id)
     this.#toldSeen = undefined
-    this.#refusals = this.#pausedUntil = 0
+    this.#pause.clear()
     this.#tell()
   }
 
   clear(): void {
-    this.#alarm.clear()
+    this.#pause.clear()
   }
 
   /** Whether the error was about something told here. Which of it does not matter: to say all of it again changes nothing. */
   refused(error: ErrorReply): boolean {
     if (error.ref !== REF || !isForNow(error)) return false
-    const { clock, random } = this.#core
     for (const wish of this.#watched.values()) wish.told = !wish.is
     this.#toldSeen = undefined
-    const now = clock.now()
-    if (now >= this.#pausedUntil) {
-      this.#pausedUntil = now + refusedDelayMs(this.#refusals, random(), error.retry_after_ms)
-      this.#refusals += 1
-    }
-    this.#tell()
+    this.#pause.refused(error.retry_after_ms)
     return true
   }
 
   #tell(): void {
-    const { clock, link } = this.#core
-    const until = Math.max(this.#pausedUntil, link.pausedUntil)
-    if (clock.now() < until) return this.#alarm.at(until)
+    if (this.#pause.isOn) return
+    const { link } = this.#core
     const active = this.#isSeen
     if (active !== undefined && active !== this.#toldSeen && link.send({ type: 'state', active, ref: REF }))
       this.#toldSeen = active
