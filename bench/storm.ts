@@ -1,5 +1,6 @@
 /** How long until everybody is back and up to date when all clients reconnect at once? */
 import { contestantsOf } from './lib/contestants.ts'
+import { cpuBetween, sampleCost } from './lib/cost.ts'
 import { crowdPlan, startCrowd } from './lib/crowd-handle.ts'
 import type { CrowdPlan } from './lib/crowd-plan.ts'
 import type { Goal } from './lib/goals.ts'
@@ -7,7 +8,7 @@ import type { Lab } from './lib/lab.ts'
 import { type BenchDatabase, runSql } from './lib/postgres.ts'
 import { type Report, range, ratio } from './lib/report.ts'
 import { type ServiceOptions, serviceOptionsOf, startServiceOn } from './lib/service.ts'
-import { interleave, ratiosOf, spreadOf } from './lib/stats.ts'
+import { interleave, ratiosOf, type Spread, spreadOf } from './lib/stats.ts'
 import { type RunningSubject, startPeer } from './lib/subjects.ts'
 import type { Table } from './lib/table.ts'
 import { migrateByService } from './writer.ts'
@@ -16,11 +17,13 @@ const unread = 20
 const crowds = 2
 const bare = 'uws-bare'
 
-/** Milliseconds until so many percent of all clients were ready. */
+/** Milliseconds until so many percent of all clients were ready, and what each client took meanwhile, microseconds of CPU. */
 interface Run {
   readonly half: number
   readonly most: number
   readonly all: number
+  readonly serviceUs: number
+  readonly postgresUs: number
 }
 
 export async function benchStorm(lab: Lab): Promise<Report> {
@@ -78,6 +81,7 @@ async function reconnectAll(subject: RunningSubject, clients: number): Promise<R
   const handles = Array.from({ length: crowds }, () => startCrowd())
   const share = Math.ceil(clients / crowds)
   const who: Partial<CrowdPlan> = subject.knowsAck ? { readyAt: 'synced', userPrefix: 'user' } : {}
+  const before = sampleCost(subject.roles)
   try {
     const results = await Promise.all(
       handles.map((crowd, index) => {
@@ -85,11 +89,13 @@ async function reconnectAll(subject: RunningSubject, clients: number): Promise<R
         return crowd.tell({ type: 'open', plan: crowdPlan(subject, { ...who, count, first: index * share }) })
       }),
     )
+    const cpuUs = cpuBetween(before, sampleCost(subject.roles))
+    const each = (role: string) => (cpuUs[role] ?? Number.NaN) / clients
     const messagesEach = subject.knowsAck ? unread : 0
     await Promise.all(handles.map((crowd) => crowd.tell({ type: 'check', messagesEach, inOrder: true })))
     const times = Float64Array.from(results.flatMap(({ readyMs }) => [...readyMs])).sort()
     const at = (part: number) => times[Math.ceil(times.length * part) - 1] ?? Number.NaN
-    return { half: at(0.5), most: at(0.95), all: at(1) }
+    return { half: at(0.5), most: at(0.95), all: at(1), serviceUs: each('service'), postgresUs: each('postgres') }
   } finally {
     for (const crowd of handles) crowd.stop()
   }
@@ -99,14 +105,23 @@ function reportOf(runs: ReadonlyMap<string, readonly Run[]>, clients: number): R
   const times = (name: string, part: keyof Run) => (runs.get(name) ?? []).map((run) => run[part])
   const over = ratiosOf(times('service', 'all'), times(bare, 'all'))
   const [first = ''] = runs.keys()
+  const overFirst = (name: string, part: keyof Run): string => {
+    const compared = ratiosOf(times(first, part), times(name, part))
+    return name === first || Number.isNaN(compared.median) ? '–' : ratio(compared)
+  }
+  const cost = (spread: Spread): string => (Number.isNaN(spread.median) ? '–' : range(spread))
   const row = (name: string): string[] => [
     name,
     ...(['half', 'most', 'all'] as const).map((part) => range(spreadOf(times(name, part)))),
-    name === first ? '–' : ratio(ratiosOf(times(first, 'all'), times(name, 'all'))),
+    ...(['serviceUs', 'postgresUs'] as const).map((part) => cost(spreadOf(times(name, part)))),
+    ...(['all', 'serviceUs', 'postgresUs'] as const).map((part) => overFirst(name, part)),
   ]
   const table: Table = {
     title: `storm: ${clients} clients reconnect at once, ${unread} unread each`,
-    columns: ['server', '50 % ready, ms', '95 %, ms', 'all, ms', 'first ÷ this, all'],
+    columns: [
+      ...['server', '50 % ready, ms', '95 %, ms', 'all, ms', 'service µs/client', 'postgres µs/client'],
+      ...['first ÷ this, all', 'first ÷ this, service CPU', 'first ÷ this, postgres CPU'],
+    ],
     rows: [...runs.keys()].map(row),
   }
   const goal = (title: string, wanted: Goal['wanted'], measured: Goal['measured']): Goal => ({
