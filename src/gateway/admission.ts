@@ -65,20 +65,26 @@ function admit(request: RestRequest, options: UpgradeOptions): Admission {
   if (!isOriginAllowed(headers.get('origin'), headers.get('host'), origins)) {
     throw new RequestError('forbidden', { message: 'This Origin may not connect; see ALLOWED_ORIGINS.' })
   }
-  const place = guard.reserve(request.address())
+  // Once: to find it out asks the system.
+  const address = request.address()
+  const place = guard.reserve(address)
   if (typeof place === 'string') throw new RequestError(place, { message: 'No further connection can be opened now.' })
   try {
-    return admittedTo(place, request, options)
+    return admittedTo({ place, address }, request, options)
   } catch (error) {
     place.release()
     throw error
   }
 }
 
-function admittedTo(place: Place, request: RestRequest, { services, tokens }: UpgradeOptions): AdmittedSocket {
+function admittedTo(
+  { place, address }: { place: Place; address: string },
+  request: RestRequest,
+  { services, tokens }: UpgradeOptions,
+): AdmittedSocket {
   const subprotocol = chooseSubprotocol(offeredNames(request))
   const codec = CODECS[subprotocol === '' ? 'json' : SUBPROTOCOLS[subprotocol]]
-  const socket = { codec, implicit: subprotocol === '', address: request.address() }
+  const socket = { codec, implicit: subprotocol === '', address }
   const connect = (identity: Identity): Connection =>
     new Connection({ ...identity, ...socket, connectionId: randomUUID() }, services, place)
   const listener = tokens
