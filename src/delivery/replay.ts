@@ -11,6 +11,8 @@ export interface ReplayTarget extends PagesReader {
   replayed(message: Message): void
   /** Resolves when the socket can take another page; never rejects. */
   room(): Promise<void>
+  /** Whether nothing of what was written can be dropped any more. */
+  readonly keepsAll: boolean
   /** Everything is brought: pushes may go to the socket again. Called in the very turn in which that was found. */
   upToDate(): void
 }
@@ -76,7 +78,7 @@ export class Replay {
       const next = this.#toBring.entries().next()
       if (this.#toLookUp.size > 0) await this.#lookUp()
       else if (next.done) return this.#target.upToDate()
-      else await this.#replayPage(next.value[0], next.value[1].from)
+      else if (await this.#replayPage(next.value[0], next.value[1].from)) return
     }
   }
 
@@ -86,21 +88,34 @@ export class Replay {
     await this.bringBacklog(addresses)
   }
 
-  async #replayPage(address: Address, from: number): Promise<void> {
+  /** Resolves with whether it was the last one and the target was told so. */
+  async #replayPage(address: Address, from: number): Promise<boolean> {
     this.#toBring.delete(address)
     await this.#target.room()
     const page = await this.#pages.after(this.#target, address, from - 1)
-    if (!page) return
+    if (!page) return false
     const { messages, hasMore } = page
     const noted = this.#toBring.get(address)
     // Something below this page was dropped meanwhile, or came late, and has to come first.
-    if (noted && noted.from < from) return
+    if (noted && noted.from < from) return false
     // What was noted and is in the page is about to be sent; what is dropped while it is being sent is noted again.
     this.#toBring.delete(address)
     this.#write(address, from, messages)
     const last = messages.at(-1)?.seq ?? from - 1
     // To the end: when what follows the page was written before, there may be more behind it.
     if (hasMore || (noted && noted.to > last)) this.bring(address, last + 1)
+    return this.#hasEnded()
+  }
+
+  /**
+   * Ends in the call that wrote the last page, so that what the target says then leaves in the same write: a system call less
+   * at either end for each who reconnects. Where something may yet be dropped, which the write itself finds out, it comes first.
+   */
+  #hasEnded(): boolean {
+    const { isOpen, keepsAll } = this.#target
+    if (!isOpen || !keepsAll || this.#toBring.size > 0 || this.#toLookUp.size > 0) return false
+    this.#target.upToDate()
+    return true
   }
 
   /** All of a page that begins at `from`, but for what was written before. */

@@ -63,6 +63,8 @@ export class Outbound implements ReplayTarget {
   readonly #written = new WrittenRanges()
   #cancelForgetting: (() => void) | undefined
   #replay: Replay | undefined
+  /** When the backlog was looked up, by the store's clock, until `synced` is said. */
+  #backlogAsOfMs: number | undefined
   #isOpen = true
 
   constructor(caller: Caller, socket: Socket, services: OutboundServices) {
@@ -85,19 +87,19 @@ export class Outbound implements ReplayTarget {
   get isOpen(): boolean {
     return this.#isOpen
   }
+  get keepsAll(): boolean {
+    return this.#socket.keepsAll
+  }
 
   /** Replays what the user has not acknowledged, once pushes arrive, then says `synced`. */
   async catchUp(joined: Promise<void>): Promise<void> {
-    const { messages, epoch, serverTime } = this.#services
     const replay = this.#replay
     try {
       await joined
       // What another connection of this user acknowledged just before is not to come again.
-      await messages.allSettled()
-      const asOfMs = await replay?.bringBacklog()
+      await this.#services.messages.allSettled()
+      this.#backlogAsOfMs = await replay?.bringBacklog()
       await replay?.run()
-      if (asOfMs === undefined) return
-      this.send({ type: 'synced', server_time: serverTime.asOf(asOfMs), epoch: epoch.current })
     } catch (error) {
       this.#failed(error)
     }
@@ -173,6 +175,7 @@ export class Outbound implements ReplayTarget {
     this.#replay = undefined
     this.#ownSends.replayEnds()
     this.#forgetWrittenLater()
+    this.#saySynced()
   }
 
   /** Everything written so far has left this process. */
@@ -190,6 +193,14 @@ export class Outbound implements ReplayTarget {
     this.#replay = undefined
     this.#cancelForgetting?.()
     this.#reader.emptied()
+  }
+
+  /** Once, when what the backlog held is written. */
+  #saySynced(): void {
+    const { epoch, serverTime } = this.#services
+    if (this.#backlogAsOfMs === undefined) return
+    this.send({ type: 'synced', server_time: serverTime.asOf(this.#backlogAsOfMs), epoch: epoch.current })
+    this.#backlogAsOfMs = undefined
   }
 
   /** It and everything behind it, also what was written before. */

@@ -9,6 +9,8 @@ import type { Frame } from '../protocol/encoding.ts'
 export interface Socket {
   /** Bytes accepted by `send` that the peer's reading holds up in this process. */
   readonly bufferedBytes: number
+  /** Whether so little waits of what was sent that nothing of it can be dropped any more. */
+  readonly keepsAll: boolean
   /** Grows whenever the peer's reading has let some of what waited leave this process. */
   readonly progress: number
   /** When anything was last heard of the peer, a pong included; in no unit: of two sockets the higher was heard later. */

@@ -9,6 +9,8 @@ import type { WebSocket } from './uws.ts'
 /** Results of uWebSockets' send. */
 const BUFFERED = 0
 const DROPPED = 2
+/** Surely taken by uWebSockets where nothing waits: three bytes each at most, it drops beyond 16 MiB. */
+const KEPT_CHARACTERS = 1024 * 1024
 /** Stands for a message in the queue where a frame may be lost. */
 const OPTIONAL: MessagePlace = { seq: 0, sender_id: '', receiver_id: '' }
 
@@ -66,6 +68,11 @@ export class UwsSocket implements Socket {
 
   get bufferedBytes(): number {
     return this.#isBackedUp ? (this.#ws?.getBufferedAmount() ?? 0) : 0
+  }
+
+  get keepsAll(): boolean {
+    const characters = this.#frames?.reduce((sum, { length }) => sum + length, 0) ?? 0
+    return !this.#isBackedUp && characters <= KEPT_CHARACTERS
   }
 
   get progress(): number {

@@ -51,6 +51,10 @@ export class FakeSocket implements Socket {
     this.#connection = connection
   }
 
+  get keepsAll(): boolean {
+    return !this.dropping && this.bufferedBytes === 0
+  }
+
   send(frame: Frame, message?: MessagePlace): void {
     if (this.closedBy) return
     if (this.dropping) return queueMicrotask(() => this.#connection.dropped(message))

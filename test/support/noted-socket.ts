@@ -5,6 +5,7 @@ import type { Frame } from '../../src/protocol/encoding.ts'
 /** A socket that notes what becomes of it, and tells its listener of its end as the transport does. */
 export class NotedSocket implements Socket {
   readonly bufferedBytes = 0
+  readonly keepsAll = true
   readonly progress = 0
   readonly lastHeard = 0
   readonly events: Record<string, unknown>[] = []

@@ -31,6 +31,10 @@ export class PlayedSocket implements Socket {
     return this.#held.length
   }
 
+  get keepsAll(): boolean {
+    return !this.isStalled
+  }
+
   send(frame: Frame, message?: Message): void {
     if (!this.isOpen) return
     this.#queued.push({ frame, message })

@@ -10,13 +10,16 @@ import { ScriptedStore } from '../../support/scripted-store.ts'
 /** A connection of bob as far as a replay sees it: live pushes go through `push`, as in a connection. */
 function bobsSocket(store: ScriptedStore, clock: FakeClock) {
   const seen: string[] = []
-  const state = { isOpen: true, isUpToDate: false, pages: 0, promised: [] as number[] }
+  const state = { isOpen: true, isUpToDate: false, keepsAll: true, pages: 0, promised: [] as number[] }
   const written = new WrittenRanges()
   const onReplayed: ((seq: number, other: string) => void)[] = []
   const target: ReplayTarget = {
     userId: 'bob',
     get isOpen() {
       return state.isOpen
+    },
+    get keepsAll() {
+      return state.keepsAll
     },
     willReplayUpTo: ({ seq }) => void state.promised.push(seq),
     replayed({ sender_id, receiver_id, seq }) {
@@ -105,7 +108,8 @@ describe('a replay', () => {
   })
 
   test('brings a message again that was lost after it was written, and what followed', async () => {
-    const { replay, seen, drop, onReplayed } = await setUp(['ann', 6])
+    const { replay, seen, state, drop, onReplayed } = await setUp(['ann', 6])
+    state.keepsAll = false
     let drops = 2
     onReplayed.push((seq, other) => {
       if (seq === 4 && drops-- > 0) queueMicrotask(() => drop(other, seq))
@@ -114,6 +118,22 @@ describe('a replay', () => {
     await replay.run()
     expect(seen).toEqual([...upTo('ann', 1, 6), ...upTo('ann', 4, 6), ...upTo('ann', 4, 6)])
   })
+
+  test.each([true, false])(
+    'that keeps all it is given (%s) is up to date in the call that writes the last page',
+    async (keepsAll) => {
+      const { replay, state, onReplayed } = await setUp(['ann', 150])
+      state.keepsAll = keepsAll
+      const inSameCall: boolean[] = []
+      onReplayed.push((seq) => {
+        if (seq === 100 || seq === 150) queueMicrotask(() => inSameCall.push(state.isUpToDate))
+      })
+      await replay.bringBacklog()
+      await replay.run()
+      expect(inSameCall).toEqual([false, keepsAll])
+      expect(state.isUpToDate).toBe(true)
+    },
+  )
 
   test('brings a message again that was lost in the very call that wrote it', async () => {
     const { replay, seen, drop, onReplayed } = await setUp(['ann', 6])
@@ -250,7 +270,8 @@ test('whatever is lost on the way, and whenever that is noticed, nothing stays m
   const loss = fc.tuple(fc.integer({ min: 1, max: 250 }), fc.constantFrom('at once', 'in this turn', 'while reading'))
   await fc.assert(
     fc.asyncProperty(fc.array(loss, { maxLength: 8 }), fc.integer({ min: 1, max: 250 }), async (losses, count) => {
-      const { store, replay, seen, drop, onReplayed } = await setUp(['ann', count])
+      const { store, replay, seen, state, drop, onReplayed } = await setUp(['ann', count])
+      state.keepsAll = losses.every(([, when]) => when === 'at once')
       const left = [...losses]
       const unnoticed: (() => void)[] = []
       onReplayed.push((seq, other) => {

@@ -119,6 +119,27 @@ function openSocket(isBinary = false) {
 const turn = (): Promise<void> => Promise.resolve()
 const bytes = (text: string): ArrayBuffer => new Uint8Array(Buffer.from(text)).buffer
 
+describe('what was sent', () => {
+  test('cannot be dropped any more while little of it waits', async () => {
+    const { native, socket } = openSocket()
+    expect(socket.keepsAll).toBe(true)
+    socket.send('a'.repeat(1024 * 1024))
+    expect(socket.keepsAll).toBe(true)
+    socket.send('b')
+    expect(socket.keepsAll).toBe(false)
+    await turn()
+    expect(socket.keepsAll).toBe(true)
+    native.results.push(BUFFERED)
+    native.bufferedBytes = 1
+    socket.send('c')
+    await turn()
+    expect(socket.keepsAll).toBe(false)
+    native.bufferedBytes = 0
+    socket.drained()
+    expect(socket.keepsAll).toBe(true)
+  })
+})
+
 describe('before it is open and after it is closed', () => {
   test('nothing is written, and nothing fails', async () => {
     const { native, socket, open } = makeSocket()
