@@ -1,5 +1,11 @@
 import type { Encoder, Frame } from '../protocol/encoding.ts'
-import type { ServerEvent } from '../protocol/events.ts'
+import type { MessagePush, ServerEvent } from '../protocol/events.ts'
+import type { Message } from '../protocol/message.ts'
+
+/** Written out: to spread the message into another object costs half of what it costs to encode it. */
+export function messagePush({ id, seq, sender_id, receiver_id, content, created_at }: Message): MessagePush {
+  return { type: 'message', id, seq, sender_id, receiver_id, content, created_at }
+}
 
 /** One event for many sockets: encoded once per encoding, and only in those that somebody needs. */
 export class EncodedEvent {

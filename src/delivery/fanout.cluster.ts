@@ -6,10 +6,10 @@ import type { Encoder } from '../protocol/encoding.ts'
 import type { UserId } from '../protocol/message.ts'
 import type { Broker, Envelope } from './broker.ts'
 import type { Continuity } from './continuity.ts'
-import { EncodedEvent } from './encoded.ts'
+import { EncodedEvent, messagePush } from './encoded.ts'
 import type { Fanout } from './fanout.ts'
 import type { LocalUsers } from './local-users.ts'
-import { receiptsOf, toMessage } from './receipts.ts'
+import { receiptsOf } from './receipts.ts'
 import type { MessagePlace } from './recipient.ts'
 
 export interface ClusterFanoutOptions {
@@ -59,8 +59,8 @@ export class ClusterFanout implements Fanout {
 
   message(send: QueuedSend): void {
     const { broker, json } = this.#options
-    const message = toMessage(send)
-    const encoded = new EncodedEvent({ type: 'message', ...message })
+    const message = messagePush(send)
+    const encoded = new EncodedEvent(message)
     const envelope = { message, json: encoded.frame(json) }
     for (const userId of new Set([send.receiver_id, send.sender_id])) {
       this.#offer(userId, message, encoded, send.asker)

@@ -1,10 +1,10 @@
 import type { QueuedSend } from '../messages/send-queue.ts'
 import type { PositionChange } from '../messages/store.ts'
 import type { UserId } from '../protocol/message.ts'
-import { EncodedEvent } from './encoded.ts'
+import { EncodedEvent, messagePush } from './encoded.ts'
 import type { Fanout } from './fanout.ts'
 import type { LocalUsers } from './local-users.ts'
-import { receiptsOf, toMessage } from './receipts.ts'
+import { receiptsOf } from './receipts.ts'
 
 const JOINED = Promise.resolve()
 
@@ -30,8 +30,8 @@ export class LocalFanout implements Fanout {
     const senders = send.sender_id === send.receiver_id ? [] : this.#users.of(send.sender_id)
     const asker: unknown = send.asker
     if (receivers.length === 0 && (senders.length === 0 || (senders.length === 1 && senders[0] === asker))) return
-    const message = toMessage(send)
-    const encoded = new EncodedEvent({ type: 'message', ...message })
+    const message = messagePush(send)
+    const encoded = new EncodedEvent(message)
     for (const recipient of receivers) if (recipient !== asker) recipient.message(message, encoded)
     for (const recipient of senders) if (recipient !== asker) recipient.message(message, encoded)
   }

@@ -1,12 +1,7 @@
 import { addressIn } from '../messages/conversation.ts'
-import type { QueuedSend } from '../messages/send-queue.ts'
 import type { PositionChange, RecentHead } from '../messages/store.ts'
-import type { Message, UserId } from '../protocol/message.ts'
+import type { UserId } from '../protocol/message.ts'
 import { EncodedEvent } from './encoded.ts'
-
-export function toMessage({ id, seq, sender_id, receiver_id, content, created_at }: QueuedSend): Message {
-  return { id, seq, sender_id, receiver_id, content, created_at }
-}
 
 /**
  * How far a person is, told to the other person; and to the person's own other devices, so that reading on the phone clears

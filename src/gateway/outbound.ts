@@ -1,4 +1,4 @@
-import type { EncodedEvent } from '../delivery/encoded.ts'
+import { type EncodedEvent, messagePush } from '../delivery/encoded.ts'
 import type { KnownOfHole, MessagePlace } from '../delivery/recipient.ts'
 import { Replay, type ReplayTarget } from '../delivery/replay.ts'
 import type { StoredPages } from '../delivery/stored-pages.ts'
@@ -141,7 +141,7 @@ export class Outbound implements ReplayTarget {
     if (!this.#isOpen) return
     const peer = addressOf(message, this.userId)
     if (this.#ownSends.leavesOut(peer, message.id, message)) return
-    this.#write(peer, message, this.#identity.codec.encode({ type: 'message', ...message }))
+    this.#write(peer, message, this.#identity.codec.encode(messagePush(message)))
   }
 
   /** A message could not be written: it is brought by a replay, and so is everything after it. */
