@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
+import type { SocketClient } from '../support/socket-client.ts'
 import { AccountClient, PASSWORD, type Person, signIn } from './account-client.ts'
 import { compileService } from './build.ts'
 import type { Storm } from './login-storm.ts'
@@ -26,13 +27,17 @@ const FAULTS = 10_000
 const CLIENTS = 20
 const NETWORKS = 100
 const PAIRS = 10_000
+const STORM_PEOPLE = 200
+const STORM_ROUNDS = 5
+const STORM_ROUND_MS = 5_000
 /** Of what the issue asks: medians of known and unknown names may differ by so much. */
 const MEDIAN_DIFFERENCE = 0.05
 const SLOWER = 1.5
 
 export async function runAccounts({ seed, only }: Settings): Promise<boolean> {
   const build = await compileService()
-  const world = await World.create({ build, instances: 2, env: ENV })
+  // No play breaks a link, and the proxies would be in the process that measures.
+  const world = await World.create({ build, instances: 2, isDirect: true, env: ENV })
   try {
     const chosen = PLAYS.filter(({ name }) => only.length === 0 || only.includes(name))
     const outcomes = []
@@ -244,46 +249,51 @@ async function reloadTabs(world: World): Promise<string[]> {
 }
 
 /** Two people talk; milliseconds from a send to its acknowledgement. */
-async function chat(world: World, durationMs: number): Promise<number[]> {
-  const client = new AccountClient(world.instance(0))
-  const [ann, bob] = await Promise.all([client.register(), client.register()])
-  const socket = await signIn(world.instance(0), ann)
+async function chat(socket: SocketClient, receiver: Person, durationMs: number): Promise<number[]> {
   const took: number[] = []
   const endMs = performance.now() + durationMs
   for (let at = 0; performance.now() < endMs; at += 1) {
     const startedMs = performance.now()
-    const reply = await socket.ask({ type: 'send', receiver_id: bob.userId, content: `message ${at}` })
+    const reply = await socket.ask({ type: 'send', receiver_id: receiver.userId, content: `message ${at}` })
     if (reply.type === 'sent') took.push(performance.now() - startedMs)
     await delay(5)
   }
-  await socket.close()
   return took
 }
 
-/** Two hundred people sign in at once, again and again, while two talk. */
+/**
+ * Two hundred people sign in at once, again and again, while two talk: in turns with nobody who signs in, so that what the
+ * machine does beside falls on both. They are two hundred, so that nobody reaches a limit of their own.
+ */
 async function loginStorm(world: World): Promise<string[]> {
-  const client = new AccountClient(world.instance(0))
-  const people = await Promise.all(Array.from({ length: 20 }, () => client.register()))
-  const usual = await chat(world, 10_000)
-  const usernames = people.map(({ username }) => username)
-  const workerData: Storm = { directPort: world.instance(0).directPort, usernames, clients: 200 }
-  const storm = new Worker(new URL('./login-storm.js', import.meta.url), { workerData })
-  const answered = once(storm, 'message')
-  let isOver = false
-  // Twenty people stand for more: how often one of them may sign in is not the question here.
-  const forgetting = (async () => {
-    for (; !isOver; await delay(500)) await world.cluster.query('truncate throttles', world.database)
-  })()
-  await delay(2_000)
-  const during = await chat(world, 10_000)
-  isOver = true
-  storm.postMessage('enough')
-  const [[statuses]] = await Promise.all([answered, forgetting])
-  const [before, after] = [percentile(usual, 0.99), percentile(during, 0.99)]
-  say(
-    `p99 of a send ${before.toFixed(2)} ms, with 200 logins at a time ${after.toFixed(2)} ms; answers ${JSON.stringify(statuses)}`,
-  )
-  return after > SLOWER * before ? [`a send takes ${(after / before).toFixed(1)} times as long`] : []
+  await world.cluster.query('truncate throttles', world.database)
+  const instance = world.instance(0)
+  const client = new AccountClient(instance)
+  const [ann, bob] = await Promise.all([client.register(), client.register()])
+  const usernames: string[] = []
+  for (let at = 0; at < STORM_PEOPLE; at += 1) usernames.push((await client.register()).username)
+  const socket = await signIn(instance, ann)
+  await chat(socket, bob, STORM_ROUND_MS)
+  const ratios: number[] = []
+  for (let round = 0; round < STORM_ROUNDS; round += 1) {
+    const usual = percentile(await chat(socket, bob, STORM_ROUND_MS), 0.99)
+    const workerData: Storm = { directPort: instance.directPort, usernames }
+    const storm = new Worker(new URL('./login-storm.js', import.meta.url), { workerData })
+    const answered = once(storm, 'message')
+    // Past the start of the thread.
+    await delay(1_000)
+    const during = percentile(await chat(socket, bob, STORM_ROUND_MS), 0.99)
+    storm.postMessage('enough')
+    const [statuses] = await answered
+    ratios.push(during / usual)
+    say(
+      `p99 of a send ${usual.toFixed(2)} ms, with 200 logins at a time ${during.toFixed(2)} ms; answers ${JSON.stringify(statuses)}`,
+    )
+  }
+  await socket.close()
+  const ratio = median(ratios)
+  say(`in the median of ${STORM_ROUNDS} rounds ${ratio.toFixed(2)} times as long`)
+  return ratio > SLOWER ? [`a send takes ${ratio.toFixed(1)} times as long`] : []
 }
 
 /** Ten thousand pairs from a hundred networks against a few names; meanwhile their people sign in from devices that are known. */

@@ -5,12 +5,11 @@ import { AccountClient } from './account-client.ts'
 
 export interface Storm {
   readonly directPort: number
+  /** Each of them signs in again and again. */
   readonly usernames: readonly string[]
-  /** How many sign in at a time. */
-  readonly clients: number
 }
 
-const { directPort, usernames, clients } = workerData as Storm
+const { directPort, usernames } = workerData as Storm
 const client = new AccountClient({ directPort })
 const statuses: Record<number, number> = {}
 let isOver = false
@@ -19,9 +18,9 @@ parentPort?.once('message', () => {
 })
 
 await Promise.all(
-  Array.from({ length: clients }, async (_, at) => {
+  usernames.map(async (username) => {
     while (!isOver) {
-      const { status } = await client.login(usernames[at % usernames.length] ?? '')
+      const { status } = await client.login(username)
       statuses[status] = (statuses[status] ?? 0) + 1
       // As a client that was told to come back later, and not all in the same moment.
       if (status !== 200) await delay(500 + 1_000 * Math.random())
