@@ -53,6 +53,8 @@ export async function openStorage(config: Config, logger: Logger, metrics: Metri
   const epochStore = new PostgresEpochStore(database.openQueries(1))
   const epoch = new Epoch({ store: epochStore, reads, heads, positions, clock, logger, health })
   writerConnection.whenLost(() => epoch.serverLost())
+  // Of another line an id may be another pair's: what is under way with the old ones is given up, and they are forgotten.
+  epoch.whenRenewed(() => writerConnection.discard())
   writerConnection.checkSessions((session) => epoch.confirm(new PostgresEpochStore(session)))
   const feed = new CommitFeed(logger)
   const outcomes = new Outcomes({ feed, heads, positions, observer: metrics, clock, logger })

@@ -7,6 +7,7 @@ import { startOn } from '../support/app.ts'
 import { eventually } from '../support/cluster-instance.ts'
 import { createDatabase, execute, type TestDatabase } from '../support/databases.ts'
 import { RedisServer } from '../support/redis.ts'
+import { post } from '../support/rest-client.ts'
 import { type Frame, SocketClient } from '../support/socket-client.ts'
 import { rowsOf } from '../support/transactions.ts'
 
@@ -198,6 +199,29 @@ describe.each([
       expect(epochs).toHaveLength(1)
     }
   })
+})
+
+test('a new epoch is asked again which conversation is whose, though no session ended', async () => {
+  const app = await startOn(database.dsn)
+  apps = [app]
+  const send = (id: string) => post(app, { sender_id: 'ann', receiver_id: 'bob', content: id, id })
+  await send(randomUUID())
+  // The row is another pair's after the restore, and the operator renews the epoch.
+  await execute(
+    database.dsn,
+    `delete from messages; update conversations set user_lo = 'cid', user_hi = 'dan', last_seq = 0;
+     update service_state set epoch = 'restored', renewed_at = renewed_at + interval '1 second'`,
+  )
+  await eventually(async () => {
+    const client = await SocketClient.connect(app, 'eve')
+    await client.close()
+    return client.frames[0]?.['epoch'] === 'restored'
+  }, 'the new epoch')
+  const second = randomUUID()
+  expect((await send(second)).status).toBe(201)
+  expect(
+    await rowsOf(database.dsn, 'select user_lo, user_hi, id from messages join conversations using (conversation_id)'),
+  ).toEqual([{ user_lo: 'ann', user_hi: 'bob', id: second }])
 })
 
 /** When the sessions that look at the epoch were last at work. */
