@@ -113,9 +113,10 @@ function byTokens(source: TokenSource, options: AuthenticationOptions): Authenti
   const { database, logger, metrics, guard } = options
   const queries = database.openQueries(QUERY_CONNECTIONS)
   const { leewaySeconds, maxLifetimeSeconds } = source.rules
-  const revocationStore = source.revocationsOver(database.openQueries(1))
+  const asked = source.revocationsOver(queries)
+  const store = lookingApart(source.revocationsOver(database.openQueries(1)), asked)
   const lifetimeSeconds = maxLifetimeSeconds + leewaySeconds
-  const revocations = new Revocations({ store: revocationStore, clock, logger, lifetimeSeconds })
+  const revocations = new Revocations({ store, clock, logger, lifetimeSeconds })
   const verifier = verifierOf(source)
   const serviceKeyStore = new PostgresServiceKeyStore(queries)
   const serviceKeys = new ServiceKeys({ store: serviceKeyStore, revocations, clock, logger })
@@ -135,7 +136,7 @@ function byTokens(source: TokenSource, options: AuthenticationOptions): Authenti
       tickets,
       serviceKeys: serviceKeyStore,
       issuer: issuerOf(source),
-      issuedAt: (userId) => source.revocationsOver(queries).issuedAt(userId),
+      issuedAt: (userId) => asked.issuedAt(userId),
     },
     unreadyReasons: () => (revocations.isStale ? ['revocations_stale'] : []),
     whenRevokedHere: (listener) => revocations.whenRevokedHere(listener),
@@ -152,6 +153,16 @@ function byTokens(source: TokenSource, options: AuthenticationOptions): Authenti
       revocations.close()
       source.close()
     },
+  }
+}
+
+/** What changes revocations may wait for locks; looks, behind it on one connection, would wait too, and the doors be shut. */
+function lookingApart(looks: RevocationStore, others: RevocationStore): RevocationStore {
+  return {
+    since: (sinceMs) => looks.since(sinceMs),
+    add: (target, options) => others.add(target, options),
+    issuedAt: (userId) => others.issuedAt(userId),
+    removeExpired: () => others.removeExpired(),
   }
 }
 

@@ -1,0 +1,58 @@
+// What revokes may wait for a lock, and nobody else's revocation with it.
+import { expect, test } from 'vitest'
+import { PostgresRevocationStore } from '../../../src/auth/revocation-store.postgres.ts'
+import { authenticationFor } from '../../../src/authentication.ts'
+import { openDatabase } from '../../../src/postgres/database.ts'
+import { Metrics } from '../../../src/telemetry/metrics.ts'
+import { eventually } from '../../support/cluster-instance.ts'
+import { createDatabase, silentLogger } from '../../support/databases.ts'
+import { openTransaction, rowsOf } from '../../support/transactions.ts'
+
+const CONFIG = {
+  mode: 'accounts',
+  registration: 'open',
+  leewaySeconds: 0,
+  maxLifetimeSeconds: 600,
+  hasUserSearch: true,
+} as const
+const WAITING = `select pid from pg_stat_activity
+  where datname = current_database() and wait_event_type = 'Lock'`
+
+test('a revocation that waits for the audit holds up no look for those of others', async () => {
+  const created = await createDatabase()
+  const database = await openDatabase({ dsn: created.dsn, dataDir: '', poolMax: 1, logger: silentLogger })
+  const metrics = new Metrics({ version: '1.2.3', closeCodes: [] })
+  const guard = { credentialRefused: () => 0 }
+  const authentication = authenticationFor(CONFIG, {
+    database,
+    logger: silentLogger,
+    metrics,
+    guard,
+    maxConnections: 4,
+  })
+  if (!authentication) throw new Error('nobody is asked who they are')
+  const { revocations } = authentication.services
+  await authentication.start()
+  const audit = await openTransaction(created.dsn, 'select from audit_head for update')
+  let hasEnded = false
+  const revoking = revocations
+    .revoke({ jti: 'held' }, { actor: 'command line' })
+    .catch(() => undefined)
+    .finally(() => {
+      hasEnded = true
+    })
+  await eventually(async () => (await rowsOf(created.dsn, WAITING)).length > 0, 'the lock')
+  const elsewhere = new PostgresRevocationStore(database.openQueries(1))
+  await elsewhere.add({ jti: 'other' }, { actor: 'command line', lifetimeSeconds: 600 })
+  await eventually(
+    () => revocations.isRevoked({ userId: 'ann', issuedAtSeconds: 1, sessionId: undefined, tokenId: 'other' }),
+    'the look',
+  )
+  expect([hasEnded, revocations.isStale]).toEqual([false, false])
+  await audit.end()
+  await revoking
+  authentication.close()
+  await database.writerConnection.close()
+  await database.close()
+  await created.drop()
+})
