@@ -10,6 +10,9 @@ import { FIND, MEND_SEQUENCE, OPEN, OPEN_FOR_ACCOUNTS } from './statements.postg
 /** Rows kept: about 150 bytes each. A conversation that is not kept costs its batch one look-up. */
 const MAX_KNOWN = 100_000
 
+/** Names the giver of new ids in what is told about PostgreSQL. */
+const SEQUENCE = 'the sequence of conversation ids'
+
 /** How often those to be opened are halved in search of the one that is refused. */
 const MAX_SPLITS = 32
 
@@ -94,6 +97,7 @@ export class ConversationIds {
   async #open(missing: readonly Conversation[], left: Tries): Promise<unknown> {
     try {
       await this.#connection.query(this.#openStatement, pairArrays(missing))
+      this.#health.works(SEQUENCE)
       return undefined
     } catch (error) {
       if (!isRefusal(error)) throw error
@@ -114,9 +118,10 @@ export class ConversationIds {
     left.mends -= 1
     try {
       await this.#connection.command(MEND_SEQUENCE)
+      this.#health.works(SEQUENCE)
       return true
     } catch (error) {
-      this.#health.failed('the sequence of conversation ids', error)
+      this.#health.failed(SEQUENCE, error)
       await this.#connection.command('ROLLBACK')
       return false
     }

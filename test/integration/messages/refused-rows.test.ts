@@ -21,7 +21,11 @@ beforeEach(async () => {
 })
 
 async function open(dsn = created.dsn): Promise<void> {
-  const logger: Logger = { ...silentLogger, warn: (fields) => warnings.push(JSON.stringify(fields)) }
+  const logger: Logger = {
+    ...silentLogger,
+    warn: (fields) => warnings.push(JSON.stringify(fields)),
+    info: (_fields, msg) => warnings.push(msg),
+  }
   database = await openDatabase({ dsn, dataDir: '', poolMax: 1, logger: silentLogger })
   store = postgresStore(database, logger)
 }
@@ -102,6 +106,7 @@ describe('a conversation that cannot be opened', () => {
       `select setval(pg_get_serial_sequence('conversations', 'conversation_id'), (select max(conversation_id) from conversations))`,
     )
     expect((await sendTo('eve')).outcomes).toEqual({ eve: 'stored' })
+    expect(warnings.at(-1)).toBe('PostgreSQL works again')
     await execute(created.dsn, `drop owned by ${role}; drop role ${role}`)
   })
 })

@@ -1,3 +1,5 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import { beforeEach, expect, test } from 'vitest'
 import { DependencyLog } from '../../../src/lib/dependency-log.ts'
 import { silentLogger } from '../../support/databases.ts'
@@ -77,4 +79,16 @@ test('an error without a message of its own is told by what lies in it', () => {
   log.failed('commands', new AggregateError([new Error('connect ECONNREFUSED ::1:6379'), new Error('other')]))
   log.failed('subscriber', Object.assign(new Error(''), { code: 'ETIMEDOUT' }))
   expect(told).toEqual(['Redis fails: connect ECONNREFUSED ::1:6379', 'Redis fails: ETIMEDOUT'])
+})
+
+test('every part of the service that is told to fail is also told to work again', () => {
+  const src = fileURLToPath(new URL('../../../src/', import.meta.url))
+  const partsIn = (text: string, what: string): string[] =>
+    [...text.matchAll(new RegExp(`health\\.${what}\\(\\s*('[^']*'|[\\w.]+)`, 'g'))].map(([, part = '']) => part)
+  const files = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter((path) => path.endsWith('.ts'))
+  const texts = files.map((path) => ({ path, text: readFileSync(src + path, 'utf8') }))
+  const failing = texts.flatMap(({ path, text }) => partsIn(text, 'failed').map((part) => ({ path, part, text })))
+  expect(failing.length).toBeGreaterThan(15)
+  const lasting = failing.filter(({ part, text }) => !partsIn(text, 'works').includes(part))
+  expect(lasting.map(({ path, part }) => `${path}: ${part}`)).toEqual([])
 })
