@@ -19,6 +19,8 @@ const DESCRIBE = `update users u set updated_at = now(),
     avatar_url = case when $5 then $4 else u.avatar_url end,
     avatar_id = case when $5 then null else u.avatar_id end
   from accounts a where a.user_id = u.user_id and u.user_id = $1 and a.state <> 2 returning u.user_id`
+/** Behind the row of the person, in whose order pictures change. */
+const REMOVE_PICTURE = 'delete from avatars where user_id = $1'
 
 /** With built-in accounts people are those who have one. A suspended person is still shown, and not found by a search. */
 export class PostgresAccountDirectory implements UserDirectory {
@@ -51,6 +53,7 @@ export class PostgresAccountDirectory implements UserDirectory {
     const values = [userId, displayName ?? null, displayName !== undefined, avatarUrl ?? null, avatarUrl !== undefined]
     await this.#queries.transaction(async (transaction) => {
       if ((await transaction.query(DESCRIBE, values)).length === 0) return
+      if (avatarUrl !== undefined) await transaction.query(REMOVE_PICTURE, [userId])
       await nameWords(transaction, userId)
       if (by) await writeAudit(transaction, { actor: by, action: 'describe', target: userId })
     })

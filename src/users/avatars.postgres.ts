@@ -12,7 +12,8 @@ const ADD = `with added as (
     insert into avatars (avatar_id, user_id, media_type, bytes) values (gen_random_uuid(), $1, $2, $3) returning avatar_id)
   update users set avatar_url = null, avatar_id = (select avatar_id from added) where user_id = $1`
 const FORGET = 'update users set avatar_url = null, avatar_id = null, updated_at = now() where user_id = $1'
-const FIND = 'select media_type, bytes from avatars where avatar_id = $1'
+/** Only while its person shows it: whatever took it away, its address shows nothing any more. */
+const FIND = `select media_type, bytes from avatars join users u using (user_id, avatar_id) where avatar_id = $1`
 
 /** Each may have 256 KiB, and waits in memory: more are refused at once. */
 const MAX_WAITING_PICTURES = 100

@@ -21,6 +21,8 @@ const DESCRIBE = `insert into users as u (user_id, display_name, avatar_url) val
     avatar_url = case when $5 then excluded.avatar_url else u.avatar_url end,
     avatar_id = case when $5 then null else u.avatar_id end
   returning ${COLUMNS}`
+/** Behind the row of the person, in whose order pictures change. */
+const REMOVE_PICTURE = 'delete from avatars where user_id = $1'
 const FORGET_WORDS = 'delete from user_words where user_id = $1'
 const ADD_WORDS = 'insert into user_words (word, user_id) select word, $1 from unnest($2::text[]) word'
 
@@ -60,6 +62,7 @@ async function describeWithin(
   // The row's lock holds until the commit, so two descriptions of one person cannot mix their words.
   const [row] = await transaction.query<Row>(DESCRIBE, values)
   if (!row) throw new Error('a description returned no row')
+  if (avatarUrl !== undefined) await transaction.query(REMOVE_PICTURE, [userId])
   await transaction.query(FORGET_WORDS, [userId])
   await transaction.query(ADD_WORDS, [userId, searchWords(userId, row.display_name ?? undefined)])
   return toUser(row)

@@ -147,6 +147,15 @@ describe('a picture', () => {
     expect((await call(app, 'GET', String(second.body.avatar))).status).toBe(404)
   })
 
+  test('is gone from its address when a backend takes it away', async () => {
+    const { body } = await upload(ann, pngOf(16, 16))
+    const headers = bearer(await bench.key('users:write'))
+    const taken = await call(app, 'PUT', `/api/users/${ann.userId}`, { headers, body: { avatar_url: null } })
+    expect(taken.status).toBe(200)
+    expect((await call(app, 'GET', String(body.avatar))).status).toBe(404)
+    expect(await rowsOf(bench.database.dsn, `select from avatars where user_id = '${ann.userId}'`)).toEqual([])
+  })
+
   test('is what its bytes say, and no larger than 256 KiB', async () => {
     const png = pngOf(16, 16)
     const larger = (bytes: number): Buffer => Buffer.concat([png, Buffer.alloc(bytes - png.length)])

@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Database, openDatabase } from '../../../src/postgres/database.ts'
+import { PostgresAvatars } from '../../../src/users/avatars.postgres.ts'
 import { avatarUrlFault, displayNameFault, searchWords } from '../../../src/users/user.ts'
 import { PostgresUserDirectory } from '../../../src/users/user-directory.postgres.ts'
-import { createDatabase, silentLogger, type TestDatabase } from '../../support/databases.ts'
+import { createDatabase, execute, silentLogger, type TestDatabase } from '../../support/databases.ts'
+import { rowsOf } from '../../support/transactions.ts'
 
 let database: TestDatabase
 let opened: Database
@@ -68,6 +70,30 @@ describe('the directory of people', () => {
     const [{ displayName = '' } = {}] = await directory.find(['fay'])
     const found = await Promise.all(names.map((name) => directory.search(name, 20)))
     expect(names.filter((_, index) => (found[index]?.length ?? 0) > 0)).toEqual([displayName])
+  })
+})
+
+describe('a picture that was uploaded', () => {
+  async function uploaded(userId: string): Promise<{ avatars: PostgresAvatars; id: string }> {
+    const avatars = new PostgresAvatars(opened.openQueries(1))
+    await avatars.set(userId, { mediaType: 'image/png', width: 1, height: 1 }, Buffer.from('picture'))
+    const [user] = await directory.find([userId])
+    return { avatars, id: (user?.avatarUrl ?? '').replace('/api/avatars/', '') }
+  }
+
+  test.each([null, 'https://example.com/other.png'])('is gone when its address becomes %s', async (avatarUrl) => {
+    const { avatars, id } = await uploaded('gus')
+    await directory.describe('gus', { displayName: 'Gus' })
+    expect(await avatars.find(id)).toMatchObject({ mediaType: 'image/png' })
+    await directory.describe('gus', { avatarUrl })
+    expect(await avatars.find(id)).toBeUndefined()
+    expect(await rowsOf(database.dsn, `select from avatars where user_id = 'gus'`)).toEqual([])
+  })
+
+  test('is shown to nobody once its person does not show it, whatever took it away', async () => {
+    const { avatars, id } = await uploaded('hal')
+    await execute(database.dsn, `update users set avatar_id = null where user_id = 'hal'`)
+    expect(await avatars.find(id)).toBeUndefined()
   })
 })
 
