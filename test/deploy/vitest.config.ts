@@ -12,7 +12,11 @@ export default defineConfig({
     retry: 0,
     testTimeout: 120_000,
     hookTimeout: 90_000,
-    include: ['test/deploy/**/*.{test,deploy}.ts', 'test/unit/deploy/*.test.ts'],
+    include: [
+      'test/deploy/**/*.{test,deploy}.ts',
+      'test/unit/deploy/*.test.ts',
+      'test/integration/postgres/pgbouncer.test.ts',
+    ],
     globalSetup: ['test/deploy/install.ts', 'test/support/global-setup.ts'],
     provide: { playsAll: true },
     reporters: ['default', new DeployReport()],

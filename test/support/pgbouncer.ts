@@ -4,15 +4,18 @@ import { once } from 'node:events'
 import { chown, mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import type { ProgramSource } from './installed-program.ts'
 
 const PORT = 6432
 
-export const hasPgBouncer = (() => {
+export const PGBOUNCER: ProgramSource = { programs: ['pgbouncer'], package: 'pgbouncer', env: { RUNLEVEL: '1' } }
+
+/** Undefined: there is none on this machine. */
+export const pgBouncerVersion = (() => {
   try {
-    execFileSync('pgbouncer', ['--version'], { stdio: 'ignore' })
-    return true
+    return /PgBouncer (\S+)/.exec(execFileSync('pgbouncer', ['--version'], { encoding: 'utf8' }))?.[1]
   } catch {
-    return false
+    return undefined
   }
 })()
 

@@ -3,56 +3,59 @@ import { openDatabase } from '../../../src/postgres/database.ts'
 import { PLANNER_SETTINGS } from '../../../src/postgres/session-settings.ts'
 import { pendingMessage } from '../../support/builders.ts'
 import { createEmptyDatabase, silentLogger, type TestDatabase } from '../../support/databases.ts'
-import { hasPgBouncer, type PgBouncer, startPgBouncer } from '../../support/pgbouncer.ts'
+import { type PgBouncer, pgBouncerVersion, startPgBouncer } from '../../support/pgbouncer.ts'
 import { postgresStore } from '../../support/postgres-store.ts'
 
-describe.skipIf(!hasPgBouncer)('a PgBouncer in front of PostgreSQL (Debian: pgbouncer)', () => {
-  let database: TestDatabase
-  let bouncer: PgBouncer | undefined
+describe.skipIf(!pgBouncerVersion)(
+  `PgBouncer ${pgBouncerVersion ?? '(Debian: pgbouncer)'} in front of PostgreSQL`,
+  () => {
+    let database: TestDatabase
+    let bouncer: PgBouncer | undefined
 
-  beforeEach(async () => {
-    database = await createEmptyDatabase()
-  })
-  afterEach(async () => {
-    await bouncer?.stop()
-    await database.drop()
-  })
+    beforeEach(async () => {
+      database = await createEmptyDatabase()
+    })
+    afterEach(async () => {
+      await bouncer?.stop()
+      await database.drop()
+    })
 
-  async function open(settings: Record<string, string>) {
-    bouncer = await startPgBouncer(database.dsn, settings)
-    return openDatabase({ dsn: bouncer.dsn, schema: 'chat', dataDir: '', poolMax: 2, logger: silentLogger })
-  }
-
-  test('in session mode serves, and its sessions have every setting although it passes none on', async () => {
-    const opened = await open({ pool_mode: 'session' })
-    const { writerConnection } = opened
-    const store = postgresStore(opened, silentLogger)
-    const message = pendingMessage('ann', 'bob')
-    await store.commit([message], [], 'fast')
-    expect(await store.lastSeq(message.conversation)).toBe(1)
-    const setting = { name: 'setting', text: 'select current_setting($1)' }
-    for (const [name, value] of [
-      ...PLANNER_SETTINGS,
-      ['lock_timeout', '1200ms'],
-      ['statement_timeout', '5s'],
-      ['search_path', '"chat"'],
-    ] as const) {
-      expect([name, await writerConnection.query(setting, [name])]).toEqual([name, [[value]]])
+    async function open(settings: Record<string, string>) {
+      bouncer = await startPgBouncer(database.dsn, settings)
+      return openDatabase({ dsn: bouncer.dsn, schema: 'chat', dataDir: '', poolMax: 2, logger: silentLogger })
     }
-    await store.close()
-    await opened.close()
-  })
 
-  test.each([
-    ['hands out the session that was free last', { server_round_robin: '0' }],
-    ['hands out its sessions in turn', { server_round_robin: '1', min_pool_size: '4' }],
-  ])('in transaction mode is refused at the start, when it %s', async (_how, settings) => {
-    await expect(open({ pool_mode: 'transaction', ...settings })).rejects.toThrow(
-      'a pooler that lets connections share sessions',
-    )
-  })
+    test('in session mode serves, and its sessions have every setting although it passes none on', async () => {
+      const opened = await open({ pool_mode: 'session' })
+      const { writerConnection } = opened
+      const store = postgresStore(opened, silentLogger)
+      const message = pendingMessage('ann', 'bob')
+      await store.commit([message], [], 'fast')
+      expect(await store.lastSeq(message.conversation)).toBe(1)
+      const setting = { name: 'setting', text: 'select current_setting($1)' }
+      for (const [name, value] of [
+        ...PLANNER_SETTINGS,
+        ['lock_timeout', '1200ms'],
+        ['statement_timeout', '5s'],
+        ['search_path', '"chat"'],
+      ] as const) {
+        expect([name, await writerConnection.query(setting, [name])]).toEqual([name, [[value]]])
+      }
+      await store.close()
+      await opened.close()
+    })
 
-  test('in statement mode is refused at the start', async () => {
-    await expect(open({ pool_mode: 'statement' })).rejects.toThrow('share sessions')
-  })
-})
+    test.each([
+      ['hands out the session that was free last', { server_round_robin: '0' }],
+      ['hands out its sessions in turn', { server_round_robin: '1', min_pool_size: '4' }],
+    ])('in transaction mode is refused at the start, when it %s', async (_how, settings) => {
+      await expect(open({ pool_mode: 'transaction', ...settings })).rejects.toThrow(
+        'a pooler that lets connections share sessions',
+      )
+    })
+
+    test('in statement mode is refused at the start', async () => {
+      await expect(open({ pool_mode: 'statement' })).rejects.toThrow('share sessions')
+    })
+  },
+)
