@@ -82,9 +82,6 @@ function sentinelOptions(
     ...(isSecure && { sentinelTLS: tlsOptions(tls) }),
     sentinelCommandTimeout: SENTINEL_TIMEOUT_MS,
     sentinelRetryStrategy: () => SENTINEL_RETRY_MS,
-    sentinelReconnectStrategy: () => SENTINEL_RETRY_MS,
-    // An old primary that was only frozen or cut off would keep us for as long as its sentinels take to find it again.
-    failoverDetector: true,
   }
 }
 

@@ -106,7 +106,25 @@ function connect(
     ...extra,
   })
   tellHealth(redis, part, health)
+  neverGiveUp(redis)
   return redis
+}
+
+/** ioredis gives up for good when a connection is ended while it asks sentinels for the primary. */
+function neverGiveUp(redis: Redis): void {
+  let isOver = false
+  const disconnect = redis.disconnect.bind(redis)
+  redis.disconnect = (reconnect = false) => {
+    isOver ||= !reconnect
+    disconnect(reconnect)
+  }
+  redis.on('end', () => {
+    if (isOver) return
+    setTimeout(() => {
+      // Why it fails the client tells.
+      if (!isOver) redis.connect().catch(() => undefined)
+    }, RECONNECT.maxMs).unref()
+  })
 }
 
 function tellHealth(redis: Redis, name: string, health: DependencyLog): void {

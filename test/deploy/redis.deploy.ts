@@ -109,7 +109,7 @@ describe('three sentinels', () => {
   })
 
   const replaced = (old: RedisServer): Promise<void> =>
-    eventually(async () => (await redis.primary()) !== old, 'another primary', 30_000)
+    eventually(async () => (await redis.named()) !== old, 'another primary', 30_000)
 
   test('the primary is killed', () =>
     survive({

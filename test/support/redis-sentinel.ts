@@ -51,11 +51,17 @@ export class RedisWithSentinels {
     return { REDIS_ADDR: `${this.#scheme}://${NAME}`, REDIS_SENTINELS: this.sentinels.map(({ url }) => url).join(',') }
   }
 
-  /** The server that the sentinels call the primary, and that agrees. */
-  async primary(): Promise<RedisServer> {
+  /** The server that the sentinels call the primary. */
+  async named(): Promise<RedisServer> {
     const answer = await this.#ask('get-master-addr-by-name')
     const server = this.servers.find(({ port }) => String(port) === (answer as string[])[1])
     if (!server) throw new Error('there is no primary')
+    return server
+  }
+
+  /** It, when it agrees. */
+  async primary(): Promise<RedisServer> {
+    const server = await this.named()
     const [role] = (await server.run('ROLE')) as string[]
     if (role !== 'master') throw new Error('the primary has not heard of it yet')
     return server
