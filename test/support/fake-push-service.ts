@@ -168,7 +168,7 @@ export class FakePushService {
     if (body.byteLength > 4_096) return `${body.byteLength} bytes`
     const fault = this.isThorough ? await this.#vapidFault(String(authorization), known) : undefined
     if (fault !== undefined) return fault
-    const text = this.isThorough ? decryptPush(body, known).toString('utf8') : '{}'
+    const text = this.isThorough ? decrypt(body, known).toString('utf8') : '{}'
     if (!isTaken) return undefined
     this.received.push({
       browser: id,
@@ -196,7 +196,7 @@ export class FakePushService {
 }
 
 /** RFC 8291, 3.4, and RFC 8188, 2: one record. */
-export function decryptPush(body: Buffer, { curve, auth }: Pick<Known, 'curve' | 'auth'>): Buffer {
+function decrypt(body: Buffer, { curve, auth }: Known): Buffer {
   const salt = body.subarray(0, 16)
   const keyLength = body.readUInt8(20)
   const sender = body.subarray(21, 21 + keyLength)

@@ -13,7 +13,7 @@ test('a subscription by a key that is not known is no fault of its own, nor of i
     http: {
       send: async ({ url }) => {
         asked.push(url.href)
-        return { status: 201, retryAfterSeconds: undefined }
+        return { status: 201, retryAfterSeconds: undefined, body: '' }
       },
     },
     hosts: new PushHosts([]),
