@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import type { ClientPlan, Order, Told } from './client-plan.ts'
 
 const entryOf = (file: string): string => fileURLToPath(new URL(file, import.meta.url))
-const ORDER_LIMIT_MS = 30_000
+const ORDER_LIMIT_MS = 90_000
 
 /** A process of clients from outside. */
 export class ClientProcess {

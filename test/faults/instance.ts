@@ -20,7 +20,7 @@ export interface InstanceOptions {
   readonly env?: Readonly<Record<string, string>>
 }
 
-const START_LIMIT_MS = 20_000
+const START_LIMIT_MS = 60_000
 const KEPT_LINES = 30
 const LOOK_INTERVAL_MS = 50
 
@@ -104,7 +104,7 @@ export class Instance {
   }
 
   async isReady(): Promise<boolean> {
-    const answer = await fetch(`http://127.0.0.1:${this.#port}/readyz`, { signal: AbortSignal.timeout(2000) }).catch(
+    const answer = await fetch(`http://127.0.0.1:${this.#port}/readyz`, { signal: AbortSignal.timeout(10_000) }).catch(
       () => undefined,
     )
     return answer?.status === 200
@@ -112,7 +112,7 @@ export class Instance {
 
   /** One number of /metrics; `name` with its labels. */
   async metric(name: string): Promise<number> {
-    const answer = await fetch(`http://127.0.0.1:${this.#port}/metrics`, { signal: AbortSignal.timeout(2000) })
+    const answer = await fetch(`http://127.0.0.1:${this.#port}/metrics`, { signal: AbortSignal.timeout(10_000) })
     const line = (await answer.text()).split('\n').find((one) => one.startsWith(`${name} `))
     return Number(line?.slice(name.length + 1) ?? 0)
   }

@@ -19,7 +19,7 @@ async function get(port: number, path: string): Promise<unknown> {
   let failure = ''
   for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
     try {
-      const answer = await fetch(`http://127.0.0.1:${port}${path}`, { signal: AbortSignal.timeout(5000) })
+      const answer = await fetch(`http://127.0.0.1:${port}${path}`, { signal: AbortSignal.timeout(15_000) })
       if (answer.ok) return await answer.json()
       failure = String(answer.status)
     } catch (error) {
@@ -60,7 +60,7 @@ export async function readPositions(port: number, user: string): Promise<Event[]
 
 export async function onlineUsers(port: number): Promise<readonly string[] | undefined> {
   const answer = await fetch(`http://127.0.0.1:${port}/api/online_users?limit=500`, {
-    signal: AbortSignal.timeout(5000),
+    signal: AbortSignal.timeout(15_000),
   })
   return answer.ok ? ((await answer.json()) as { online_users: string[] }).online_users : undefined
 }

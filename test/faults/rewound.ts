@@ -140,7 +140,7 @@ async function rewound(world: World, seed: number): Promise<string[]> {
   const crowd = new Crowd(world, seed)
   const complaints: string[] = []
   const expect = (what: string, limitMs: number, holds: () => Promise<boolean> | boolean): Promise<unknown> =>
-    until(what, limitMs, holds).catch((error: Error) => complaints.push(`expected: ${error.message}`))
+    until(what, limitMs * world.stretch, holds).catch((error: Error) => complaints.push(`expected: ${error.message}`))
   try {
     await expect('everybody to be connected', NOTICED_WITHIN_MS, () => crowd.haveEpoch(1))
     await delay(LOAD_MS)

@@ -16,6 +16,8 @@ import { readConversation, readPositions } from './reading.ts'
 import { until, World } from './world.ts'
 
 export interface RoundPlan {
+  /** By how much limits are stretched; 1 without. */
+  readonly stretch?: number
   readonly seed: number
   readonly instances: number
   readonly users: number
@@ -53,7 +55,7 @@ const WARM_UP_MS = 1000
 export async function runRound(plan: RoundPlan, build: Build): Promise<RoundReport> {
   const startedMs = performance.now()
   const directory = await mkdtemp(join(tmpdir(), 'messaging-faults-history-'))
-  const world = await World.create({ build, instances: plan.instances })
+  const world = await World.create({ build, instances: plan.instances, stretch: plan.stretch ?? 1 })
   try {
     const random = new Random(plan.seed)
     const users = usersOf(plan)
@@ -115,7 +117,7 @@ export async function finish(
   await world.heal()
   const startedMs = performance.now()
   await order(world, 'quiet')
-  await until('every send to have an outcome', SETTLE_LIMIT_MS, () =>
+  await until('every send to have an outcome', SETTLE_LIMIT_MS * world.stretch, () =>
     world.clients.every(({ told }) => told?.waiting === 0),
   )
   const settledMs = performance.now() - startedMs
@@ -123,12 +125,14 @@ export async function finish(
   const heads = headsOf(reads)
   // Devices that lack something stay connected and are to be healed; nothing is sent any more that would show the hole, and
   // clients do not compare heads, as they would every minute. What is missing then is an anomaly.
-  await until('devices to be level', HEAL_LIMIT_MS, () => isLevel(world, heads)).catch(() => undefined)
+  await until('devices to be level', HEAL_LIMIT_MS * world.stretch, () => isLevel(world, heads)).catch(() => undefined)
   const healedMs = performance.now() - startedMs
   await order(world, 'live')
   await order(world, 'resume')
   await delay(500)
-  await until('devices to be synced', SETTLE_LIMIT_MS, () => world.clients.every(({ told }) => told?.isSynced === true))
+  await until('devices to be synced', SETTLE_LIMIT_MS * world.stretch, () =>
+    world.clients.every(({ told }) => told?.isSynced === true),
+  )
   await order(world, 'final')
   for (const read of reads) history.add(read)
   // The last acknowledgements are on their way into the next batch.

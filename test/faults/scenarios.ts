@@ -144,7 +144,7 @@ async function unreadAnswers(world: World, seed: number): Promise<string[]> {
   const stage = new Stage(world, seed)
   const writer = await stage.device('writer', 0)
   // Without the proxy: each hop would swallow some megabytes.
-  const reader = await stage.device('reader', 1, { isDirect: true })
+  const reader = await stage.device('reader', 1, { isDirect: true, replyLimitMs: 60_000 })
   for (let wave = 0; wave < 3; wave += 1) {
     stage.send(writer, 'reader', 100, LARGE)
     await stage.settled()

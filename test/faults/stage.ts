@@ -54,7 +54,7 @@ export class Stage {
     })
     this.#devices.push(device)
     device.open()
-    if (options.wait !== false) await until('a device to be synced', SYNC_LIMIT_MS, () => device.isSynced)
+    if (options.wait !== false) await this.#until('a device to be synced', SYNC_LIMIT_MS, () => device.isSynced)
     return device
   }
 
@@ -80,12 +80,12 @@ export class Stage {
 
   /** Resolves when every send has its outcome. */
   async settled(limitMs = 15_000): Promise<void> {
-    await until('outcomes', limitMs, () => [...this.#outboxes.values()].every(({ size }) => size === 0))
+    await this.#until('outcomes', limitMs, () => [...this.#outboxes.values()].every(({ size }) => size === 0))
   }
 
   /** Complains unless it comes true in time. */
   async expect(what: string, limitMs: number, holds: () => Promise<boolean> | boolean): Promise<void> {
-    await until(what, limitMs, holds).catch((error: Error) => this.#complaints.push(`expected: ${error.message}`))
+    await this.#until(what, limitMs, holds).catch((error: Error) => this.#complaints.push(`expected: ${error.message}`))
   }
 
   complain(text: string): void {
@@ -98,7 +98,7 @@ export class Stage {
     await this.settled().catch((error: Error) => this.complain(error.message))
     const reads = await this.#readAll()
     const isLevel = (): boolean => this.#devices.every((device) => this.#stands(device, reads))
-    await until('level', options.healedWithinMs ?? HEALED_WITHIN_MS, isLevel).catch(() => undefined)
+    await this.#until('level', options.healedWithinMs ?? HEALED_WITHIN_MS, isLevel).catch(() => undefined)
     for (const device of this.#devices) device.standing('live')
     for (const read of reads) this.history.add(read)
     const port = this.world.instance(0).port
@@ -112,6 +112,11 @@ export class Stage {
       ...this.#complaints,
       ...this.world.surprises().map((line) => `surprise: ${line.slice(0, 300)}`),
     ]
+  }
+
+  /** Plays that share a machine with many others get longer. */
+  #until(what: string, limitMs: number, holds: () => Promise<boolean> | boolean): Promise<number> {
+    return until(what, limitMs * this.world.stretch, holds)
   }
 
   async #readAll(): Promise<Event[]> {

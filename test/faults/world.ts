@@ -14,9 +14,11 @@ export interface WorldOptions {
   /** Instances are linked to PostgreSQL and Redis without the proxies that could break the links. */
   readonly isDirect?: boolean
   readonly env?: Readonly<Record<string, string>>
+  /** By how much the limits of its plays are stretched; 1 without. */
+  readonly stretch?: number
 }
 
-const HEALTHY_LIMIT_MS = 30_000
+const HEALTHY_LIMIT_MS = 90_000
 const POLL_MS = 100
 let databases = 0
 
@@ -25,6 +27,7 @@ export class World {
   readonly redis: RedisServer
   readonly instances: readonly Instance[]
   readonly database: string
+  readonly stretch: number
   readonly #owns: { readonly cluster: boolean; readonly redis: boolean }
   clients: readonly ClientProcess[] = []
   redisKills = 0
@@ -34,15 +37,24 @@ export class World {
     owns: { cluster: boolean; redis: boolean },
     instances: readonly Instance[],
     database: string,
+    stretch: number,
   ) {
     this.cluster = servers.cluster
     this.redis = servers.redis
     this.#owns = owns
     this.instances = instances
     this.database = database
+    this.stretch = stretch
   }
 
-  static async create({ build, instances: count, isDirect = false, env, ...given }: WorldOptions): Promise<World> {
+  static async create({
+    build,
+    instances: count,
+    isDirect = false,
+    env,
+    stretch = 1,
+    ...given
+  }: WorldOptions): Promise<World> {
     const cluster = given.cluster ?? (await Cluster.start())
     const redis = given.redis ?? (await RedisServer.start())
     databases += 1
@@ -53,7 +65,7 @@ export class World {
       Array.from({ length: count }, () => Instance.create({ ...shared, ...(env && { env }) })),
     )
     const owns = { cluster: !given.cluster, redis: !given.redis }
-    const world = new World({ cluster, redis }, owns, instances, database)
+    const world = new World({ cluster, redis }, owns, instances, database, stretch)
     await Promise.all(instances.map((instance) => instance.startAgain()))
     return world
   }
