@@ -2,13 +2,12 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { dirname } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { eventually } from '../support/cluster-instance.ts'
-import { compiledUrl } from '../support/compiled.ts'
 import { createDatabase, type TestDatabase } from '../support/databases.ts'
 import { within } from '../support/deadline.ts'
 import { freePort } from '../support/free-port.ts'
+import { makeWriterPatient } from '../support/patient-writer.ts'
 import { get } from '../support/rest-client.ts'
 import { type Environment, type Target, useServices } from '../support/service.ts'
 import { SocketClient } from '../support/socket-client.ts'
@@ -18,6 +17,7 @@ const services = useServices()
 let database: TestDatabase
 
 beforeAll(async () => {
+  await makeWriterPatient(await services.ownFiles())
   database = await createDatabase()
 })
 afterAll(() => database.drop())
@@ -34,7 +34,7 @@ async function runBelow(command: string, args: readonly string[], more: Environm
     DRAIN_RECONNECT_SPREAD_MS: '0',
     ...more,
   }
-  const cwd = dirname(dirname(fileURLToPath(compiledUrl('main.js'))))
+  const cwd = dirname(await services.ownFiles())
   const child = spawn(command, args, { cwd, env, detached: true, stdio: 'ignore' })
   onTestFinished(() => signalGroup(child, 'SIGKILL'))
   await eventually(() => isReady(target), 'readiness', 90_000)
