@@ -3,6 +3,7 @@
 import { Packr } from 'msgpackr'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { createDatabase, type TestDatabase } from '../support/databases.ts'
+import { makeWriterPatient } from '../support/patient-writer.ts'
 import { type RawAnswer, RawHttp, upgradeRequest } from '../support/raw-http.ts'
 import { get, post } from '../support/rest-client.ts'
 import { type ServiceProcess, useServices } from '../support/service.ts'
@@ -16,6 +17,7 @@ let database: TestDatabase
 let service: ServiceProcess
 
 beforeAll(async () => {
+  await makeWriterPatient(await services.ownFiles())
   database = await createDatabase()
   service = await services.start({ POSTGRES_DSN: database.dsn })
 })

@@ -44,17 +44,17 @@ describe('the doors of a socket', () => {
     expect(await bad.closed).toMatchObject({ code: 4401 })
   })
 
-  test('a ticket opens one socket, of a hundred that try at once', async () => {
+  test('a ticket opens one socket, of thirty that try at once', async () => {
     const { body } = await post('/api/auth/ticket', tokenFor('ann', { sid: 'login 1' }))
     expect(body).toMatchObject({ expires_in: 30 })
-    const sockets = Array.from({ length: 100 }, () => SocketClient.dial(app, `ticket=${body?.['ticket']}`))
+    const sockets = Array.from({ length: 30 }, () => SocketClient.dial(app, `ticket=${body?.['ticket']}`))
     const outcomes = await Promise.all(
       sockets.map((socket) =>
         Promise.race([socket.next('welcome').then(() => 'welcome'), socket.closed.then(({ code }) => code)]),
       ),
     )
     expect(outcomes.filter((outcome) => outcome === 'welcome')).toHaveLength(1)
-    expect(outcomes.filter((outcome) => outcome === 4401)).toHaveLength(99)
+    expect(outcomes.filter((outcome) => outcome === 4401)).toHaveLength(29)
     for (const socket of sockets) socket.cut()
   })
 
@@ -84,9 +84,11 @@ describe('the doors of a socket', () => {
 test('whoever sends wrong credentials one after another is told to wait, and those with a good one go on', async () => {
   const strict = await bench.start({ ADDRESS_REFUSALS_PER_SECOND: '2' })
   const bad = () => call(strict, 'GET', '/api/messages?with=bob', { headers: bearer('x.y.z') })
+  const startMs = performance.now()
   const answers = await Promise.all(Array.from({ length: 20 }, bad))
+  const again = (2 * (performance.now() - startMs)) / 1000
   const slowed = answers.filter(({ status }) => status === 429)
-  expect(slowed.length).toBeGreaterThan(10)
+  expect(slowed.length).toBeGreaterThan(Math.max(0, 10 - again))
   expect(answers.filter(({ status }) => status === 401).length).toBe(20 - slowed.length)
   for (const { headers, body } of slowed) {
     expect(headers.get('retry-after')).toBe('1')
@@ -128,8 +130,8 @@ describe('a token on an open socket', () => {
   test('that ends within a minute is told of at once, and ends the socket 4401', async () => {
     const strict = await bench.start({ JWT_LEEWAY_SECONDS: '0' })
     const now = Math.floor(Date.now() / 1000)
-    const socket = await byFirstFrame(tokenFor('ann', { exp: now + 2 }), strict)
-    expect((await socket.next('auth_expiring'))['in_ms']).toBeLessThanOrEqual(2_000)
+    const socket = await byFirstFrame(tokenFor('ann', { exp: now + 5 }), strict)
+    expect((await socket.next('auth_expiring'))['in_ms']).toBeLessThanOrEqual(5_000)
     expect(await socket.closed).toEqual({ code: 4401, reason: 'token_expired' })
   })
 })

@@ -1,6 +1,7 @@
 // The WebSocket as protocol.md has it: admission, commands, replies, pushes, order and close codes, in both encodings.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createDatabase, type TestDatabase } from '../support/databases.ts'
+import { makeWriterPatient } from '../support/patient-writer.ts'
 import { RawHttp, rawRequest, upgradeRequest } from '../support/raw-http.ts'
 import { RawWebSocket } from '../support/raw-websocket.ts'
 import { get, post } from '../support/rest-client.ts'
@@ -16,6 +17,7 @@ let service: ServiceProcess
 let users = 0
 
 beforeAll(async () => {
+  await makeWriterPatient(await services.ownFiles())
   database = await createDatabase()
   service = await services.start({ POSTGRES_DSN: database.dsn, MAX_CONNECTIONS_PER_USER: '2' })
 })
