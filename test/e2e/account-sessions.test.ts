@@ -119,7 +119,8 @@ describe('a refresh token', () => {
     const ann = await register(app, undefined)
     const tokens = [ann.refreshToken]
     for (let times = 0; times < 6; times += 1) tokens.push(await refreshed(String(tokens.at(-1))))
-    await age(ann, '9 seconds')
+    // All that follows has to be over before the ten seconds are.
+    await age(ann, '3 seconds')
     const next = await refreshed(String(tokens.at(-1)))
     for (const used of tokens) expect(codeOf(await refresh(used))).toEqual([409, 'refresh_in_progress'])
     expect((await refresh(next)).status).toBe(200)
@@ -391,7 +392,7 @@ test('another epoch refuses every token and link from before it, and asks nobody
     ask(app, '/api/auth/register', { username, password: PASSWORD, invite: 'invite from before' })
   expect((await invited('invited-before')).status).toBe(201)
   await execute(bench.database.dsn, "update service_state set epoch = 'another', renewed_at = now()")
-  await expect.poll(() => isIn(ann.token), { timeout: 5_000 }).toBe(false)
+  await expect.poll(() => isIn(ann.token), { timeout: 30_000 }).toBe(false)
   expect(codeOf(await invited('invited-after'))).toEqual([400, 'invite_invalid'])
   const renewed = await refresh(ann.refreshToken)
   expect([renewed.status, await isIn(String(renewed.body?.['token']))]).toEqual([200, true])
