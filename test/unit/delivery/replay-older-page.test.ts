@@ -33,6 +33,7 @@ test.each([
     {
       userId: 'ann',
       isOpen: true,
+      keepsAll: true,
       willReplayUpTo: () => undefined,
       replayed: ({ seq }) => sent.push(seq),
       room: async () => undefined,
