@@ -1,6 +1,6 @@
 import type { Connection, Submittable } from 'pg'
 import { goesOn, prepare, type Statement, sqlStateOf, type TextRows } from './statement.ts'
-import { bindAndExecute, copyDataHeader, copyDone, copyFail, flush, sync } from './wire.ts'
+import { bindAndExecute, copyDataHeader, copyDone, copyFail, sync } from './wire.ts'
 
 export interface CopyTransactionSteps {
   /** False when the session is already in a transaction: this one then only ends it. */
@@ -43,7 +43,12 @@ const PART_CHARS = 32 * 1024
  * One transaction, `BEGIN · statement · COPY … FROM STDIN · COMMIT`, in two round trips instead of four:
  * the second carries the COPY data and the COMMIT together, which the extended protocol allows (after an error the server
  * skips everything up to Sync, so a failed COPY cannot be committed).
- * Given to `client.query()`; settles `done` exactly once.
+ *
+ * Each round trip ends in Sync. After Flush the session would not be idle in its transaction but active, and no time limit of
+ * PostgreSQL looks at one that waits for its next message so: if this process is stopped there, the rows would be locked for
+ * as long as that lasts.
+ *
+ * Given to `client.query()`, and by `again` a second time; settles `done` exactly once.
  */
 export class CopyTransaction implements Submittable {
   readonly done: Promise<void>
@@ -51,17 +56,17 @@ export class CopyTransaction implements Submittable {
   readonly #rows: (string | null)[][] = []
   #resolve!: () => void
   #reject!: (error: TransactionError) => void
-  #commandsBeforeRows: number
+  readonly #again: (transaction: CopyTransaction) => void
+  #isNumbered = false
   #commitSent = false
-  #syncSent = false
   #copied = false
   #committed = false
   #isWarned = false
   #failure: TransactionError | undefined
 
-  constructor(steps: CopyTransactionSteps) {
+  constructor(steps: CopyTransactionSteps, again: (transaction: CopyTransaction) => void) {
     this.#steps = steps
-    this.#commandsBeforeRows = steps.begin ? 1 : 0
+    this.#again = again
     this.done = new Promise((resolve, reject) => {
       this.#resolve = resolve
       this.#reject = reject
@@ -74,12 +79,13 @@ export class CopyTransaction implements Submittable {
   }
 
   submit(connection: Connection): void {
+    if (this.#isNumbered) return this.#copyAndCommit(connection)
     const { begin, first, values } = this.#steps
     write(connection, [
       ...(begin ? [prepare(connection, BEGIN), bindAndExecute(BEGIN.name)] : []),
       prepare(connection, first),
       bindAndExecute(first.name, values),
-      flush,
+      sync,
     ])
   }
 
@@ -87,27 +93,25 @@ export class CopyTransaction implements Submittable {
     this.#rows.push(message.fields)
   }
 
-  handleCommandComplete(message: { text: string }, connection: Connection): void {
-    if (this.#commitSent) {
-      this.#committed = message.text === 'COMMIT'
-      this.#copied = true
-    } else if (this.#commandsBeforeRows > 0) {
-      this.#commandsBeforeRows -= 1
-    } else {
-      this.#copyAndCommit(connection)
-    }
+  handleCommandComplete({ text }: { text: string }): void {
+    if (!this.#commitSent) return
+    this.#committed = text === 'COMMIT'
+    this.#copied = true
   }
 
   /** From the server, or from the driver when the connection is lost. */
   async handleError(error: Error, connection: Connection): Promise<void> {
-    // Phase one ends in Flush, so an error there leaves the server waiting for Sync.
-    if (!this.#syncSent) this.#end(connection)
     const isRefused = await goesOn(error, connection)
     this.#fail(new TransactionError(isRefused ? 'refused' : this.#stageWhenLost, error))
   }
 
   handleReadyForQuery(): void {
     if (this.#failure) return
+    if (!this.#isNumbered) {
+      this.#isNumbered = true
+      // In the same turn: the driver sends it before it returns.
+      return this.#again(this)
+    }
     if (this.#committed && !this.#isWarned) this.#resolve()
     else this.#fail(new TransactionError(this.#stageWhenLost, new Error('not committed')))
   }
@@ -134,11 +138,11 @@ export class CopyTransaction implements Submittable {
       }
     } catch (error) {
       this.#fail(new TransactionError('aborted', error))
-      return this.#end(connection, [...unsent, copyFail])
+      return write(connection, [...unsent, copyFail, sync])
     }
     this.#commitSent = true
     this.#heedWarnings(connection)
-    this.#end(connection, [...unsent, ...copyData(text), copyDone, bindAndExecute(COMMIT.name)])
+    write(connection, [...unsent, ...copyData(text), copyDone, bindAndExecute(COMMIT.name), sync])
   }
 
   /**
@@ -152,11 +156,6 @@ export class CopyTransaction implements Submittable {
     connection.on('notice', heed)
     const forget = (): unknown => connection.off('notice', heed)
     this.done.then(forget, forget)
-  }
-
-  #end(connection: Connection, parts: readonly Buffer[] = []): void {
-    this.#syncSent = true
-    write(connection, [...parts, sync])
   }
 
   #fail(failure: TransactionError): void {

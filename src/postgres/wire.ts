@@ -41,8 +41,6 @@ export function copyDataHeader(bodyBytes: number): Buffer {
 export const copyDone = message('c', Buffer.alloc(0))
 /** Ends COPY with an error, so that its transaction can only be rolled back. */
 export const copyFail = message('f', Buffer.from('given up\0', 'latin1'))
-/** Asks for everything answered so far, without ending the step: no ReadyForQuery follows. */
-export const flush = message('H', Buffer.alloc(0))
 /** Ends the step: after an error the server skips everything up to here. ReadyForQuery follows. */
 export const sync = message('S', Buffer.alloc(0))
 

@@ -67,7 +67,7 @@ export class WriterConnection {
   async copyTransaction(steps: CopyTransactionSteps): Promise<void> {
     // Not awaited when it is there: the first step is then on its way when this returns.
     const client = this.#ready ?? (await this.#connected())
-    const transaction = new CopyTransaction(steps)
+    const transaction = new CopyTransaction(steps, (again) => client.query(again))
     this.#transaction = transaction
     const { stepDeadlineMs, commitDeadlineMs } = this.#options
     const timers = [setTimeout(() => this.cancel(), stepDeadlineMs), setTimeout(() => this.#drop(), commitDeadlineMs)]

@@ -2,7 +2,12 @@ import { EventEmitter } from 'node:events'
 import { PassThrough } from 'node:stream'
 import type { Connection } from 'pg'
 import { describe, expect, it } from 'vitest'
-import { CopyTransaction, type FailureStage, TransactionError } from '../../../src/postgres/copy-transaction.ts'
+import {
+  CopyTransaction,
+  type CopyTransactionSteps,
+  type FailureStage,
+  TransactionError,
+} from '../../../src/postgres/copy-transaction.ts'
 
 const statement = { name: 'number', text: 'select 1' }
 
@@ -11,13 +16,21 @@ function connectionOn(stream: PassThrough): Connection {
   return Object.assign(new EventEmitter(), { stream }) as unknown as Connection
 }
 
+/** A transaction whose first statement was answered, and which has sent the rest. */
+function numbered(steps: CopyTransactionSteps, connection: Connection): CopyTransaction {
+  const transaction = new CopyTransaction(steps, (again) => again.submit(connection))
+  transaction.submit(connection)
+  expect(messageTypes(connection.stream as unknown as PassThrough)).toMatch(/S$/)
+  transaction.handleCommandComplete({ text: 'SELECT 1' })
+  transaction.handleReadyForQuery()
+  return transaction
+}
+
 /** How far a transaction counts as having come when its COMMIT is on its way, and this error comes, then that. */
 async function stageAfterCommit(error: object, follows: 'readyForQuery' | 'end'): Promise<FailureStage> {
   const connection = connectionOn(new PassThrough())
   const steps = { begin: false, first: statement, values: [], copy: statement, rows: () => [] }
-  const transaction = new CopyTransaction(steps)
-  transaction.submit(connection)
-  transaction.handleCommandComplete({ text: 'SELECT 1' }, connection)
+  const transaction = numbered(steps, connection)
   expect(transaction.isCommitSent).toBe(true)
   void transaction.handleError(Object.assign(new Error('the server says so'), error), connection)
   connection.emit(follows)
@@ -40,10 +53,7 @@ function messageTypes(stream: PassThrough): string {
 describe('rows', () => {
   function afterNumbering(rows: () => Iterable<string>, stream = roomyStream()) {
     const connection = connectionOn(stream)
-    const transaction = new CopyTransaction({ begin: false, first: statement, values: [], copy: statement, rows })
-    transaction.submit(connection)
-    messageTypes(stream)
-    transaction.handleCommandComplete({ text: 'SELECT 1' }, connection)
+    const transaction = numbered({ begin: false, first: statement, values: [], copy: statement, rows }, connection)
     return { stream, connection, transaction }
   }
 
@@ -119,13 +129,11 @@ describe('a COMMIT that succeeded', () => {
   const answer = async (warning?: string): Promise<unknown> => {
     const connection = connectionOn(roomyStream())
     const steps = { begin: false, first: statement, values: [], copy: statement, rows: () => [] }
-    const transaction = new CopyTransaction(steps)
-    transaction.submit(connection)
-    transaction.handleCommandComplete({ text: 'SELECT 1' }, connection)
+    const transaction = numbered(steps, connection)
     connection.emit('notice', { code: '01000' })
-    transaction.handleCommandComplete({ text: 'COPY 0' }, connection)
+    transaction.handleCommandComplete({ text: 'COPY 0' })
     if (warning !== undefined) connection.emit('notice', { code: warning })
-    transaction.handleCommandComplete({ text: 'COMMIT' }, connection)
+    transaction.handleCommandComplete({ text: 'COMMIT' })
     transaction.handleReadyForQuery()
     const outcome = await transaction.done.then(
       () => 'stored',
