@@ -44,7 +44,13 @@ const TURN_POLL_MS = 50
 /** lock_not_available and deadlock_detected: another session was there first, and nothing is wrong with the migration. */
 const HELD_UP = ['55P03', '40P01']
 
-const UNLIMITED = limitSettings({ statementTimeoutMs: 0, lockTimeoutMs: 0, idleInTransactionTimeoutMs: 0 })
+/** A process that is stopped between two statements must not keep tables from everybody for as long as that lasts. */
+const STOPPED_AFTER_MS = 30_000
+const UNLIMITED = limitSettings({
+  statementTimeoutMs: 0,
+  lockTimeoutMs: 0,
+  idleInTransactionTimeoutMs: STOPPED_AFTER_MS,
+})
 const RECORD = `
   create table schema_migrations (
     version    integer primary key,

@@ -67,6 +67,14 @@ test('waits for another instance without the limits of ordinary sessions', async
   expect((await Promise.all([runLimited(), runLimited()])).flat()).toEqual([1])
 })
 
+test('is given up by PostgreSQL when its process is stopped between two statements', async () => {
+  await write({
+    '001_first.sql': "create table seen as select current_setting('idle_in_transaction_session_timeout') v",
+  })
+  await run()
+  expect(await query('select v from seen')).toEqual(['30s'])
+})
+
 test('refuses a file that was changed after it was applied', async () => {
   await run()
   await write({ '001_first.sql': `${FIRST}-- a later thought\n`, '002_second.sql': SECOND })
