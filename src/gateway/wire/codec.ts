@@ -125,11 +125,15 @@ function writtenReplacements(bytes: Uint8Array): number {
   return count
 }
 
+/** More than any command has. */
+const MAX_NAMES = 16
+
 /** The decoder keeps the last of two equal keys. Only the outermost map is looked at: no command has another. */
 function repeatedEntry(bytes: Uint8Array, value: unknown): string | undefined {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined
   const names = Object.keys(value)
-  if (entriesOf(bytes) === names.length) return undefined
+  // Of more names than any command has, some are refused anyway; to look for each of them would take seconds.
+  if (names.length > MAX_NAMES || entriesOf(bytes) === names.length) return undefined
   const characters = charactersOf(bytes)
   // That one stands there twice is certain; which, as good as: a text may hold the bytes of another.
   return names.find((name) => characters.split(packedText(name)).length > 2) ?? names[0]

@@ -37,6 +37,17 @@ const command = {
   ref: 'r1',
 }
 
+test('a name that stands there twice is not looked for among more names than any command has', () => {
+  const names = Array.from({ length: 16 }, (_, index) => `a${index}`)
+  const twice = (all: readonly string[]) => {
+    // A map of more than 15 entries begins with their number in two bytes; here is one more.
+    const map = packed(Object.fromEntries(all.map((name) => [name, 1])))
+    return Uint8Array.from([0xde, 0, all.length + 1, ...map.subarray(3), 0xa2, ...utf8.encode('a0'), 1])
+  }
+  expect(msgpack.decode(twice(names))?.repeated).toBe('a0')
+  expect(msgpack.decode(twice([...names, 'b0']))).toMatchObject({ value: { a0: 1 }, repeated: undefined })
+})
+
 describe.each([json, msgpack])('decoding $name is total', (codec) => {
   test('for any bytes', () => {
     fc.assert(
