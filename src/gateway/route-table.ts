@@ -197,6 +197,8 @@ function ofRevokers(
     if (!auth) throw new RequestError('not_found')
     if (credential.kind === 'person') {
       if (!accounts) throw new RequestError('forbidden')
+      // While it can be found: the audit tells from where also of a caller who hangs up meanwhile.
+      request.address()
       await accounts.administration.requireAdmin(credential.identity.userId)
     }
     return handle(request, auth, credential)
