@@ -6,7 +6,7 @@ import { issueTicket, TICKET_SECONDS, type TicketStore } from '../auth/tickets.t
 import type { TokenIssuer } from '../auth/token-issuer.ts'
 import type { UserId } from '../protocol/message.ts'
 import type { Credential } from './credential.ts'
-import { parseBody } from './request.ts'
+import { parseBody, parseNoFields } from './request.ts'
 import { jsonAnswer, RequestError, type RestAnswer, type RestRequest } from './rest-exchange.ts'
 import * as wire from './wire/identity.ts'
 
@@ -27,11 +27,12 @@ export interface AuthServices {
 
 /** `POST /api/auth/ticket`: a person with a token gets what opens one socket, for where a token cannot be sent. */
 export async function ticketRoute(
-  _request: RestRequest,
+  request: RestRequest,
   { tickets }: AuthServices,
   credential: Credential,
 ): Promise<RestAnswer> {
   if (credential.kind !== 'person') throw new RequestError('forbidden')
+  parseNoFields(request)
   const ticket = await issueTicket(tickets, credential.identity)
   return jsonAnswer(200, { ticket, expires_in: TICKET_SECONDS })
 }

@@ -1,6 +1,6 @@
 import type { PushService } from '../push/service.ts'
 import { type Credential, userOf } from './credential.ts'
-import { parseBody, parseQuery } from './request.ts'
+import { parseBody, parseNoFields, parseQuery } from './request.ts'
 import { jsonAnswer, RequestError, type RestAnswer, type RestRequest } from './rest-exchange.ts'
 import { userQuery } from './wire/identity.ts'
 import * as wire from './wire/push.ts'
@@ -50,7 +50,9 @@ export async function pushTestRoute(
   push: PushService,
   credential: Credential,
 ): Promise<RestAnswer> {
-  const outcome = await push.test(askerOf(request, credential))
+  const userId = askerOf(request, credential)
+  parseNoFields(request)
+  const outcome = await push.test(userId)
   if (outcome === 'none') throw new RequestError('not_found', { message: 'There is no subscription.' })
   if (outcome === 'wait') throw new RequestError('rate_limited', { retryAfterMs: 10_000 })
   return { status: 202, body: '', headers: {} }

@@ -47,6 +47,7 @@ describe('the doors of a socket', () => {
   test('a ticket opens one socket, of thirty that try at once', async () => {
     const { body } = await post('/api/auth/ticket', tokenFor('ann', { sid: 'login 1' }))
     expect(body).toMatchObject({ expires_in: 30 })
+    expect((await post('/api/auth/ticket', tokenFor('ann'), { user_id: 'bob' })).status).toBe(400)
     const sockets = Array.from({ length: 30 }, () => SocketClient.dial(app, `ticket=${body?.['ticket']}`))
     const outcomes = await Promise.all(
       sockets.map((socket) =>
