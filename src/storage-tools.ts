@@ -40,6 +40,9 @@ export function storageTools({ config, logger, epochStore, withDatabase }: Stora
           const store = epochStore(loaded, database.openQueries(1))
           const seen = await store.read()
           epoch = (await store.renew(seen, `restored a backup: ${seen.movedBecause}`)).epoch
+        }).catch((error: unknown) => {
+          // With the new epoch the restore is whole: what fails then is the end of the session, and takes nothing away.
+          if (epoch === '') throw error
         }),
       )
       return { ...reportOf(manifest), epoch }
