@@ -131,7 +131,8 @@ function changed(entry: Entry, event: Exclude<QueueEvent, { type: 'lost' | 'aged
       const { code, message, isTemporary, now, random, retryAfterMs } = event
       if (!isTemporary) return { ...entry, state: 'failed', code, ...(message !== undefined && { message }) }
       const waitMs = refusedDelayMs(entry.tries, random, retryAfterMs)
-      return { ...entry, state: 'queued', tries: entry.tries + 1, retryAt: now + waitMs }
+      // It has reached the server, so it was no link that it broke.
+      return { ...entry, state: 'queued', tries: entry.tries + 1, blamed: 0, suspected: 0, retryAt: now + waitMs }
     }
   }
 }

@@ -33,7 +33,8 @@ export class Standing {
 
   /** Many that begin or end in one moment, as when a list is drawn, are one command. */
   watch(id: UserId, is: boolean): void {
-    this.#watched.set(id, { is, told: this.#watched.get(id)?.told ?? false })
+    // Who begins to watch again has forgotten what was known, so it has to be said again.
+    this.#watched.set(id, { is, told: !is && (this.#watched.get(id)?.told ?? false) })
     if (this.#isDue) return
     this.#isDue = true
     this.#core.clock.soon(() => {

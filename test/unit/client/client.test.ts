@@ -270,7 +270,12 @@ describe('people', () => {
     expect(presence.get().status).toBe('unknown')
     await advance(5000)
     expect(presence.get().status).toBe('online')
+    // As when one list takes the place of another.
     off()
+    const again = presence.subscribe(() => undefined)
+    await advance(100)
+    expect(presence.get().status).toBe('online')
+    again()
     await advance(10)
     expect(server.commands.at(-1)?.command).toMatchObject({ type: 'unwatch', user_ids: ['amy'] })
     expect(amy.status.get().state).toBe('live')

@@ -126,6 +126,21 @@ describe('what is set aside', () => {
     expect(cut(queue, 1006, 4)[0]).toMatchObject({ state: 'failed', code: 'rejected_by_transport' })
   })
 
+  test('and none that the server has refused for now, since it came through', () => {
+    let queue = savedQueue(1)
+    for (let turn = 0; turn < 4; turn += 1) queue = cut(queue, 1006, turn)
+    const refusal = {
+      type: 'refused',
+      id: 'id-0',
+      code: 'rate_limited',
+      isTemporary: true,
+      now: 4,
+      random: 0.5,
+    } as const
+    queue = queueAfter(queueAfter(queue, { type: 'written', id: 'id-0', now: 4 }), refusal)
+    expect(cut(queue, 1006, 100_000)[0]).toMatchObject({ state: 'queued', suspected: 1 })
+  })
+
   test('a message older than a day, until the person says so', () => {
     const day = savedQueue(1)
     expect(queueAfter(day, { type: 'aged', wallMs: HELD_AFTER_MS })).toBe(day)
