@@ -138,8 +138,8 @@ on<ClickLike>('notificationclick', async ({ notification }) => {
   await page.focus()
 })
 
-/** A page that does not answer is going away. */
-const ANSWER_MS = 1000
+/** A page that does not answer is going away. Firefox lets a worker open and focus tabs for a second after a press. */
+const ANSWER_MS = 300
 
 /** Without sign-in the tabs of one browser are of several people, and a conversation is to be opened as the right one. */
 async function belongsTo(page: WindowClient, of: string | undefined): Promise<boolean> {
