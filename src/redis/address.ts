@@ -91,21 +91,23 @@ function tlsOptions(files: TlsFiles | undefined): ConnectionOptions {
   for (const name of ['ca', 'cert', 'key'] as const) {
     const path = files?.[name]
     if (path === undefined) continue
-    let pem = readFileSync(path, 'utf8')
-    const get = (): string => {
-      pem = readOr(pem, path)
-      return pem
-    }
-    Object.defineProperty(options, name, { enumerable: true, get })
+    readPem(path)
+    Object.defineProperty(options, name, { enumerable: true, get: () => readPem(path) })
   }
   return options
 }
 
-/** While a file is being replaced the last one counts. */
-function readOr(last: string, path: string): string {
+const lastPems = new Map<string, string>()
+
+/** While a file is being replaced what was last in it counts, also for a connection that is opened just then. */
+function readPem(path: string): string {
   try {
-    return readFileSync(path, 'utf8')
-  } catch {
+    const pem = readFileSync(path, 'utf8')
+    lastPems.set(path, pem)
+    return pem
+  } catch (error) {
+    const last = lastPems.get(path)
+    if (last === undefined) throw error
     return last
   }
 }

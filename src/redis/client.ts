@@ -72,11 +72,23 @@ export function createClusterClient(options: RedisClientOptions): Cluster {
     dnsLookup: (host, callback) => callback(null, host),
   })
   cluster.on('ready', () => health.works(name))
+  cluster.on('+node', hearAsking)
   cluster.on('error', (error: Error) => {
     const cause = Reflect.get(error, 'lastNodeError')
     health.failed(name, cause instanceof Error ? cause : error)
   })
   return cluster
+}
+
+/** ioredis asks before it follows an ASK and waits for no answer; a rejection that nobody hears would end the process. */
+function hearAsking(node: Redis): void {
+  const asking = node.asking.bind(node)
+  const heard = (): Promise<'OK'> => {
+    const answer = asking()
+    answer.catch(() => undefined)
+    return answer
+  }
+  Object.assign(node, { asking: heard })
 }
 
 function connectionOptions(name: string) {

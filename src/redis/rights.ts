@@ -64,7 +64,11 @@ export async function missingRights(redis: Redis, prefix: string, isSharded = fa
 
 /** What is wrong with the server for this use, in words. */
 async function unfitness(redis: Redis, isSharded: boolean): Promise<string | undefined> {
-  const info = String(await redis.info())
+  // Of a server that does not tell nothing is known to be wrong.
+  const info = await redis.info().catch((error: unknown) => {
+    if (!isRefusal(error)) throw error
+    return ''
+  })
   const version = /^redis_version:(.*)$/m.exec(info)?.[1]?.trim() ?? ''
   if (isSharded && Number.parseInt(version, 10) < 7)
     return `REDIS_CLUSTER needs Redis 7 or newer, and this is ${version}`

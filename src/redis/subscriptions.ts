@@ -136,8 +136,11 @@ export class Subscriptions {
 
   /** Asks for every channel that is wanted and was not asked for; once all of it is confirmed messages arrive, and some were lost. */
   async #subscribeAll(): Promise<void> {
-    for (const channel of this.#wanted) this.#changed.add(channel)
-    if (!(await this.#applyChanges()) || !this.#isOpen) return
+    // Whoever comes while this is asked for is told nothing then, so it is looked again.
+    do {
+      for (const channel of this.#wanted) this.#changed.add(channel)
+      if (!(await this.#applyChanges()) || !this.#isOpen) return
+    } while ([...this.#wanted].some((channel) => !this.#asked.has(channel)))
     this.#isRefused = false
     this.#health.works(this.#subscribing)
     for (const listener of this.#gapListeners) listener()
@@ -233,7 +236,8 @@ export class Subscriptions {
     } catch (error) {
       // Then frames for users who have left go on to arrive, and nothing else is wrong.
       if (!isRefusal(error)) throw error
-      this.#health.failed(this.#unsubscribing, error)
+      // A node that has given the channels away sends none of theirs.
+      if (!this.#ofNode || !hasMoved(error)) this.#health.failed(this.#unsubscribing, error)
     }
   }
 
