@@ -93,7 +93,9 @@ test('one frozen past its lease and thawed: others are served meanwhile, and all
   await eventually(async () => (await online(frozen)) === 'f-ann,f-bob,f-cid,f-dan', 'the frozen one to know all')
   await load.stop()
   await whole([ann, ...others], log)
-  expect(ann.connects).toBe(1)
+  // Nothing closes it for good, nor again and again; on a busy machine either side may give the silent link up once.
+  expect(ann.closeCodes.filter((code) => code !== 1006)).toEqual([])
+  expect(ann.closeCodes.length).toBeLessThanOrEqual(1)
   for (const other of others) await other.close()
   await eventually(async () => (await online(frozen)) === 'f-ann', 'the others to be gone')
 })
