@@ -83,7 +83,9 @@ export class Holes {
       if (!page) return done(undefined)
       const shown = log.items[0]?.seq ?? Number.POSITIVE_INFINITY
       log.prepend(page.messages.filter(({ seq }) => seq < shown))
-      done(page.messages.length)
+      // A page that does not join what is shown, as of a database that was set back, is no reason to ask for it again and again.
+      const isOlder = (log.items[0]?.seq ?? Number.POSITIVE_INFINITY) < (first ?? Number.POSITIVE_INFINITY)
+      done(isOlder ? page.messages.length : 0)
     })
   }
 
