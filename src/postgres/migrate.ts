@@ -46,7 +46,7 @@ const HELD_UP = ['55P03', '40P01']
 
 /** A process that is stopped between two statements must not keep tables from everybody for as long as that lasts. */
 const STOPPED_AFTER_MS = 30_000
-const UNLIMITED = limitSettings({
+const LIMITS = limitSettings({
   statementTimeoutMs: 0,
   lockTimeoutMs: 0,
   idleInTransactionTimeoutMs: STOPPED_AFTER_MS,
@@ -83,8 +83,8 @@ export async function migrate(config: pg.ClientConfig, options: MigrateOptions):
   await client.connect()
   const session = { client, logger, lockWaitMs, patienceMs }
   try {
-    // No limits of ordinary sessions: to read a large table for an index takes its time.
-    await applySettings(client, [...UNLIMITED, ...schemaSettings(options.schema)])
+    // No limits to work and to waiting: to read a large table for an index takes its time.
+    await applySettings(client, [...LIMITS, ...schemaSettings(options.schema)])
     await takeTurn(session)
     if (options.schema !== undefined) await openSchema(client, options.schema)
     // Not `if not exists`: that needs the right to create tables even when there is nothing to create.
