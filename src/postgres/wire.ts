@@ -10,9 +10,9 @@ export function parseMessage(name: string, text: string): Buffer {
 
 /** Bind (text parameters, text results, unnamed portal) and Execute (all rows) of a prepared statement. */
 export function bindAndExecute(name: string, values: readonly string[] = []): Buffer {
-  const sizes = values.map((value) => Buffer.byteLength(value))
   // Portal, statement, three counts; each value after its size.
-  const bodyBytes = 1 + Buffer.byteLength(name) + 1 + 6 + sizes.reduce((sum, bytes) => sum + 4 + bytes, 0)
+  let bodyBytes = 1 + Buffer.byteLength(name) + 1 + 6
+  for (const value of values) bodyBytes += 4 + Buffer.byteLength(value)
   const out = Buffer.allocUnsafe(5 + bodyBytes + EXECUTE.length)
   let at = out.write('B', 0, 'latin1')
   at = out.writeInt32BE(bodyBytes + 4, at)
@@ -21,9 +21,10 @@ export function bindAndExecute(name: string, values: readonly string[] = []): Bu
   at = out.writeUInt8(0, at)
   at = out.writeInt16BE(0, at)
   at = out.writeInt16BE(values.length, at)
-  for (const [index, value] of values.entries()) {
-    at = out.writeInt32BE(sizes[index] ?? 0, at)
-    at += out.write(value, at)
+  for (const value of values) {
+    const bytes = out.write(value, at + 4)
+    out.writeInt32BE(bytes, at)
+    at += 4 + bytes
   }
   at = out.writeInt16BE(0, at)
   EXECUTE.copy(out, at)
