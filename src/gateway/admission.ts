@@ -1,7 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { type Authenticator, type Identity, type Verification, verified } from '../auth/authenticator.ts'
 import type { TokenIdentity } from '../auth/claims.ts'
+import { ownText } from '../lib/own-text.ts'
 import { SUBPROTOCOLS, type Subprotocol } from '../protocol/encoding.ts'
+import { USER_ID_PATTERN } from '../protocol/limits.ts'
+import type { UserId } from '../protocol/message.ts'
 import { Connection, type ConnectionServices } from './connection.ts'
 import { type Credential, credentialOf, slowedDown, unauthorized } from './credential.ts'
 import type { Guard, Place } from './guard.ts'
@@ -82,21 +85,36 @@ function admittedTo(
   request: RestRequest,
   { services, tokens }: UpgradeOptions,
 ): AdmittedSocket {
-  const subprotocol = chooseSubprotocol(offeredNames(request))
+  const offered = offeredNames(request)
+  const subprotocol = chooseSubprotocol(offered)
   const codec = CODECS[subprotocol === '' ? 'json' : SUBPROTOCOLS[subprotocol]]
   const implicit = subprotocol === ''
   // The spread comes last: fields added after one make Node take 7 µs for it in place of 0.2.
   const connect = (identity: Identity): Connection =>
     new Connection({ codec, implicit, address, connectionId: randomUUID(), ...identity }, services, place)
   const listener = tokens
-    ? listenerByToken(request, tokens, { codec, implicit, address, connect, left: place.release })
-    : connect({ userId: parseQuery(socketQuery, request).user_id })
+    ? listenerByToken(request, tokens, offered, { codec, implicit, address, connect, left: place.release })
+    : connect({ userId: plainUser(request) ?? parseQuery(socketQuery, request).user_id })
   return { listener, subprotocol, isBinary: codec.binary, abandoned: place.release }
 }
 
+/** A query that says a user and nothing else, without a character that is written in another way there. */
+const PLAIN_USER = /^user_id=([A-Za-z0-9._@-]+)$/
+
+/**
+ * The user of such a query, as nearly all are; undefined for any other, which its schema has to look at. When everybody comes back
+ * at once the schema takes 7 µs of each, and V8 as much again to compile it.
+ */
+function plainUser({ query }: RestRequest): UserId | undefined {
+  const userId = PLAIN_USER.exec(query)?.[1]
+  return userId !== undefined && USER_ID_PATTERN.test(userId) ? ownText(userId) : undefined
+}
+
 function offeredNames({ headers }: RestRequest): string[] {
-  const offered = (headers.get('sec-websocket-protocol') ?? '').split(',').map((name) => name.trim())
-  return offered.filter((name) => name !== '')
+  const offered = headers.get('sec-websocket-protocol')
+  if (offered === undefined) return []
+  const names = offered.includes(',') ? offered.split(',') : [offered]
+  return names.map((name) => name.trim()).filter((name) => name !== '')
 }
 
 /** The first offered subprotocol that we speak; empty when none is offered. */
@@ -120,17 +138,19 @@ type PlannedVisit = Omit<Visit, 'claimed' | 'verification' | 'admit'> & { connec
 function listenerByToken(
   request: RestRequest,
   { authenticator, lobby }: SocketTokens,
-  { connect, ...visit }: PlannedVisit,
+  offered: readonly string[],
+  planned: PlannedVisit,
 ): SocketListener {
-  const { user_id: claimed, ticket } = parseQuery(tokenSocketQuery, request)
-  const offered = offeredNames(request).filter((name) => name.startsWith(BEARER))
+  const { connect } = planned
+  const { user_id: claimed, ticket } = tokenQueryOf(request)
+  const bearers = offered.filter((name) => name.startsWith(BEARER))
+  const [bearer] = bearers
   const header = request.headers.get('authorization')
-  if ([ticket, header, ...offered].filter((one) => one !== undefined).length > 1) {
+  if (bearers.length + (ticket === undefined ? 0 : 1) + (header === undefined ? 0 : 1) > 1) {
     throw new RequestError('invalid_request', { message: 'Give one credential: Authorization, bearer. or ticket.' })
   }
-  const [bearer] = offered
   const enter = (verification: Visit['verification']): SocketListener =>
-    lobby.receive({ ...visit, claimed, verification, admit: connect })
+    lobby.receive({ ...planned, claimed, verification, admit: connect })
   if (header !== undefined) {
     const credential = personOf(request, authenticator)
     if (credential instanceof Promise) return enter(credential.then(toVerification, toFault))
@@ -138,8 +158,20 @@ function listenerByToken(
       throw new RequestError('forbidden', { field: 'user_id' })
     return connect(credential)
   }
-  if (bearer !== undefined) return enter(verified(authenticator, bearer.slice(BEARER.length)))
+  if (bearer !== undefined) {
+    const verification = verified(authenticator, bearer.slice(BEARER.length))
+    // What is good in the call needs no lobby; whoever is refused reads why on the socket, which a page can read alone.
+    if ('identity' in verification && (claimed ?? verification.identity.userId) === verification.identity.userId)
+      return connect(verification.identity)
+    return enter(verification)
+  }
   return enter(ticket === undefined ? undefined : authenticator.redeem(ticket))
+}
+
+function tokenQueryOf(request: RestRequest): { user_id?: UserId | undefined; ticket?: string | undefined } {
+  if (request.query === '') return {}
+  const user_id = plainUser(request)
+  return user_id === undefined ? parseQuery(tokenSocketQuery, request) : { user_id }
 }
 
 const toVerification = (identity: TokenIdentity): Verification => ({ identity })

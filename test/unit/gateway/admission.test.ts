@@ -50,6 +50,26 @@ test('an upgrade takes its place before the socket is open, and a refused one gi
   expect(knock()).toBe(503)
 })
 
+test.each([
+  ['user_id=ann', 'ann'],
+  ['user_id=ann%2Eb', 'ann.b'],
+  ['user_id=a%2Bb', 'a+b'],
+  ['user_id=ann&', 'ann'],
+  ['user_id=a@b.example', 'a@b.example'],
+  // A plus sign in a query is a space.
+  ['user_id=a+b', 400],
+  ['user_id=-ann', 400],
+  ['user_id=.ann', 400],
+  ['user_id=', 400],
+  [`user_id=${'a'.repeat(129)}`, 400],
+  ['user_id=ann&user_id=ann', 400],
+  ['user_id=ann&other=1', 400],
+  ['USER_ID=ann', 400],
+])('the query %s of a socket names %s', (query, expected) => {
+  const admission = narrowDoor()(query)
+  expect(typeof admission === 'object' ? (admission.listener as Connection).userId : admission).toBe(expected)
+})
+
 test('a socket that could not be opened gives its place back, and one that was open when it closes', () => {
   const knock = narrowDoor()
   const lost = knock()
