@@ -1,4 +1,5 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
+import { decodeBase64url } from '../lib/base64url.ts'
 import type { Clock } from '../lib/clock.ts'
 import { type ClaimRules, readClaims, type TokenIdentity } from './claims.ts'
 import type { KeySource } from './key-source.ts'
@@ -49,7 +50,7 @@ export class TokenVerifier {
       this.#generation = keys.generation
     }
     const now = clock.now()
-    const digest = createHash('sha256').update(token).digest('base64')
+    const digest = hash('sha256', token, 'base64')
     const known = this.#recall(digest, now)
     if (known) return { identity: known }
     try {
@@ -66,8 +67,10 @@ export class TokenVerifier {
     if (!algorithms.includes(parsed.algorithm)) return { fault: 'algorithm' }
     const candidates = keys.candidates(parsed.algorithm, parsed.keyId)
     if (candidates.length === 0) return this.#unknownKey(parsed)
-    if (!candidates.some((key) => isSignedBy(parsed, key))) return { fault: 'signature' }
-    const identity = readClaims(parsed.payload, rules, now)
+    if (!candidates.some((key) => isSignedBy(parsed, key))) return { fault: unsignedFault(parsed) }
+    const payload = decodeBase64url(parsed.payload)
+    if (!payload) return { fault: 'malformed' }
+    const identity = readClaims(payload, rules, now)
     this.#remember(digest, identity, now)
     return { identity }
   }
@@ -93,4 +96,9 @@ export class TokenVerifier {
     const [oldest] = this.#verified.keys()
     if (oldest !== undefined) this.#verified.delete(oldest)
   }
+}
+
+/** Decoded only here: what a key signed is as its issuer wrote it. */
+function unsignedFault({ payload, signature }: ParsedToken): TokenFault {
+  return decodeBase64url(payload) && decodeBase64url(signature) ? 'signature' : 'malformed'
 }

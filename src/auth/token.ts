@@ -36,10 +36,12 @@ export interface ParsedToken {
   readonly algorithm: Algorithm
   /** Only ever the key of a map: never a path, an address or part of a statement. */
   readonly keyId: string | undefined
-  readonly payload: Buffer
-  readonly signature: Buffer
+  /** The second part, as it was sent. */
+  readonly payload: string
+  /** The third part, as it was sent. */
+  readonly signature: string
   /** What was signed: the first two parts as they were sent. */
-  readonly signed: Buffer
+  readonly signed: string
 }
 
 /** Bytes of a token through any door (`protocol/README.md`). */
@@ -49,17 +51,20 @@ const MAX_KEY_ID_LENGTH = 128
 /** `typ` of an access token, RFC 9068 §2.1 and RFC 7519 §5.1; compared without case, as media types are. */
 const TYPES = ['jwt', 'at+jwt']
 
-/** Splits a token. Throws a TokenError for anything but the one form that an honest issuer writes. */
+/** Splits a token. Throws a TokenError for a header that no honest issuer writes. */
 export function parseToken(token: string): ParsedToken {
   if (token.length > MAX_TOKEN_BYTES) throw new TokenError('too_long')
   const first = token.indexOf('.')
   const second = token.indexOf('.', first + 1)
   if (first < 1 || second < 0 || token.indexOf('.', second + 1) >= 0) throw new TokenError('malformed')
   const header = headerOf(token.slice(0, first))
-  const payload = decodeBase64url(token.slice(first + 1, second))
-  const signature = decodeBase64url(token.slice(second + 1))
-  if (!payload || !signature) throw new TokenError('malformed')
-  return { ...header, payload, signature, signed: Buffer.from(token.slice(0, second), 'latin1') }
+  return {
+    algorithm: header.algorithm,
+    keyId: header.keyId,
+    payload: token.slice(first + 1, second),
+    signature: token.slice(second + 1),
+    signed: token.slice(0, second),
+  }
 }
 
 type Header = Pick<ParsedToken, 'algorithm' | 'keyId'>

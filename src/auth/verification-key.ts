@@ -7,6 +7,7 @@ import {
   timingSafeEqual,
   verify,
 } from 'node:crypto'
+import { decodeBase64url } from '../lib/base64url.ts'
 import { ALGORITHMS, type Algorithm, type ParsedToken } from './token.ts'
 
 /** A key that verifies tokens. It has one algorithm: which one a token claims is never asked of the token alone. */
@@ -111,19 +112,23 @@ function algorithmOf(key: KeyObject): Algorithm {
 
 /** Whether the key signed the token. The key's algorithm counts; a token of another algorithm is false. */
 export function isSignedBy({ algorithm, signed, signature }: ParsedToken, verifier: VerificationKey): boolean {
-  const { key } = verifier
   if (algorithm !== verifier.algorithm) return false
-  switch (verifier.algorithm) {
-    case 'HS256': {
-      const expected = createHmac('sha256', key).update(signed).digest()
-      return signature.byteLength === expected.byteLength && timingSafeEqual(signature, expected)
-    }
-    case 'RS256':
-      return verify('sha256', signed, key, signature)
-    case 'ES256':
-      // Two numbers of 32 bytes each (RFC 7518 §3.4). DER, OpenSSL's own form, has many spellings.
-      return signature.byteLength === 64 && verify('sha256', signed, { key, dsaEncoding: 'ieee-p1363' }, signature)
-    case 'EdDSA':
-      return verify(null, signed, key, signature)
-  }
+  return algorithm === 'HS256' ? isMacOf(signed, signature, verifier.key) : isSignatureOf(signed, signature, verifier)
+}
+
+/** Compared as text: that there is one spelling for each follows, and neither has to be decoded. */
+function isMacOf(signed: string, signature: string, key: KeyObject): boolean {
+  const expected = Buffer.from(createHmac('sha256', key).update(signed).digest('base64url'))
+  const given = Buffer.from(signature)
+  return given.byteLength === expected.byteLength && timingSafeEqual(given, expected)
+}
+
+function isSignatureOf(signed: string, signature: string, { algorithm, key }: VerificationKey): boolean {
+  const given = decodeBase64url(signature)
+  if (!given) return false
+  const data = Buffer.from(signed)
+  // Two numbers of 32 bytes each (RFC 7518 §3.4). DER, OpenSSL's own form, has many spellings.
+  if (algorithm === 'ES256')
+    return given.byteLength === 64 && verify('sha256', data, { key, dsaEncoding: 'ieee-p1363' }, given)
+  return verify(algorithm === 'EdDSA' ? null : 'sha256', data, key, given)
 }

@@ -4,6 +4,7 @@ import type { EncodedEvent } from '../delivery/encoded.ts'
 import type { Fanout } from '../delivery/fanout.ts'
 import type { KnownOfHole, MessagePlace, Recipient } from '../delivery/recipient.ts'
 import { encodedTopic, presenceTopic } from '../delivery/topics.ts'
+import { isoTime } from '../lib/iso-time.ts'
 import type { Logger } from '../lib/logger.ts'
 import { Semaphore } from '../lib/semaphore.ts'
 import type { Epoch } from '../messages/epoch.ts'
@@ -127,7 +128,7 @@ export class Connection implements SocketListener, Recipient, Caller {
       protocol: 1,
       max_content_bytes: limits.maxContentBytes,
       heartbeat_seconds: limits.heartbeatSeconds,
-      ...(expiresAtMs !== undefined && { expires_at: new Date(expiresAtMs).toISOString() }),
+      ...(expiresAtMs !== undefined && { expires_at: isoTime(expiresAtMs) }),
     })
     // The last step that may close it: a token that was revoked meanwhile.
     if (isProven(this.identity)) this.#services.tokenLives?.started(this, this.identity)

@@ -2,6 +2,7 @@ import { type Authenticator, type Verification, verified } from '../auth/authent
 import type { TokenIdentity } from '../auth/claims.ts'
 import type { RevocationTarget } from '../auth/revocation-store.ts'
 import type { Clock } from '../lib/clock.ts'
+import { isoTime } from '../lib/iso-time.ts'
 import type { TimerWheel } from '../lib/timer-wheel.ts'
 import type { Ref } from '../protocol/commands.ts'
 import type { UserId } from '../protocol/message.ts'
@@ -18,13 +19,15 @@ export interface TokenLivesOptions {
 /** What is held of one open connection. */
 interface Life {
   identity: TokenIdentity
-  cancelWarning: () => void
-  cancelEnd: () => void
+  /** Of the warning, and from then on of the end: most connections are closed before either. */
+  cancel: () => void
   /** When `auth` was last heard. */
   renewedAtMs: number
 }
 
 type Holder = Pick<Caller, 'identity' | 'isOpen' | 'reply' | 'refuse' | 'close'>
+
+const NOTHING = (): void => undefined
 
 /** How long before its end a client is told that its token ends, milliseconds. */
 const WARNING_MS = 60_000
@@ -42,12 +45,7 @@ export class TokenLives {
 
   /** A connection was opened by this token, and told so. */
   started(holder: Holder, identity: TokenIdentity): void {
-    const life = {
-      identity,
-      cancelWarning: () => undefined,
-      cancelEnd: () => undefined,
-      renewedAtMs: Number.NEGATIVE_INFINITY,
-    }
+    const life = { identity, cancel: NOTHING, renewedAtMs: Number.NEGATIVE_INFINITY }
     this.#lives.set(holder, life)
     this.#schedule(holder, life)
     // It may have been revoked after it was verified, and before this connection could be found.
@@ -58,8 +56,7 @@ export class TokenLives {
     const life = this.#lives.get(holder)
     if (!life) return
     this.#lives.delete(holder)
-    life.cancelWarning()
-    life.cancelEnd()
+    life.cancel()
   }
 
   /** `auth` on an open connection: another token of the same user takes the place of the one before. */
@@ -103,10 +100,9 @@ export class TokenLives {
     }
     const { identity } = verification
     if (identity.userId !== life.identity.userId) return holder.refuse({ code: 'forbidden', ref })
-    life.cancelWarning()
-    life.cancelEnd()
+    life.cancel()
     life.identity = identity
-    holder.reply({ type: 'authenticated', ref, expires_at: new Date(identity.expiresAtMs).toISOString() })
+    holder.reply({ type: 'authenticated', ref, expires_at: isoTime(identity.expiresAtMs) })
     this.#schedule(holder, life)
   }
 
@@ -114,10 +110,10 @@ export class TokenLives {
     const { wheel, clock, leewaySeconds } = this.#options
     const { expiresAtMs } = life.identity
     const warn = (): void => {
+      life.cancel = wheel.at(expiresAtMs + leewaySeconds * 1000, () => holder.close('unauthorized', 'token_expired'))
       holder.reply({ type: 'auth_expiring', in_ms: Math.max(0, expiresAtMs - clock.now()) })
     }
-    if (expiresAtMs - WARNING_MS > clock.now()) life.cancelWarning = wheel.at(expiresAtMs - WARNING_MS, warn)
+    if (expiresAtMs - WARNING_MS > clock.now()) life.cancel = wheel.at(expiresAtMs - WARNING_MS, warn)
     else warn()
-    life.cancelEnd = wheel.at(expiresAtMs + leewaySeconds * 1000, () => holder.close('unauthorized', 'token_expired'))
   }
 }
