@@ -6,8 +6,8 @@ import { ACCOUNT_COLUMNS, type AccountRow, addAccount, isTaken, toAccount } from
 import type { AccountQuery, AdminOutcome, AdminStore, Invite, NewAccount, NewInvite, NewLink } from './admin-store.ts'
 import type { Actor, AuditAction, AuditEntry } from './audit.ts'
 import { writeAudit } from './audit-log.postgres.ts'
-import { goodInvites, insertInvite, revokeInvite } from './invite-rows.postgres.ts'
-import { addLink, voidResetLinks } from './link-rows.postgres.ts'
+import { goodInvites, insertInvite, revokeInvite, revokeInvitesBy } from './invite-rows.postgres.ts'
+import { addLink, voidLinksBy, voidResetLinks } from './link-rows.postgres.ts'
 import { forgetPerson, nameWords } from './profile-rows.postgres.ts'
 import { endSessions, revokeUser, type TokenLife } from './session-rows.postgres.ts'
 
@@ -35,6 +35,8 @@ const LIST = `${OF_PEOPLE} and ($1::text is null or a.user_id in
  */
 const LOCK = `select user_id, role, state from accounts where user_id = $1 or (role = 2 and state = 0)
   order by user_id for no key update`
+/** Shared: administrators who invite do not wait for each other, and whoever takes the role away waits for them. */
+const STILL_ADMIN = `${IS_ADMIN} for share`
 /** Waits for conversations that begin with this person, and lets none begin until the commit: see `OPEN_FOR_ACCOUNTS`. */
 const HOLD = 'select from accounts where user_id = $1 for update'
 const SET_STATE = 'update accounts set state = $2, updated_at = now() where user_id = $1'
@@ -42,7 +44,7 @@ const SET_ROLE = 'update accounts set role = $2, updated_at = now() where user_i
 const FORGET_NAME = `update accounts set state = 2, username = null, username_key = null, role = 0, updated_at = now()
   where user_id = $1`
 
-/** Administration in the tables of `sql/005_accounts.sql`. Locks: accounts, sessions, conversations, the end of the audit. */
+/** Administration in the tables of `sql/005_accounts.sql`. Locks: accounts, links and invites, sessions, conversations, the end of the audit. */
 export class PostgresAdminStore implements AdminStore {
   readonly #options: AdminStoreOptions
 
@@ -115,6 +117,7 @@ export class PostgresAdminStore implements AdminStore {
     const what = { actor, action: 'role', details: { role } } as const
     return this.#change(userId, what, role === 'admin' ? 'stays' : 'leaves', async (transaction) => {
       await transaction.query(SET_ROLE, [userId, roleNumber(role)])
+      if (role !== 'admin') await forgetOffers(transaction, userId)
       await revokeUser(transaction, userId, { ...this.#options.life, actor: nameOf(actor), reason: null })
     })
   }
@@ -125,8 +128,9 @@ export class PostgresAdminStore implements AdminStore {
     )
   }
 
-  addInvite(invite: NewInvite, actor: Actor): Promise<Invite> {
+  addInvite(invite: NewInvite, actor: Actor): Promise<Invite | undefined> {
     return this.#options.queries.transaction(async (transaction) => {
+      if (actor.kind === 'user' && (await transaction.query(STILL_ADMIN, [actor.id])).length === 0) return undefined
       const added = await insertInvite(transaction, invite, nameOf(actor))
       const { codeId: target, role, uses } = invite
       await writeAudit(transaction, { actor, action: 'invite_create', target, details: { role, uses } })
@@ -157,6 +161,7 @@ export class PostgresAdminStore implements AdminStore {
     const actor = nameOf(by)
     // Links before sessions, in the order in which whoever opens one takes them.
     await voidResetLinks(transaction, userId)
+    await forgetOffers(transaction, userId)
     await endSessions(transaction, { userId }, { ...life, because, actor })
     await revokeUser(transaction, userId, { ...life, actor, reason: 'suspended' })
     await gate.close(transaction, userId)
@@ -173,14 +178,23 @@ export class PostgresAdminStore implements AdminStore {
       const locked = await transaction.query<{ user_id: string; role: number; state: number }>(LOCK, [userId])
       const own = locked.find(({ user_id }) => user_id === userId)
       if (!own || own.state === 2) return 'unknown'
-      const others = locked.filter(({ user_id, role, state }) => user_id !== userId && role === 2 && state === 0)
-      const isAdmin = own.role === 2 && own.state === 0
-      if (admins === 'leaves' && isAdmin && others.length === 0) return 'last_admin'
+      const active = locked.filter(({ role, state }) => role === 2 && state === 0).map(({ user_id }) => user_id)
+      // Whoever was an administrator when they asked may be none by now; an account of one's own may go in any case.
+      const { actor, action } = entry
+      const isOwnEnd = action === 'delete' && actor.id === userId
+      if (actor.kind === 'user' && !isOwnEnd && !active.includes(actor.id)) return 'no_admin'
+      if (admins === 'leaves' && active.length === 1 && active[0] === userId) return 'last_admin'
       await work(transaction)
       await writeAudit(transaction, { ...entry, target: userId })
       return 'done'
     })
   }
+}
+
+/** Invites and links that somebody made for others: they would bring a dismissed administrator back. */
+async function forgetOffers(transaction: Queryable, userId: UserId): Promise<void> {
+  await voidLinksBy(transaction, userId)
+  await revokeInvitesBy(transaction, userId)
 }
 
 /** As rows of other tables show it; the audit has kind and id apart. */

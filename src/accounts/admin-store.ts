@@ -2,8 +2,8 @@ import type { UserId } from '../protocol/message.ts'
 import type { Account, Role } from './account.ts'
 import type { Actor } from './audit.ts'
 
-/** `unknown`: there is no such person, or not any more. `last_admin`: nobody would be left to administer. */
-export type AdminOutcome = 'done' | 'unknown' | 'last_admin'
+/** `unknown`: there is no such person, or not any more. `last_admin`: nobody would be left to administer. `no_admin`: who asks is no administrator any more. */
+export type AdminOutcome = 'done' | 'unknown' | 'last_admin' | 'no_admin'
 
 /** `last_admin` as above. */
 export interface AccountQuery {
@@ -61,10 +61,11 @@ export interface AdminStore {
   unsuspend(userId: UserId, actor: Actor): Promise<AdminOutcome>
   /** As `suspend`, for ever: names, picture, password and ways back are gone. Messages stay. */
   remove(userId: UserId, actor: Actor): Promise<AdminOutcome>
-  /** Tokens of before are refused; logins stay and get new ones. */
+  /** Tokens of before are refused; logins stay and get new ones. What a former administrator made for others is void. */
   setRole(userId: UserId, role: Role, actor: Actor): Promise<AdminOutcome>
   addResetLink(userId: UserId, link: NewLink, actor: Actor): Promise<AdminOutcome>
-  addInvite(invite: NewInvite, actor: Actor): Promise<Invite>
+  /** Undefined when who asks is no administrator any more. */
+  addInvite(invite: NewInvite, actor: Actor): Promise<Invite | undefined>
   /** Those that are still good. */
   invites(): Promise<readonly Invite[]>
   /** False when there is none that is good. */

@@ -36,7 +36,7 @@ export class Administration {
   /** Looked up at each request: whoever is no administrator any more is none at once. */
   async requireAdmin(userId: UserId): Promise<void> {
     if (await this.#options.store.isAdmin(userId)) return
-    throw new AccountRefusal('forbidden', { message: 'Only administrators may do this.' })
+    throw noAdmin()
   }
 
   async account(userId: UserId): Promise<Account> {
@@ -105,6 +105,7 @@ export class Administration {
     const { text, hash } = newSecret()
     const codeId = randomText(CODE_ID_CHARACTERS)
     const invite = await this.#options.store.addInvite({ codeId, hash, role, uses, lifetimeSeconds }, actor)
+    if (!invite) throw noAdmin()
     return { ...invite, code: text }
   }
 
@@ -125,10 +126,15 @@ export class Administration {
 
 function succeeded(outcome: AdminOutcome): void {
   if (outcome === 'unknown') throw new AccountRefusal('not_found', { field: 'user_id' })
+  if (outcome === 'no_admin') throw noAdmin()
   if (outcome !== 'last_admin') return
   throw new AccountRefusal('forbidden', {
     message: 'Nobody else could administer; make somebody an administrator first.',
   })
+}
+
+function noAdmin(): AccountRefusal {
+  return new AccountRefusal('forbidden', { message: 'Only administrators may do this.' })
 }
 
 /** The decoder passes over what is not base64url, and any bytes would be a place in the list. */

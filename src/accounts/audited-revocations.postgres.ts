@@ -9,6 +9,8 @@ import type { Queries, Queryable } from '../postgres/queries.ts'
 import type { UserId } from '../protocol/message.ts'
 import type { Actor } from './audit.ts'
 import { writeAudit } from './audit-log.postgres.ts'
+import { revokeInvitesBy } from './invite-rows.postgres.ts'
+import { voidLinksBy } from './link-rows.postgres.ts'
 import { endSessions, ownerOfSession } from './session-rows.postgres.ts'
 
 export interface AuditedRevocationsOptions {
@@ -20,7 +22,7 @@ export interface AuditedRevocationsOptions {
 /**
  * A store of revocations where people sign in: each that somebody asks for ends the logins that it means and is in the audit, in the
  * same transaction. A revocation alone refuses tokens until the last of them has expired; the cookie or refresh token of a login that
- * stayed open would then bring new ones.
+ * stayed open would then bring new ones, and an invite of a key would go on making administrators.
  */
 export class AuditedRevocations implements RevocationStore {
   readonly #options: AuditedRevocationsOptions
@@ -68,6 +70,12 @@ async function endLogins(
   if ('user_id' in target) {
     await transaction.query(HOLD, [target.user_id])
     await endSessions(transaction, { userId: target.user_id }, ending)
+  }
+  if ('key_id' in target) {
+    // As it made them: see `nameOf` of the store of administrators.
+    const createdBy = `key ${target.key_id}`
+    await voidLinksBy(transaction, createdBy)
+    await revokeInvitesBy(transaction, createdBy)
   }
   if (!('session_id' in target)) return
   const userId = await ownerOfSession(transaction, target.session_id)

@@ -19,6 +19,7 @@ export const IS_INVITE_GOOD = `uses_left > 0 and revoked_at is null and expires_
 const ADD = `insert into invites (code_id, code_hash, epoch, role, uses, uses_left, created_by, expires_at)
   select $1, $2, epoch, $3, $4, $4, $5, now() + make_interval(secs => $6) from service_state returning ${COLUMNS}`
 const LIST = `select ${COLUMNS} from invites where ${IS_INVITE_GOOD} order by created_at desc, code_id`
+const REVOKE_BY = `update invites set revoked_at = now() where created_by = $1 and ${IS_INVITE_GOOD}`
 const REVOKE = `update invites set revoked_at = now() where code_id = $1 and ${IS_INVITE_GOOD} returning code_id`
 
 export async function insertInvite(transaction: Queryable, invite: NewInvite, createdBy: string): Promise<Invite> {
@@ -37,6 +38,11 @@ export async function goodInvites(queries: Queryable): Promise<Invite[]> {
 /** False when there is none that is good. */
 export async function revokeInvite(transaction: Queryable, codeId: string): Promise<boolean> {
   return (await transaction.query(REVOKE, [codeId])).length > 0
+}
+
+/** Whoever may invite no more has left nothing behind by which anybody comes in. `createdBy` as invites show it. */
+export async function revokeInvitesBy(transaction: Queryable, createdBy: string): Promise<void> {
+  await transaction.query(REVOKE_BY, [createdBy])
 }
 
 function toInvite(row: Row): Invite {

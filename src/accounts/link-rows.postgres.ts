@@ -38,6 +38,7 @@ const LINK_OWNER = `select ${ACCOUNT_COLUMNS} from one_time_links l join account
   where l.purpose = 'reset' and a.state <> 2 and ${IS_LINK_GOOD.replaceAll(/\b(link_hash|used_at|expires_at)\b/g, 'l.$1')}`
 const TAKE_RESET = `update one_time_links set used_at = clock_timestamp() where purpose = 'reset' and ${IS_LINK_GOOD} returning user_id`
 const VOID = `update one_time_links set used_at = clock_timestamp() where user_id = $1 and used_at is null`
+const VOID_BY = `update one_time_links set used_at = clock_timestamp() where created_by = $1 and used_at is null`
 
 /** The account whose password this link sets, while the link is good. */
 export async function linkOwner(queries: Queryable, linkHash: Buffer): Promise<Account | undefined> {
@@ -53,6 +54,11 @@ export async function takeResetLink(transaction: Queryable, linkHash: Buffer): P
 /** A password that was set since makes every link that was made before it void. */
 export async function voidResetLinks(transaction: Queryable, userId: UserId): Promise<void> {
   await transaction.query(VOID, [userId])
+}
+
+/** Those that this administrator or key made for others. `createdBy` as links show it. */
+export async function voidLinksBy(transaction: Queryable, createdBy: string): Promise<void> {
+  await transaction.query(VOID_BY, [createdBy])
 }
 
 const ADD = `insert into one_time_links (link_hash, purpose, user_id, epoch, created_by, expires_at)

@@ -198,6 +198,50 @@ test('a change of role ends the tokens of before, and needs a login of the last 
   expect((await act(admin, ann, 'role', { role: 'member' })).status).toBe(200)
 })
 
+describe('what an administrator made for others', () => {
+  const ENDS: Readonly<Record<string, (person: Person) => Promise<unknown>>> = {
+    suspended: (person) => act(admin, person, 'suspend'),
+    deleted: (person) => as(admin, 'DELETE', `/api/admin/users/${person.userId}`),
+    'made a member': (person) => act(admin, person, 'role', { role: 'member' }),
+  }
+  /** Whether an invite, and a link that sets a password, are still good. */
+  const areGood = async (code: string, link_token: string): Promise<boolean[]> => {
+    const newcomer = { username: `p${randomUUID().slice(0, 12)}`, password: PASSWORD, invite: code }
+    const registered = await ask(app, '/api/auth/register', newcomer)
+    const reset = await ask(app, '/api/auth/reset', { link_token, new: 'another long password' })
+    return [registered.status === 201, reset.status === 204]
+  }
+  const offersOf = async (headers: Record<string, string>): Promise<[code: string, link: string]> => {
+    const other = await somebody()
+    const [invite, reset] = [
+      await call(app, 'POST', '/api/invites', { headers, body: { role: 'admin' } }),
+      await call(app, 'POST', `/api/admin/users/${other.userId}/reset_link`, { headers, body: {} }),
+    ]
+    return [String(invite.body?.['code']), secretIn(String(reset.body?.['url']), 'reset')]
+  }
+
+  test.each(Object.entries(ENDS))('is void once they are %s', async (_, end) => {
+    admin = await login(app, admin.username)
+    const one = await somebody()
+    await act(admin, one, 'role', { role: 'admin' })
+    const offers = await offersOf(bearer((await login(app, one.username)).token))
+    const kept = await offersOf(bearer(admin.token))
+    await end(one)
+    expect([await areGood(...offers), await areGood(...kept)]).toEqual([
+      [false, false],
+      [true, true],
+    ])
+  })
+
+  test('is void once the service key that made it is revoked', async () => {
+    const key = await bench.key('admin')
+    const offers = await offersOf(bearer(key))
+    const body = { key_id: key.split('_')[1] }
+    expect((await call(app, 'POST', '/api/auth/revoke', { headers: bearer(admin.token), body })).status).toBe(204)
+    expect(await areGood(...offers)).toEqual([false, false])
+  })
+})
+
 test('a link of an administrator sets a password without telling it, ends every login and makes none', async () => {
   const ann = await somebody()
   const { body } = await act(admin, ann, 'reset_link')

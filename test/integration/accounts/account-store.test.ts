@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { PostgresAccountStore } from '../../../src/accounts/account-store.postgres.ts'
 import type { Credentials, Opening, OpenSession } from '../../../src/accounts/account-store.ts'
 import { PostgresAdminStore } from '../../../src/accounts/admin-store.postgres.ts'
+import { type Actor, COMMAND_LINE } from '../../../src/accounts/audit.ts'
 import { newMacKey } from '../../../src/accounts/refresh-token.ts'
 import { PostgresRevocationStore } from '../../../src/auth/revocation-store.postgres.ts'
 import { Revocations } from '../../../src/auth/revocations.ts'
@@ -21,6 +22,8 @@ let accounts: PostgresAccountStore
 let administration: PostgresAdminStore
 
 const LIFE = { lifetimeSeconds: 60 }
+/** Of commands, which are always an administrator's. */
+const ROOT = COMMAND_LINE
 const ACTOR = { kind: 'user', id: 'ann', address: '192.0.2.1', requestId: 'r1' } as const
 
 beforeAll(async () => {
@@ -90,10 +93,10 @@ async function verdictOn({
 describe('within one second', () => {
   test.each(['suspend', 'remove'] as const)('%s refuses the login that followed another revocation', async (end) => {
     const { userId } = (await somebody()).session
-    for (let times = 0; times < 3; times += 1) await administration.setRole(userId, 'member', ACTOR)
+    for (let times = 0; times < 3; times += 1) await administration.setRole(userId, 'member', ROOT)
     const session = await signIn(userId)
     expect(await verdictOn(session)).toBe('good')
-    expect(await administration[end](userId, ACTOR)).toBe('done')
+    expect(await administration[end](userId, ROOT)).toBe('done')
     // Also a token that a backend asked for, which belongs to no login.
     for (const sessionId of [session.sessionId, undefined]) {
       expect(
@@ -120,13 +123,37 @@ test('a token is issued for nobody whose suspension is being committed', async (
   const { userId } = (await somebody()).session
   expect(await accounts.issuedAt(userId)).toBeGreaterThan(0)
   const commits = await openTransaction(created.dsn, 'select from audit_head for update')
-  const suspending = administration.suspend(userId, ACTOR)
+  const suspending = administration.suspend(userId, ROOT)
   const waiting = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
   await expect.poll(() => queries.query(waiting), { interval: 5 }).toHaveLength(1)
   const issued = accounts.issuedAt(userId)
   await expect.poll(() => queries.query(waiting), { interval: 5 }).toHaveLength(2)
   await commits.end()
   expect([await suspending, await issued]).toEqual(['done', undefined])
+})
+
+describe('an administrator whose suspension is being committed', () => {
+  const waiting = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
+  const SECRET = { hash: Buffer.from('x'), lifetimeSeconds: 60 }
+  const ACTS: Readonly<Record<string, (actor: Actor, on: string) => Promise<unknown>>> = {
+    invite: (actor) => administration.addInvite({ ...SECRET, codeId: randomUUID(), role: 'admin', uses: 1 }, actor),
+    'make a link': (actor, on) => administration.addResetLink(on, SECRET, actor),
+    promote: (actor, on) => administration.setRole(on, 'admin', actor),
+    'come back': (actor) => administration.unsuspend(actor.id, actor),
+  }
+
+  test.each(Object.entries(ACTS))('does not %s any more', async (_, act) => {
+    const [{ userId }, other] = [(await somebody()).session, (await somebody()).session]
+    for (const one of [userId, other.userId]) await administration.setRole(one, 'admin', ROOT)
+    const commits = await openTransaction(created.dsn, 'select from audit_head for update')
+    const suspending = administration.suspend(userId, ROOT)
+    await expect.poll(() => queries.query(waiting), { interval: 5 }).toHaveLength(1)
+    const acting = act({ ...ACTOR, id: userId }, other.userId)
+    await expect.poll(() => queries.query(waiting), { interval: 5 }).toHaveLength(2)
+    await commits.end()
+    expect(await suspending).toBe('done')
+    expect(['no_admin', undefined]).toContain(await acting)
+  })
 })
 
 describe('a password', () => {
@@ -147,7 +174,7 @@ describe('a password', () => {
     await accounts.setRecoveryCodes(userId, [first, second], ACTOR)
     expect(await accounts.recover(userId, first, 'phc 2', ACTOR)).toBe(true)
     const link = Buffer.from(randomUUID())
-    await administration.addResetLink(userId, { hash: link, lifetimeSeconds: 60 }, ACTOR)
+    await administration.addResetLink(userId, { hash: link, lifetimeSeconds: 60 }, ROOT)
     expect(await accounts.reset(link, 'phc 3', ACTOR)).toBe(true)
     expect(await accounts.recover(userId, second, 'phc 4', ACTOR)).toBe(false)
     expect((await accounts.credentialsOf(userId))?.phc).toBe('phc 3')
