@@ -2,7 +2,7 @@ import type { Queries } from '../postgres/queries.ts'
 import type { UserId } from '../protocol/message.ts'
 import { type Describer, normalizedWord, type User, type UserDescription, type UserDirectory } from '../users/user.ts'
 import { usernameKey } from './account.ts'
-import { ACCOUNT_COLUMNS, type AccountRow, toAccount } from './account-rows.postgres.ts'
+import { ACCOUNT_COLUMNS, type AccountRow, holdAccount, toAccount } from './account-rows.postgres.ts'
 import { writeAudit } from './audit-log.postgres.ts'
 import { nameWords } from './profile-rows.postgres.ts'
 
@@ -14,11 +14,11 @@ const SEARCH = `${OF_PEOPLE} where a.state = 0 and a.discoverable and a.user_id 
     (select user_id from user_words where word >= $1 and word < $1 || U&'\\+10FFFF')
   order by a.username_key limit $2`
 /** $2 and $4: whether the field before is to change. */
-const DESCRIBE = `update users u set updated_at = now(),
-    display_name = case when $3 then $2 else u.display_name end,
-    avatar_url = case when $5 then $4 else u.avatar_url end,
-    avatar_id = case when $5 then null else u.avatar_id end
-  from accounts a where a.user_id = u.user_id and u.user_id = $1 and a.state <> 2 returning u.user_id`
+const DESCRIBE = `update users set updated_at = now(),
+    display_name = case when $3 then $2 else display_name end,
+    avatar_url = case when $5 then $4 else avatar_url end,
+    avatar_id = case when $5 then null else avatar_id end
+  where user_id = $1`
 /** Behind the row of the person, in whose order pictures change. */
 const REMOVE_PICTURE = 'delete from avatars where user_id = $1'
 
@@ -52,7 +52,8 @@ export class PostgresAccountDirectory implements UserDirectory {
   ): Promise<User | undefined> {
     const values = [userId, displayName ?? null, displayName !== undefined, avatarUrl ?? null, avatarUrl !== undefined]
     await this.#queries.transaction(async (transaction) => {
-      if ((await transaction.query(DESCRIBE, values)).length === 0) return
+      if (!(await holdAccount(transaction, userId))) return
+      await transaction.query(DESCRIBE, values)
       if (avatarUrl !== undefined) await transaction.query(REMOVE_PICTURE, [userId])
       await nameWords(transaction, userId)
       if (by) await writeAudit(transaction, { actor: by, action: 'describe', target: userId })

@@ -37,6 +37,16 @@ export async function findAccount(queries: Queryable, userId: UserId): Promise<A
   return row && toAccount(row)
 }
 
+const HOLD = 'select from accounts where user_id = $1 and state <> 2 for no key update'
+
+/**
+ * Locks an account, which is the first that a transaction locks of whatever belongs to a person: two that change one account wait for each
+ * other, and cannot both wait for ever. False where there is none, or no more.
+ */
+export async function holdAccount(transaction: Queryable, userId: UserId): Promise<boolean> {
+  return (await transaction.query(HOLD, [userId])).length > 0
+}
+
 const ADD_USER = 'insert into users (user_id, display_name) values ($1, $2)'
 const ADD_ACCOUNT = 'insert into accounts (user_id, username, username_key, role) values ($1, $2, $3, $4)'
 

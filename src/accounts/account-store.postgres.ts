@@ -7,6 +7,7 @@ import {
   type AccountRow,
   addAccount,
   findAccount,
+  holdAccount,
   isTaken,
   toAccount,
 } from './account-rows.postgres.ts'
@@ -150,6 +151,7 @@ export class PostgresAccountStore implements AccountStore {
 
   recover(userId: UserId, codeHash: Buffer, phc: string, actor: Actor): Promise<boolean> {
     return this.#queries.transaction(async (transaction) => {
+      await holdAccount(transaction, userId)
       const [used] = await transaction.query(USE_CODE, [userId, codeHash])
       if (!used) return false
       await this.#replacePassword(transaction, userId, phc, { actor, action: 'password_recover' })
@@ -172,11 +174,13 @@ export class PostgresAccountStore implements AccountStore {
     })
   }
 
-  async setRecoveryCodes(userId: UserId, hashes: readonly Buffer[], actor: Actor): Promise<void> {
-    await this.#queries.transaction(async (transaction) => {
+  setRecoveryCodes(userId: UserId, hashes: readonly Buffer[], actor: Actor): Promise<boolean> {
+    return this.#queries.transaction(async (transaction) => {
+      if (!(await holdAccount(transaction, userId))) return false
       await transaction.query(FORGET_CODES, [userId])
       await transaction.query(ADD_CODES, [userId, hashes])
       await writeAudit(transaction, { actor, action: 'recovery_codes', target: userId })
+      return true
     })
   }
 

@@ -67,7 +67,8 @@ export interface AccountStore {
   resetLinkOwner(linkHash: Buffer): Promise<Account | undefined>
   /** False unless the link was good; then it is used up and every session has ended. */
   reset(linkHash: Buffer, phc: string, actor: Actor): Promise<boolean>
-  setRecoveryCodes(userId: UserId, hashes: readonly Buffer[], actor: Actor): Promise<void>
+  /** False when the account is gone. */
+  setRecoveryCodes(userId: UserId, hashes: readonly Buffer[], actor: Actor): Promise<boolean>
   /** Adds a link that makes the first administrator; false while there is one. */
   addBootstrapLink(linkHash: Buffer, lifetimeSeconds: number, actor: Actor): Promise<boolean>
   /** Forgets what has ended: attempts, devices, links and sessions. */

@@ -7,6 +7,7 @@ import {
 } from '../auth/revocation-store.ts'
 import type { Queries, Queryable } from '../postgres/queries.ts'
 import type { UserId } from '../protocol/message.ts'
+import { holdAccount } from './account-rows.postgres.ts'
 import type { Actor } from './audit.ts'
 import { writeAudit } from './audit-log.postgres.ts'
 import { revokeInvitesBy } from './invite-rows.postgres.ts'
@@ -58,9 +59,6 @@ export class AuditedRevocations implements RevocationStore {
   }
 }
 
-/** Locks the account first: a login with it comes before, and is ended, or after. */
-const HOLD = 'select from accounts where user_id = $1 for no key update'
-
 async function endLogins(
   transaction: Queryable,
   target: RevocationTarget,
@@ -68,7 +66,8 @@ async function endLogins(
 ): Promise<void> {
   const ending = { because: 'revoke', actor, lifetimeSeconds } as const
   if ('user_id' in target) {
-    await transaction.query(HOLD, [target.user_id])
+    // A login with it comes before, and is ended, or after.
+    await holdAccount(transaction, target.user_id)
     await endSessions(transaction, { userId: target.user_id }, ending)
   }
   if ('key_id' in target) {

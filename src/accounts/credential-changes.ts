@@ -115,7 +115,8 @@ export class CredentialChanges {
   async newRecoveryCodes(userId: UserId, asker: Asker): Promise<string[]> {
     const codes = Array.from({ length: RECOVERY_CODES }, newRecoveryCode)
     const hashes = codes.map(({ hash }) => hash)
-    await this.#options.store.setRecoveryCodes(userId, hashes, actorOf(asker, userId))
+    const isSet = await this.#options.store.setRecoveryCodes(userId, hashes, actorOf(asker, userId))
+    if (!isSet) throw new AccountRefusal('unauthorized')
     return codes.map(({ text }) => text)
   }
 

@@ -1,7 +1,7 @@
 import type { Queryable } from '../postgres/queries.ts'
 import type { UserId } from '../protocol/message.ts'
 import { type Account, roleNumber } from './account.ts'
-import { ACCOUNT_COLUMNS, type AccountRow, toAccount } from './account-rows.postgres.ts'
+import { ACCOUNT_COLUMNS, type AccountRow, holdAccount, toAccount } from './account-rows.postgres.ts'
 import type { Door } from './account-store.ts'
 import { IS_INVITE_GOOD, IS_PRESENT } from './invite-rows.postgres.ts'
 
@@ -36,9 +36,13 @@ export async function takeDoor(transaction: Queryable, door: Door, how: 'look' |
 
 const LINK_OWNER = `select ${ACCOUNT_COLUMNS} from one_time_links l join accounts a using (user_id) left join users u using (user_id)
   where l.purpose = 'reset' and a.state <> 2 and ${IS_LINK_GOOD.replaceAll(/\b(link_hash|used_at|expires_at)\b/g, 'l.$1')}`
+const LOOK_RESET = `select user_id from one_time_links where purpose = 'reset' and ${IS_LINK_GOOD}`
 const TAKE_RESET = `update one_time_links set used_at = clock_timestamp() where purpose = 'reset' and ${IS_LINK_GOOD} returning user_id`
-const VOID = `update one_time_links set used_at = clock_timestamp() where user_id = $1 and used_at is null`
-const VOID_BY = `update one_time_links set used_at = clock_timestamp() where created_by = $1 and used_at is null`
+/** In one order, because some are both for the one and by the other. */
+const voiding = (which: string): string => `update one_time_links set used_at = clock_timestamp() where link_hash in (
+  select link_hash from one_time_links where ${which} = $1 and used_at is null order by link_hash for update)`
+const VOID = voiding('user_id')
+const VOID_BY = voiding('created_by')
 
 /** The account whose password this link sets, while the link is good. */
 export async function linkOwner(queries: Queryable, linkHash: Buffer): Promise<Account | undefined> {
@@ -46,7 +50,10 @@ export async function linkOwner(queries: Queryable, linkHash: Buffer): Promise<A
   return row && toAccount(row)
 }
 
+/** Uses up a link, and returns whose password it sets: their account is locked from here on. */
 export async function takeResetLink(transaction: Queryable, linkHash: Buffer): Promise<UserId | undefined> {
+  const [link] = await transaction.query<{ user_id: string }>(LOOK_RESET, [linkHash])
+  if (!link || !(await holdAccount(transaction, link.user_id))) return undefined
   const [row] = await transaction.query<{ user_id: string }>(TAKE_RESET, [linkHash])
   return row?.user_id
 }

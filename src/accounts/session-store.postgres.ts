@@ -2,6 +2,7 @@ import { issuedAt } from '../auth/revocation-times.ts'
 import type { Queries } from '../postgres/queries.ts'
 import { asUuid } from '../postgres/uuid-text.ts'
 import type { UserId } from '../protocol/message.ts'
+import { holdAccount } from './account-rows.postgres.ts'
 import type { OpenSession } from './account-store.ts'
 import { writeAudit } from './audit-log.postgres.ts'
 import { IDLE_SECONDS, type Session } from './session.ts'
@@ -89,9 +90,10 @@ export class PostgresSessionStore implements SessionStore {
 
   end(userId: UserId, sessionId: string | undefined, { because, actor }: SessionsEnd): Promise<number> {
     return this.#queries.transaction(async (transaction) => {
-      const ended = sessionId === undefined ? { userId } : { userId, sessionIds: [sessionId] }
-      const ids = await endSessions(transaction, ended, { ...this.#life, because, actor: actor.id })
       const isAll = sessionId === undefined
+      if (isAll) await holdAccount(transaction, userId)
+      const ended = isAll ? { userId } : { userId, sessionIds: [sessionId] }
+      const ids = await endSessions(transaction, ended, { ...this.#life, because, actor: actor.id })
       if (isAll) await revokeUser(transaction, userId, { ...this.#life, actor: actor.id, reason: 'sessionless' })
       if (ids.length === 0 && !isAll) return 0
       const details = { sessions: ids.length, ...(!isAll && { session: sessionId }) }

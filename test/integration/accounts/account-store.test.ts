@@ -1,79 +1,39 @@
 // Logins, revocations and passwords in PostgreSQL: what holds when two things happen to one account at once, or in one second.
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { PostgresAccountStore } from '../../../src/accounts/account-store.postgres.ts'
-import type { Credentials, Opening, OpenSession } from '../../../src/accounts/account-store.ts'
-import { PostgresAdminStore } from '../../../src/accounts/admin-store.postgres.ts'
+import type { OpenSession } from '../../../src/accounts/account-store.ts'
 import { type Actor, COMMAND_LINE } from '../../../src/accounts/audit.ts'
-import { newMacKey } from '../../../src/accounts/refresh-token.ts'
 import { PostgresRevocationStore } from '../../../src/auth/revocation-store.postgres.ts'
 import { Revocations } from '../../../src/auth/revocations.ts'
-import { CONVERSATION_GATE } from '../../../src/messages/gate.postgres.ts'
-import { type Database, openDatabase } from '../../../src/postgres/database.ts'
 import type { Queries } from '../../../src/postgres/queries.ts'
-import { createDatabase, silentLogger, type TestDatabase } from '../../support/databases.ts'
+import {
+  ACTOR,
+  type AccountStores,
+  LIFE,
+  somebody as newPerson,
+  openAccountStores,
+  signIn as signInTo,
+} from '../../support/account-store.ts'
+import { silentLogger } from '../../support/databases.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
 import { openTransaction } from '../../support/transactions.ts'
 
-let created: TestDatabase
-let database: Database
+let stores: AccountStores
 let queries: Queries
-let accounts: PostgresAccountStore
-let administration: PostgresAdminStore
+let accounts: AccountStores['accounts']
+let administration: AccountStores['administration']
 
-const LIFE = { lifetimeSeconds: 60 }
 /** Of commands, which are always an administrator's. */
 const ROOT = COMMAND_LINE
-const ACTOR = { kind: 'user', id: 'ann', address: '192.0.2.1', requestId: 'r1' } as const
 
 beforeAll(async () => {
-  created = await createDatabase()
-  database = await openDatabase({ dsn: created.dsn, dataDir: '', poolMax: 1, logger: silentLogger })
-  queries = database.openQueries(4)
-  accounts = new PostgresAccountStore(queries, LIFE)
-  administration = new PostgresAdminStore({ queries, life: LIFE, gate: CONVERSATION_GATE })
+  stores = await openAccountStores()
+  ;({ queries, accounts, administration } = stores)
 })
+afterAll(() => stores?.close())
 
-afterAll(async () => {
-  await database.writerConnection.close()
-  await database.close()
-  await created.drop()
-})
-
-const opening = (): Opening => ({
-  session: {
-    secret: { kind: 'refresh', macKey: newMacKey() },
-    deviceName: undefined,
-    userAgent: undefined,
-    address: '',
-  },
-  deviceHash: Buffer.from(randomUUID()),
-  replaces: undefined,
-  actor: ACTOR,
-})
-
-/** Somebody with an account, signed in by the password whose text of the database is `phc 1`. */
-async function somebody(): Promise<{ verified: Credentials; session: OpenSession }> {
-  const username = `p${randomUUID().slice(0, 12)}`
-  const registration = {
-    userId: `u-${username}`,
-    username,
-    displayName: undefined,
-    phc: 'phc 1',
-    door: { kind: 'open' },
-  }
-  const session = await accounts.register({ ...registration, door: { kind: 'open' } }, opening())
-  const verified = await accounts.credentialsOf(registration.userId)
-  if (typeof session === 'string' || !verified) throw new Error('nobody was registered')
-  return { verified, session }
-}
-
-async function signIn(userId: string): Promise<OpenSession> {
-  const verified = await accounts.credentialsOf(userId)
-  const session = verified && (await accounts.login(verified, opening(), undefined))
-  if (!session) throw new Error('not signed in')
-  return session
-}
+const somebody = () => newPerson(stores)
+const signIn = (userId: string) => signInTo(stores, userId)
 
 /** What an instance says of the tokens of a session after its next look. */
 async function verdictOn({
@@ -122,7 +82,7 @@ describe('within one second', () => {
 test('a token is issued for nobody whose suspension is being committed', async () => {
   const { userId } = (await somebody()).session
   expect(await accounts.issuedAt(userId)).toBeGreaterThan(0)
-  const commits = await openTransaction(created.dsn, 'select from audit_head for update')
+  const commits = await openTransaction(stores.created.dsn, 'select from audit_head for update')
   const suspending = administration.suspend(userId, ROOT)
   const waiting = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
   await expect.poll(() => queries.query(waiting), { interval: 5 }).toHaveLength(1)
@@ -145,7 +105,7 @@ describe('an administrator whose suspension is being committed', () => {
   test.each(Object.entries(ACTS))('does not %s any more', async (_, act) => {
     const [{ userId }, other] = [(await somebody()).session, (await somebody()).session]
     for (const one of [userId, other.userId]) await administration.setRole(one, 'admin', ROOT)
-    const commits = await openTransaction(created.dsn, 'select from audit_head for update')
+    const commits = await openTransaction(stores.created.dsn, 'select from audit_head for update')
     const suspending = administration.suspend(userId, ROOT)
     await expect.poll(() => queries.query(waiting), { interval: 5 }).toHaveLength(1)
     const acting = act({ ...ACTOR, id: userId }, other.userId)
