@@ -14,6 +14,7 @@ import {
 import type { AccountStore, Credentials, Door, Opening, OpenSession, Registration } from './account-store.ts'
 import type { Actor, AuditAction } from './audit.ts'
 import { writeAudit } from './audit-log.postgres.ts'
+import { forgetDevices, knowDevice } from './device-rows.postgres.ts'
 import { addLink, hasAdmin, linkOwner, takeDoor, takeResetLink, voidResetLinks } from './link-rows.postgres.ts'
 import { nameWords } from './profile-rows.postgres.ts'
 import { createSession, endSessions, revokeUser, type TokenLife } from './session-rows.postgres.ts'
@@ -31,8 +32,6 @@ const SET_PASSWORD = `insert into passwords (user_id, phc) values ($1, $2)
 const STILL_SAME = `select 1 from accounts a join passwords p using (user_id)
   where a.user_id = $1 and a.state = 0 and p.phc = $2 for no key update of a, p`
 const REHASH = 'update passwords set phc = $2 where user_id = $1'
-const KNOW_DEVICE = `insert into devices (device_hash, user_id) values ($1, $2)
-  on conflict (device_hash, user_id) do update set last_used_at = now()`
 const ISSUED_AT = `select ${issuedAt('$1')}`
 /** Locked, so that a suspension which is just being committed is waited for. */
 const ISSUED_AT_WHILE_ACTIVE = `select ${issuedAt('a.user_id')} from accounts a
@@ -139,6 +138,7 @@ export class PostgresAccountStore implements AccountStore {
       if (!same) return false
       await transaction.query(SET_PASSWORD, [userId, phc])
       await voidResetLinks(transaction, userId)
+      await forgetDevices(transaction, userId, keptSession)
       const ending = { ...this.#life, because: 'password_change', actor: userId } as const
       const ended = await endSessions(transaction, { userId, except: keptSession }, ending)
       // Of a backend, and of whoever had it make them.
@@ -224,8 +224,8 @@ export class PostgresAccountStore implements AccountStore {
   async #open(transaction: Queryable, userId: UserId, opening: Opening, action: AuditAction): Promise<OpenSession> {
     const { session, deviceHash, replaces, actor } = opening
     if (replaces !== undefined) await this.#endReplaced(transaction, replaces)
-    const sessionId = await createSession(transaction, { ...session, userId }, this.#life)
-    await transaction.query(KNOW_DEVICE, [deviceHash, userId])
+    const sessionId = await createSession(transaction, { ...session, userId, deviceHash }, this.#life)
+    await knowDevice(transaction, userId, deviceHash)
     const [row] = await transaction.query<{ issued_at: string }>(ISSUED_AT, [userId])
     const entry = { actor: { ...actor, kind: 'user', id: userId }, action, target: userId } as const
     await writeAudit(transaction, { ...entry, details: { session: sessionId } })
@@ -249,6 +249,7 @@ export class PostgresAccountStore implements AccountStore {
   ): Promise<void> {
     await transaction.query(SET_PASSWORD, [userId, phc])
     await voidResetLinks(transaction, userId)
+    await forgetDevices(transaction, userId, undefined)
     await endSessions(transaction, { userId }, { ...this.#life, because: action, actor: userId })
     await revokeUser(transaction, userId, { ...this.#life, actor: userId, reason: null })
     await writeAudit(transaction, { actor, action, target: userId })

@@ -26,7 +26,7 @@ export interface Registration {
 
 /** What a login opens beside its session. */
 export interface Opening {
-  readonly session: Omit<NewSession, 'userId'>
+  readonly session: Omit<NewSession, 'userId' | 'deviceHash'>
   readonly deviceHash: Buffer
   /** Hash of the cookie that the browser had before: that session ends with the new one. */
   readonly replaces: Buffer | undefined
@@ -59,13 +59,13 @@ export interface AccountStore {
   issuedAt(userId: UserId): Promise<number | undefined>
   /** One entry for each account, network and quarter of an hour; of names that nobody has one for all together. */
   loginFailed(failure: { userId: UserId | undefined; network: string; actor: Actor }): Promise<void>
-  /** Every other session ends, and links that would set another one are void. False when the verified one is the password no more. */
+  /** Every other session ends, links that would set another one are void, and of the known devices that of the kept session stays. False when the verified one is the password no more. */
   changePassword(verified: Credentials, phc: string, keptSession: string | undefined, actor: Actor): Promise<boolean>
-  /** False unless the code was good; then it is used up and every session has ended. */
+  /** False unless the code was good; then it is used up, every session has ended, and no device is known any more. */
   recover(userId: UserId, codeHash: Buffer, phc: string, actor: Actor): Promise<boolean>
   /** For whom a link to set a password is good right now. */
   resetLinkOwner(linkHash: Buffer): Promise<Account | undefined>
-  /** False unless the link was good; then it is used up and every session has ended. */
+  /** As `recover`, by a link. */
   reset(linkHash: Buffer, phc: string, actor: Actor): Promise<boolean>
   /** False when the account is gone. */
   setRecoveryCodes(userId: UserId, hashes: readonly Buffer[], actor: Actor): Promise<boolean>

@@ -27,9 +27,12 @@ export function strangerAttempt(nameKey: string, { address, isNetworkCounted }: 
   }
 }
 
-/** From a device that this person signed in from before: counted by itself, so that no stranger can shut them out. */
+/**
+ * From a device that this person signed in from before: counted by itself, so that no stranger can shut them out, and with all others of
+ * theirs, so that whoever has many guesses no faster. One alone never uses up what all of them have.
+ */
 export function deviceAttempt(nameKey: string, deviceToken: string): Attempt {
-  const guesses = [throttleKey('device', nameKey, deviceToken)]
+  const guesses = [throttleKey('device', nameKey, deviceToken), throttleKey('devices', nameKey)]
   return { guesses, rights: [throttleKey('deviceRight', nameKey)], hashes: [] }
 }
 

@@ -4,8 +4,8 @@ import { asUuid } from '../postgres/uuid-text.ts'
 import type { UserId } from '../protocol/message.ts'
 import { type EndReason, MAX_SESSIONS, type NewSession, SESSION_SECONDS } from './session.ts'
 
-const CREATE = `insert into sessions (user_id, kind, secret_hash, mac_key, device_name, user_agent, address, expires_at)
-  values ($1, $2, $3, $4, $5, $6, $7, now() + make_interval(secs => $8)) returning session_id::text`
+const CREATE = `insert into sessions (user_id, kind, secret_hash, mac_key, device_name, user_agent, address, device_hash, expires_at)
+  values ($1, $2, $3, $4, $5, $6, $7, $8, now() + make_interval(secs => $9)) returning session_id::text`
 const LOGGED_IN = 'update accounts set last_login_at = now() where user_id = $1'
 /** Those beyond the number that a person may have, the one idle for the longest first. */
 const TOO_MANY = `select session_id::text from sessions where user_id = $1 and revoked_at is null
@@ -13,10 +13,11 @@ const TOO_MANY = `select session_id::text from sessions where user_id = $1 and r
 
 /** Makes a session in this transaction, ends those that are then too many, and returns its id. */
 export async function createSession(transaction: Queryable, session: NewSession, lives: TokenLife): Promise<string> {
-  const { userId, secret, deviceName, userAgent, address } = session
+  const { userId, secret, deviceName, userAgent, address, deviceHash } = session
   const [hash, key] = secret.kind === 'cookie' ? [secret.secretHash, null] : [null, secret.macKey]
   await transaction.query(LOGGED_IN, [userId])
-  const values = [userId, secret.kind, hash, key, deviceName ?? null, userAgent ?? null, address, SESSION_SECONDS]
+  const client = [deviceName ?? null, userAgent ?? null, address, deviceHash]
+  const values = [userId, secret.kind, hash, key, ...client, SESSION_SECONDS]
   const [row] = await transaction.query<{ session_id: string }>(CREATE, values)
   if (!row) throw new Error('a new session returned no row')
   const old = await transaction.query<{ session_id: string }>(TOO_MANY, [userId, MAX_SESSIONS])

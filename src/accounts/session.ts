@@ -17,6 +17,8 @@ export type SessionSecret =
 export interface NewSession {
   readonly userId: UserId
   readonly secret: SessionSecret
+  /** What is kept of the token by which its device is known. */
+  readonly deviceHash: Buffer
   readonly deviceName: string | undefined
   readonly userAgent: string | undefined
   readonly address: string

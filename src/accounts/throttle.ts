@@ -23,7 +23,8 @@ export interface Throttle {
 const QUARTER = 15 * 60
 
 /**
- * Guesses: of one name from one network, of one network, of one name, of one device that is known, and of somebody who is signed in.
+ * Guesses: of one name from one network, of one network, of one name, of one device that is known, of one name from all of those, and of
+ * somebody who is signed in.
  * Then what is right and still costs a hash: by one name, by one name from devices that are known, by one person who is signed in, and
  * from one network.
  */
@@ -32,6 +33,7 @@ export const LIMITS = {
   network: { burst: 50, seconds: QUARTER },
   name: { burst: 100, seconds: 3_600 },
   device: { burst: 20, seconds: QUARTER },
+  devices: { burst: 100, seconds: 3_600 },
   user: { burst: 10, seconds: QUARTER },
   nameRight: { burst: 30, seconds: QUARTER },
   deviceRight: { burst: 30, seconds: QUARTER },

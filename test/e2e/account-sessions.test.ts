@@ -334,6 +334,17 @@ describe('whoever guesses', () => {
     expect((await ask(app, '/api/auth/login', right)).status).toBe(200)
   })
 
+  test('has a hundred attempts at a name from all devices that are known together', async () => {
+    const ann = await register(app, undefined)
+    const { deviceToken } = await login(app, ann.username)
+    await execute(bench.database.dsn, 'truncate throttles')
+    const from = (device_token: string) => guess(ann.username, someNetwork(), { device_token })
+    expect((await from(deviceToken)).status).toBe(401)
+    await execute(bench.database.dsn, 'update throttles set tokens = tokens - 98.5 where tokens > 98')
+    expect((await from(ann.deviceToken)).status).toBe(429)
+    expect((await guess(ann.username, someNetwork())).status).toBe(401)
+  })
+
   test('has fifty attempts at all names from one network; signing in uses up none', async () => {
     const ann = await register(app, undefined)
     await execute(bench.database.dsn, 'truncate throttles')
