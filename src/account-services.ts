@@ -42,6 +42,8 @@ export interface Accounts {
 /** So that people who sign in wait for no messages. */
 const QUERY_CONNECTIONS = 3
 const CLEAN_UP_INTERVAL_MS = 60 * 60_000
+/** Between looks for suspensions that an instance has left in the middle. */
+const GATE_INTERVAL_MS = 60_000
 /** Seconds. */
 const BOOTSTRAP_SECONDS = 3_600
 
@@ -64,7 +66,13 @@ export async function openAccounts(config: Config, options: AccountsOptions): Pr
   const { revocations } = authentication.services
   const contextWords = (): string[] => address.hostname.split('.')
   const credentials = { store, hasher, throttle, revocations, contextWords }
-  const cancelCleanUp = keepClean(store, logger)
+  const cancelCleanUp = repeatedly(CLEAN_UP_INTERVAL_MS, () => store.removeExpired(), {
+    failed: (reason) => logger.warn({ reason }, 'what has ended was not forgotten'),
+  })
+  const cancelGates = repeatedly(GATE_INTERVAL_MS, () => adminStore.finishGates(), {
+    delayMs: 0,
+    failed: (reason) => logger.warn({ reason }, 'conversations of suspended people were not closed, or opened again'),
+  })
   return {
     services: {
       signIn: new SignIn({ ...credentials, tokens: issuer, logger, registration: auth.registration }),
@@ -85,6 +93,7 @@ export async function openAccounts(config: Config, options: AccountsOptions): Pr
     },
     async close() {
       cancelCleanUp()
+      cancelGates()
       await hasher.close()
     },
   }
@@ -103,16 +112,24 @@ async function tellFirstLink(
   )
 }
 
-function keepClean(store: PostgresAccountStore, logger: Logger): () => void {
+/** Does it after `delayMs`, and then so long after each end, whatever comes of it. Returns what ends that. */
+function repeatedly(
+  intervalMs: number,
+  task: () => Promise<void>,
+  { delayMs = intervalMs, failed }: { readonly delayMs?: number; readonly failed: (reason: string) => void },
+): () => void {
+  let hasEnded = false
   let cancel = (): void => undefined
-  const arm = (): void => {
-    cancel = clock.after(CLEAN_UP_INTERVAL_MS, () => {
-      store
-        .removeExpired()
-        .catch((error: unknown) => logger.warn({ reason: reasonOf(error) }, 'what has ended was not forgotten'))
-      arm()
-    })
+  const arm = (ms: number): void => {
+    cancel = clock.after(ms, () => void run())
   }
-  arm()
-  return () => cancel()
+  const run = async (): Promise<void> => {
+    await task().catch((error: unknown) => hasEnded || failed(reasonOf(error)))
+    if (!hasEnded) arm(intervalMs)
+  }
+  arm(delayMs)
+  return () => {
+    hasEnded = true
+    cancel()
+  }
 }

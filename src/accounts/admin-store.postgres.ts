@@ -6,21 +6,18 @@ import { ACCOUNT_COLUMNS, type AccountRow, addAccount, isTaken, toAccount } from
 import type { AccountQuery, AdminOutcome, AdminStore, Invite, NewAccount, NewInvite, NewLink } from './admin-store.ts'
 import type { Actor, AuditAction, AuditEntry } from './audit.ts'
 import { writeAudit } from './audit-log.postgres.ts'
+import { ALL_BEHIND, type ConversationGate, GateSteps } from './gate-steps.postgres.ts'
 import { goodInvites, insertInvite, revokeInvite, revokeInvitesBy } from './invite-rows.postgres.ts'
 import { addLink, voidLinksBy, voidResetLinks } from './link-rows.postgres.ts'
 import { forgetPerson, nameWords } from './profile-rows.postgres.ts'
 import { endSessions, revokeUser, type TokenLife } from './session-rows.postgres.ts'
 
-/** What an account's end does to the conversations of its person, in the same transaction. */
-export interface ConversationGate {
-  close(transaction: Queryable, userId: UserId): Promise<void>
-  reopen(transaction: Queryable, userId: UserId): Promise<void>
-}
-
 export interface AdminStoreOptions {
   readonly queries: Queries
   readonly life: TokenLife
   readonly gate: ConversationGate
+  /** Conversations whose gate one transaction moves at most. */
+  readonly gateSlice?: number
 }
 
 const OF_PEOPLE = `select ${ACCOUNT_COLUMNS} from accounts a left join users u using (user_id) where a.state <> 2`
@@ -39,17 +36,19 @@ const LOCK = `select user_id, role, state from accounts where user_id = $1 or (r
 const STILL_ADMIN = `${IS_ADMIN} for share`
 /** Waits for conversations that begin with this person, and lets none begin until the commit: see `OPEN_FOR_ACCOUNTS`. */
 const HOLD = 'select from accounts where user_id = $1 for update'
-const SET_STATE = 'update accounts set state = $2, updated_at = now() where user_id = $1'
+const SET_STATE = `update accounts set state = $2, updated_at = now(), ${ALL_BEHIND} where user_id = $1`
 const SET_ROLE = 'update accounts set role = $2, updated_at = now() where user_id = $1'
-const FORGET_NAME = `update accounts set state = 2, username = null, username_key = null, role = 0, updated_at = now()
-  where user_id = $1`
+const FORGET_NAME = `update accounts set state = 2, username = null, username_key = null, role = 0, updated_at = now(),
+  ${ALL_BEHIND} where user_id = $1`
 
 /** Administration in the tables of `sql/005_accounts.sql`. Locks: accounts, links and invites, sessions, conversations, the end of the audit. */
 export class PostgresAdminStore implements AdminStore {
   readonly #options: AdminStoreOptions
+  readonly #gates: GateSteps
 
   constructor(options: AdminStoreOptions) {
     this.#options = options
+    this.#gates = new GateSteps(options.queries, options.gate, options.gateSlice)
   }
 
   async find(userId: UserId): Promise<Account | undefined> {
@@ -100,7 +99,7 @@ export class PostgresAdminStore implements AdminStore {
   unsuspend(userId: UserId, actor: Actor): Promise<AdminOutcome> {
     return this.#change(userId, { actor, action: 'unsuspend' }, 'stays', async (transaction) => {
       await transaction.query(SET_STATE, [userId, 0])
-      await this.#options.gate.reopen(transaction, userId)
+      await this.#gates.step(transaction, userId)
     })
   }
 
@@ -111,6 +110,14 @@ export class PostgresAdminStore implements AdminStore {
       await this.#shutOut(transaction, userId, 'delete', actor)
       await forgetPerson(transaction, userId)
     })
+  }
+
+  finishGate(userId: UserId): Promise<void> {
+    return this.#gates.finish(userId)
+  }
+
+  finishGates(): Promise<void> {
+    return this.#gates.finishAll()
   }
 
   setRole(userId: UserId, role: Role, actor: Actor): Promise<AdminOutcome> {
@@ -150,21 +157,21 @@ export class PostgresAdminStore implements AdminStore {
     })
   }
 
-  /** Every login, every token and every open link ends, and nobody can write to this person any more. */
+  /** Every login, every token and every open link ends, and nobody can write to this person any more: see `finishGate`. */
   async #shutOut(
     transaction: Queryable,
     userId: UserId,
     because: Extract<AuditAction, 'suspend' | 'delete'>,
     by: Actor,
   ): Promise<void> {
-    const { life, gate } = this.#options
+    const { life } = this.#options
     const actor = nameOf(by)
     // Links before sessions, in the order in which whoever opens one takes them.
     await voidResetLinks(transaction, userId)
     await forgetOffers(transaction, userId)
     await endSessions(transaction, { userId }, { ...life, because, actor })
     await revokeUser(transaction, userId, { ...life, actor, reason: 'suspended' })
-    await gate.close(transaction, userId)
+    await this.#gates.step(transaction, userId)
   }
 
   /** `leaves`: whether the account is an administrator's no more, if it was. */

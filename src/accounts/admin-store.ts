@@ -56,11 +56,22 @@ export interface AdminStore {
   list(query: AccountQuery): Promise<readonly Account[]>
   /** An account without a password; whoever opens the link sets one. */
   create(account: NewAccount, link: NewLink, actor: Actor): Promise<'done' | 'username_taken'>
-  /** Once it is committed no token of theirs is good and nothing is stored in their conversations, on any instance. */
+  /**
+   * Once it is committed no token of theirs is good and no conversation with them begins; once `finishGate` has followed, nothing is
+   * stored in those that there are, on any instance.
+   */
   suspend(userId: UserId, actor: Actor): Promise<AdminOutcome>
+  /** `finishGate` has to follow. */
   unsuspend(userId: UserId, actor: Actor): Promise<AdminOutcome>
   /** As `suspend`, for ever: names, picture, password and ways back are gone. Messages stay. */
   remove(userId: UserId, actor: Actor): Promise<AdminOutcome>
+  /**
+   * Closes or opens the conversations of this person as their account is now, as many as the change itself has left: in several
+   * transactions, so that nobody waits for long who sends in one of them.
+   */
+  finishGate(userId: UserId): Promise<void>
+  /** The same for everybody whose change was not followed by it, because an instance ended or the database went away. */
+  finishGates(): Promise<void>
   /** Tokens of before are refused; logins stay and get new ones. What a former administrator made for others is void. */
   setRole(userId: UserId, role: Role, actor: Actor): Promise<AdminOutcome>
   addResetLink(userId: UserId, link: NewLink, actor: Actor): Promise<AdminOutcome>

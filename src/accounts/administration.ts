@@ -73,23 +73,26 @@ export class Administration {
   }
 
   /** Ends every login and every socket of this person; nobody can write to them. */
-  suspend(userId: UserId, actor: Actor): Promise<Account> {
-    return this.#changed(userId, this.#options.store.suspend(userId, actor))
+  async suspend(userId: UserId, actor: Actor): Promise<Account> {
+    await this.#stateChanged(userId, this.#options.store.suspend(userId, actor))
+    return this.account(userId)
   }
 
-  unsuspend(userId: UserId, actor: Actor): Promise<Account> {
-    return this.#changed(userId, this.#options.store.unsuspend(userId, actor))
+  async unsuspend(userId: UserId, actor: Actor): Promise<Account> {
+    await this.#stateChanged(userId, this.#options.store.unsuspend(userId, actor))
+    return this.account(userId)
   }
 
   /** Tokens of before are refused; logins stay. */
-  setRole(userId: UserId, role: Role, actor: Actor): Promise<Account> {
-    return this.#changed(userId, this.#options.store.setRole(userId, role, actor))
+  async setRole(userId: UserId, role: Role, actor: Actor): Promise<Account> {
+    succeeded(await this.#options.store.setRole(userId, role, actor))
+    await this.#options.revoked()
+    return this.account(userId)
   }
 
   /** For ever. */
   async remove(userId: UserId, actor: Actor): Promise<void> {
-    succeeded(await this.#options.store.remove(userId, actor))
-    await this.#options.revoked()
+    await this.#stateChanged(userId, this.#options.store.remove(userId, actor))
   }
 
   /** The secret of a link with which this person sets another password, once and within a day. */
@@ -117,10 +120,11 @@ export class Administration {
     if (!(await this.#options.store.revokeInvite(codeId, actor))) throw new AccountRefusal('not_found')
   }
 
-  async #changed(userId: UserId, outcome: Promise<AdminOutcome>): Promise<Account> {
+  /** Sockets end at once, however many conversations are still to follow. */
+  async #stateChanged(userId: UserId, outcome: Promise<AdminOutcome>): Promise<void> {
     succeeded(await outcome)
     await this.#options.revoked()
-    return this.account(userId)
+    await this.#options.store.finishGate(userId)
   }
 }
 

@@ -4,7 +4,7 @@ import { PostgresAccountStore } from '../../../src/accounts/account-store.postgr
 import { PostgresAdminStore } from '../../../src/accounts/admin-store.postgres.ts'
 import { systemClock } from '../../../src/lib/clock.ts'
 import { conversationBetween } from '../../../src/messages/conversation.ts'
-import { CONVERSATION_GATE, closeConversations, reopenConversations } from '../../../src/messages/gate.postgres.ts'
+import { CONVERSATION_GATE, moveGate } from '../../../src/messages/gate.postgres.ts'
 import { OPEN_FOR_ACCOUNTS } from '../../../src/messages/statements.postgres.ts'
 import { CommitError, type MessageStore } from '../../../src/messages/store.ts'
 import { type Database, openDatabase } from '../../../src/postgres/database.ts'
@@ -46,8 +46,9 @@ async function somebody(): Promise<string> {
   return id
 }
 
-const close = (user: string): Promise<void> => queries.transaction((open) => closeConversations(open, user))
-const reopen = (user: string): Promise<void> => queries.transaction((open) => reopenConversations(open, user))
+const ALL = { from: { side: 'lower', after: '' }, limit: 100 } as const
+const close = (user: string) => queries.transaction((open) => moveGate(open, user, { ...ALL, isOpen: false }))
+const reopen = (user: string) => queries.transaction((open) => moveGate(open, user, { ...ALL, isOpen: true }))
 const headOf = (a: string, b: string): Promise<number> => store.lastSeq(conversationBetween(a, b))
 
 /** The failure of a commit and the conversations that it is about. */
@@ -61,16 +62,21 @@ async function failureOf(work: Promise<unknown>) {
 }
 
 async function waiting(count: number): Promise<void> {
-  const all = `select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
-  await expect.poll(() => queries.query(all), { interval: 5, timeout: 60_000 }).toHaveLength(count)
+  const waits = `select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
+  await expect.poll(() => queries.query(waits), { interval: 5, timeout: 60_000 }).toHaveLength(count)
 }
 
 /** Whatever writes to the audit goes as far as its commit, and waits there with all that it has locked. */
 const holdCommits = () => openTransaction(created.dsn, 'select from audit_head for update')
 const ACTOR = { kind: 'command_line', id: '', address: '', requestId: '' } as const
 /** On a connection of its own, because it waits. */
-const administration = () =>
-  new PostgresAdminStore({ queries: database.openQueries(1), life: { lifetimeSeconds: 60 }, gate: CONVERSATION_GATE })
+const administration = (gateSlice?: number) =>
+  new PostgresAdminStore({
+    queries: database.openQueries(1),
+    life: { lifetimeSeconds: 60 },
+    gate: CONVERSATION_GATE,
+    ...(gateSlice !== undefined && { gateSlice }),
+  })
 
 async function signIn(userId: string): Promise<unknown> {
   const accounts = new PostgresAccountStore(database.openQueries(1), { lifetimeSeconds: 60 })
@@ -218,6 +224,81 @@ describe('a closed conversation', () => {
     expect(await Promise.all([send(a, b), send(c, a), send(a, a)])).toEqual(['closed', 'stored', 'stored'])
     await reopen(b)
     expect(await send(a, b)).toBe('stored')
+  })
+})
+
+describe('the conversations of somebody with many', () => {
+  /** Somebody who wrote to nine others, of whom some sort before and some behind them, and to themselves. */
+  async function busy(): Promise<{ own: string; closed: () => Promise<number>; others: readonly string[] }> {
+    const people = await Promise.all(Array.from({ length: 10 }, () => somebody()))
+    people.sort()
+    const [own = '', ...others] = [...people.slice(4), ...people.slice(0, 4)]
+    await store.commit(
+      people.map((other) => pendingMessage(own, other)),
+      [],
+      'fast',
+    )
+    const closed = async () => {
+      const rows = await queries.query('select from conversations where $1 in (user_lo, user_hi) and gate <> 0', [own])
+      return rows.length
+    }
+    return { own, closed, others }
+  }
+  const isBehind = async (own: string) =>
+    (await queries.query('select from accounts where user_id = $1 and gate_side is not null', [own])).length > 0
+
+  test('are closed some at a time, and stay so for those who come back in between', async () => {
+    const { own, closed } = await busy()
+    const store = administration(3)
+    expect(await store.suspend(own, ACTOR)).toBe('done')
+    expect([await closed(), await isBehind(own)]).toEqual([3, true])
+    await store.finishGate(own)
+    expect([await closed(), await isBehind(own)]).toEqual([10, false])
+    await store.unsuspend(own, ACTOR)
+    // The one with themselves is open once both of its bits are gone.
+    expect([await closed(), await isBehind(own)]).toEqual([8, true])
+    await store.finishGate(own)
+    expect([await closed(), await isBehind(own)]).toEqual([0, false])
+  })
+
+  test('that an instance left in the middle are closed by the next look, and no new one begins meanwhile', async () => {
+    const { own, closed } = await busy()
+    await administration(2).suspend(own, ACTOR)
+    expect(await bench().send(await somebody(), own)).toBe('not_found')
+    const [one, two] = [administration(2), administration(3)]
+    await Promise.all([one.finishGates(), two.finishGates(), one.finishGate(own)])
+    expect([await closed(), await isBehind(own)]).toEqual([10, false])
+    const { send } = bench()
+    expect(await send(own, own)).toBe('closed')
+  })
+
+  test('are as the last state wants them, however many changes cross', async () => {
+    const { own, closed } = await busy()
+    const [one, two] = [administration(2), administration(3)]
+    for (let round = 0; round < 4; round += 1) {
+      await one.suspend(own, ACTOR)
+      await Promise.all([one.finishGate(own), two.unsuspend(own, ACTOR), two.finishGate(own)])
+      await Promise.all([one.finishGates(), two.finishGates()])
+      expect([await closed(), await isBehind(own)]).toEqual([0, false])
+    }
+    await two.unsuspend(own, ACTOR)
+    await Promise.all([one.remove(own, ACTOR), two.finishGate(own)])
+    await one.finishGates()
+    expect([await closed(), await isBehind(own)]).toEqual([10, false])
+  })
+
+  test('take what is sent until their turn has come, and wait for no other step', async () => {
+    const { own, others } = await busy()
+    const store = administration(2)
+    await store.suspend(own, ACTOR)
+    const account = await openTransaction(created.dsn, `select from accounts where user_id = '${own}' for update`)
+    const finishing = store.finishGate(own)
+    await waiting(1)
+    const last = others.at(-1) ?? ''
+    expect(await bench().send(last, own)).toBe('stored')
+    await account.end()
+    await finishing
+    expect(await bench().send(last, own)).toBe('closed')
   })
 })
 
