@@ -68,6 +68,8 @@ export async function resetLinkRoute(
   { administration, address }: AccountServices,
 ): Promise<RestAnswer> {
   parseNoFields(request)
+  // Whoever opens it owns the account, so a page that somebody left open must not be enough to make one.
+  await request.requireFresh()
   const secret = await administration.resetSecret(userIn(request), request.actor)
   return jsonAnswer(200, { url: address.link('reset', secret) })
 }

@@ -179,7 +179,7 @@ test('of two administrators who take each other’s role at once one stays', asy
   admin = await login(app, admin.username)
 })
 
-test('a change of role ends the tokens of before, and needs a login of the last five minutes', async () => {
+test('a change of role ends the tokens of before, and needs a login of the last five minutes, as a link does', async () => {
   const ann = await somebody()
   const own = await login(app, admin.username)
   await age(own)
@@ -187,6 +187,8 @@ test('a change of role ends the tokens of before, and needs a login of the last 
   expect([status, body]).toMatchObject([403, { error: { code: 'reauthentication_required' } }])
   const forAdmins = await as(own, 'POST', '/api/invites', { role: 'admin' })
   expect(forAdmins.body).toMatchObject({ error: { code: 'reauthentication_required' } })
+  const link = await act(own, ann, 'reset_link')
+  expect([link.status, link.body]).toMatchObject([403, { error: { code: 'reauthentication_required' } }])
   admin = await login(app, admin.username)
   const socket = await SocketClient.connect(app, '', { headers: bearer(ann.token) })
   expect((await act(admin, ann, 'role', { role: 'admin' })).body).toMatchObject({ role: 'admin' })

@@ -54,7 +54,8 @@ export const adminOperations: readonly Operation[] = [
   {
     path: '/api/admin/users/{user_id}/reset_link',
     method: 'post',
-    summary: 'A link by which the person sets another password, once and within a day.',
+    summary:
+      'A link by which the person sets another password, once and within a day. Needs a login of the last five minutes.',
     access,
     params: wire.personPath,
     body: noFields,

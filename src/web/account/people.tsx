@@ -3,6 +3,7 @@ import type { AdminUser, Profile } from '../../client/accounts.ts'
 import { t } from '../texts/index.ts'
 import { accounts } from './accounts.ts'
 import { useAction } from './action.ts'
+import { useConfirmed } from './again.tsx'
 import { Problem } from './card.tsx'
 import { Dialog } from './dialog.tsx'
 import { Field } from './field.tsx'
@@ -25,14 +26,16 @@ export function People({ me }: { me: Profile }) {
   const ask = useCallback(() => everybody(wanted), [wanted])
   const { value: users, failure, reload } = useLoaded(ask)
   const [asked, setAsked] = useState<Asked>()
-  const { isBusy, failure: refusal, run } = useAction({ forbidden: 'error.last_admin' })
+  const action = useAction({ forbidden: 'error.last_admin' })
+  const { isBusy, failure: refusal, run } = action
+  const confirmed = useConfirmed(me.username ?? '', action)
   const { admin } = accounts()
-  const act = (user: AdminUser, action: PersonAction): void => {
+  const act = (user: AdminUser, what: PersonAction): void => {
     const id = user.user_id
-    if (action === 'suspend') setAsked({ user })
-    else if (action === 'link') void run(async () => setAsked({ user, link: await admin.resetLink(id) }))
-    else if (action === 'unsuspend') void run(() => admin.unsuspend(id).then(reload))
-    else void run(() => admin.setRole(id, action).then(reload))
+    if (what === 'suspend') setAsked({ user })
+    else if (what === 'link') void confirmed.run(async () => setAsked({ user, link: await admin.resetLink(id) }))
+    else if (what === 'unsuspend') void run(() => admin.unsuspend(id).then(reload))
+    else void confirmed.run(() => admin.setRole(id, what).then(reload))
   }
   const suspend = (user: AdminUser) =>
     run(() => admin.suspend(user.user_id).then(reload)).then(() => setAsked(undefined))
@@ -49,12 +52,13 @@ export function People({ me }: { me: Profile }) {
               user={user}
               isMe={user.user_id === me.user_id}
               isBusy={isBusy}
-              onAction={(action) => act(user, action)}
+              onAction={(what) => act(user, what)}
             />
           ))}
         </ul>
         {users?.length === 0 && <p className="hint">{t('list.nobody')}</p>}
       </Section>
+      {confirmed.dialog}
       {asked && <Question {...asked} isBusy={isBusy} onSuspend={suspend} onClose={() => setAsked(undefined)} />}
     </Panel>
   )

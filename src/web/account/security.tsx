@@ -3,7 +3,7 @@ import type { Profile } from '../../client/accounts.ts'
 import { t } from '../texts/index.ts'
 import { accounts } from './accounts.ts'
 import { useAction } from './action.ts'
-import { Again, asksAgain } from './again.tsx'
+import { asksAgain, useConfirmed } from './again.tsx'
 import { errorAt, Problem } from './card.tsx'
 import { CodeList } from './codes.tsx'
 import { Dialog } from './dialog.tsx'
@@ -74,17 +74,10 @@ function ChangePassword({ username }: { username: string }) {
 
 function RecoveryCodes({ username }: { username: string }) {
   const [codes, setCodes] = useState<readonly string[]>()
-  const [isAsking, setAsking] = useState(false)
-  const { isBusy, failure, run } = useAction()
-  const make = () =>
-    run(async () => {
-      try {
-        setCodes(await accounts().newRecoveryCodes())
-      } catch (error) {
-        if (!asksAgain(error)) throw error
-        setAsking(true)
-      }
-    })
+  const action = useAction()
+  const { isBusy, failure } = action
+  const confirmed = useConfirmed(username, action)
+  const make = () => confirmed.run(async () => setCodes(await accounts().newRecoveryCodes()))
   return (
     <Section title={t('auth.codes')}>
       <p className="hint">{t('codes.new.hint')}</p>
@@ -92,16 +85,7 @@ function RecoveryCodes({ username }: { username: string }) {
       <button type="button" className="link" aria-disabled={isBusy} onClick={() => void make()}>
         {t('codes.new')}
       </button>
-      {isAsking && (
-        <Again
-          username={username}
-          onClose={() => setAsking(false)}
-          onDone={() => {
-            setAsking(false)
-            void make()
-          }}
-        />
-      )}
+      {confirmed.dialog}
       {codes && (
         <Dialog title={t('auth.codes')} onClose={() => setCodes(undefined)}>
           <p>{t('auth.codes.hint')}</p>
