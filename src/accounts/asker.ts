@@ -5,8 +5,8 @@ import type { Actor } from './audit.ts'
 export interface Asker {
   /** An IPv4 address, or the /64 of an IPv6 address. */
   readonly address: string
-  /** False behind a proxy that is not listed: everybody there has one address, and must not be counted as one. */
-  readonly isNetworkCounted: boolean
+  /** Behind a proxy that is not listed everybody has one address: they are many, and are counted as many. */
+  readonly isNetworkShared: boolean
   readonly userAgent: string | undefined
   readonly requestId: string
 }

@@ -15,15 +15,15 @@ export interface Attempt {
   readonly hashes: readonly ThrottleKey[]
 }
 
-type Network = Pick<Asker, 'address' | 'isNetworkCounted'>
+type Network = Pick<Asker, 'address' | 'isNetworkShared'>
 
-/** A stranger's at this name. Without a network that can be told, that of all is not counted. */
-export function strangerAttempt(nameKey: string, { address, isNetworkCounted }: Network): Attempt {
-  const ofNetwork = isNetworkCounted ? [throttleKey('network', address)] : []
+/** A stranger's at this name. */
+export function strangerAttempt(nameKey: string, network: Network): Attempt {
+  const guesses = [throttleKey('nameAndNetwork', nameKey, network.address), throttleKey('name', nameKey)]
   return {
-    guesses: [throttleKey('nameAndNetwork', nameKey, address), throttleKey('name', nameKey), ...ofNetwork],
+    guesses: [...guesses, ofNetwork(network)],
     rights: [throttleKey('nameRight', nameKey)],
-    hashes: hashesOf({ address, isNetworkCounted }),
+    hashes: [hashesOf(network)],
   }
 }
 
@@ -42,13 +42,17 @@ export function ownAttempt(userId: string): Attempt {
 }
 
 /** With a code or a link, or with nothing where everybody may register. */
-export function codeAttempt({ address, isNetworkCounted }: Network): Attempt {
-  const guesses = isNetworkCounted ? [throttleKey('network', address)] : []
-  return { guesses, rights: [], hashes: hashesOf({ address, isNetworkCounted }) }
+export function codeAttempt(network: Network): Attempt {
+  return { guesses: [ofNetwork(network)], rights: [], hashes: [hashesOf(network)] }
 }
 
-function hashesOf({ address, isNetworkCounted }: Network): ThrottleKey[] {
-  return isNetworkCounted ? [throttleKey('hashes', address)] : []
+/** Never nothing: a stranger could write the header that makes an address look shared. */
+function ofNetwork({ address, isNetworkShared }: Network): ThrottleKey {
+  return throttleKey(isNetworkShared ? 'sharedNetwork' : 'network', address)
+}
+
+function hashesOf({ address, isNetworkShared }: Network): ThrottleKey {
+  return throttleKey(isNetworkShared ? 'sharedHashes' : 'hashes', address)
 }
 
 /** Throws when there have been too many. */

@@ -27,7 +27,7 @@ export interface AccountServices {
 export function askerOf(request: RestRequest, { networks }: Pick<AccountServices, 'networks'>): Asker {
   return {
     address: request.address(),
-    isNetworkCounted: networks.isCounted(request),
+    isNetworkShared: networks.isShared(request),
     userAgent: request.headers.get('user-agent'),
     requestId: request.requestId,
   }

@@ -23,9 +23,10 @@ for (const [network, bits] of [
 }
 
 /**
- * Whether attempts to sign in are counted by network. Behind a proxy that is not listed everybody has its address, and one who
- * guesses would lock out a whole company: there they are not, which is said once. A stranger on the open Internet cannot have that
- * by writing the header: only a peer with a private address is taken for such a proxy.
+ * How attempts to sign in are counted by network. Behind a proxy that is not listed everybody has its address, and one who guesses would
+ * soon lock out a whole company: they are counted as many, which is said once. A stranger on the open Internet cannot have that by
+ * writing the header, because only a peer with a private address is taken for such a proxy; one in the same private network can, and has
+ * a limit still.
  */
 export class NetworkCount {
   readonly #logger: Logger
@@ -36,19 +37,19 @@ export class NetworkCount {
   }
 
   /** To be asked while the request is open. */
-  isCounted(request: RestRequest): boolean {
-    if (!request.isBehindUnlistedProxy?.()) return true
+  isShared(request: RestRequest): boolean {
+    if (!request.isBehindUnlistedProxy?.()) return false
     const address = request.address().replace(/\/64$/, '')
     const isPrivate = isIP(address) !== 0 && PRIVATE.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4')
     this.#tell(address, isPrivate)
-    return !isPrivate
+    return isPrivate
   }
 
   #tell(address: string, isPrivate: boolean): void {
     if (this.#told.has(address) || this.#told.size >= MAX_TOLD) return
     this.#told.add(address)
     const consequence = isPrivate
-      ? 'attempts to sign in are not counted by network there'
+      ? 'everybody there is counted together, and may try ten times as often'
       : 'everybody there is counted as one'
     this.#logger.warn({ address }, `a proxy that TRUSTED_PROXIES does not list passes requests on: ${consequence}`)
   }

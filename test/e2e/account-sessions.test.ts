@@ -375,15 +375,26 @@ describe('whoever guesses', () => {
     expect((await ask(app, '/api/auth/register', newcomer)).status).toBe(201)
   })
 
-  test('behind a proxy that is not listed shuts nobody out who comes through it', async () => {
+  test('behind a proxy that is not listed shuts out ten times later who else comes through it, and not never', async () => {
     const unlisted = await bench.start({ TRUSTED_PROXIES: '192.0.2.1' })
-    const counted = async (target: App): Promise<number> => {
-      await execute(bench.database.dsn, 'truncate throttles')
-      await ask(target, '/api/auth/login', { username: 'nobody-there', password: 'wrong password' })
-      return (await rowsOf(bench.database.dsn, 'select from throttles')).length
+    const headers = someNetwork()
+    const attempt = async (target: App, at: number): Promise<number> => {
+      const body = { username: `nobody-${at}`, password: 'wrong password' }
+      return (await ask(target, '/api/auth/login', body, headers)).status
     }
-    // The name, the name from there and what is right; through the one that is listed also the network behind it and its hashes.
-    expect([await counted(unlisted), await counted(app)]).toEqual([3, 5])
+    const afterFifty = async (target: App): Promise<number> => {
+      await execute(bench.database.dsn, 'truncate throttles')
+      await attempt(target, 1)
+      await execute(bench.database.dsn, 'update throttles set tokens = tokens - 49.5 where tokens > 40')
+      return attempt(target, 2)
+    }
+    expect([await afterFifty(app), await afterFifty(unlisted)]).toEqual([429, 401])
+    await execute(bench.database.dsn, 'update throttles set tokens = tokens - 450 where tokens between 400 and 500')
+    expect(await attempt(unlisted, 3)).toBe(429)
+    await execute(bench.database.dsn, 'truncate throttles')
+    await attempt(unlisted, 4)
+    await execute(bench.database.dsn, 'update throttles set tokens = tokens - 2999.5 where tokens > 2000')
+    expect(await attempt(unlisted, 5)).toBe(429)
   })
 })
 

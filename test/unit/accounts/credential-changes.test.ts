@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import type { AccountStore, Credentials } from '../../../src/accounts/account-store.ts'
 import { CredentialChanges } from '../../../src/accounts/credential-changes.ts'
 
-const ASKER = { address: '192.0.2.1', isNetworkCounted: true, userAgent: undefined, requestId: 'r1' }
+const ASKER = { address: '192.0.2.1', isNetworkShared: false, userAgent: undefined, requestId: 'r1' }
 
 test('a recovery asks as much of a name that nobody has as of one that somebody has', async () => {
   const asked: string[] = []

@@ -11,7 +11,7 @@ import { AccountRefusal } from '../../../src/accounts/refusal.ts'
 import { SignIn } from '../../../src/accounts/sign-in.ts'
 import type { Throttle } from '../../../src/accounts/throttle.ts'
 
-const ASKER = { address: '192.0.2.1', isNetworkCounted: true, userAgent: undefined, requestId: 'r1' }
+const ASKER = { address: '192.0.2.1', isNetworkShared: false, userAgent: undefined, requestId: 'r1' }
 const CLIENT = { kind: 'token', deviceName: undefined, deviceToken: undefined, cookie: undefined } as const
 
 describe('a password', () => {

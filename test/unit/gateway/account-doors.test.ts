@@ -71,27 +71,27 @@ test.each<[Readonly<Record<string, string>>, boolean]>([
   expect(isOwnPage(withHeaders(headers), addressOf())).toBe(expected)
 })
 
-describe('attempts are counted by network', () => {
+describe('a network is one that many share', () => {
   const setUp = () => {
     const warn = vi.fn()
     const networks = new NetworkCount({ ...silentLogger, warn })
-    const isCounted = (address: string, isBehind: boolean) =>
-      networks.isCounted({ address: () => address, isBehindUnlistedProxy: () => isBehind } as RestRequest)
-    return { warn, isCounted }
+    const isShared = (address: string, isBehind: boolean) =>
+      networks.isShared({ address: () => address, isBehindUnlistedProxy: () => isBehind } as RestRequest)
+    return { warn, isShared }
   }
 
-  test('but not behind a proxy of one’s own that is not listed, which is said once', () => {
-    const { warn, isCounted } = setUp()
+  test('behind a proxy of one’s own that is not listed, which is said once', () => {
+    const { warn, isShared } = setUp()
     for (const address of ['10.1.2.3', '127.0.0.1', 'fd00:1:2:3::/64']) {
-      expect([address, isCounted(address, true)]).toEqual([address, false])
+      expect([address, isShared(address, true)]).toEqual([address, true])
     }
-    isCounted('10.1.2.3', true)
+    isShared('10.1.2.3', true)
     expect(warn).toHaveBeenCalledTimes(3)
   })
 
-  test('also of a stranger who says that a proxy passed it on', () => {
-    const { isCounted } = setUp()
-    expect([isCounted('203.0.113.7', true), isCounted('2001:db8:1:2::/64', true)]).toEqual([true, true])
-    expect(isCounted('10.1.2.3', false)).toBe(true)
+  test('and not because a stranger says that a proxy passed it on', () => {
+    const { isShared } = setUp()
+    expect([isShared('203.0.113.7', true), isShared('2001:db8:1:2::/64', true)]).toEqual([false, false])
+    expect(isShared('10.1.2.3', false)).toBe(false)
   })
 })
