@@ -14,6 +14,7 @@ import { PostgresThrottle } from './accounts/throttle.postgres.ts'
 import type { Authentication } from './authentication.ts'
 import type { Config } from './config.ts'
 import type { AccountServices } from './gateway/account-routes.ts'
+import type { AuthServices } from './gateway/auth-routes.ts'
 import { NetworkCount } from './gateway/network-count.ts'
 import { PublicAddress } from './gateway/public-address.ts'
 import { systemClock as clock } from './lib/clock.ts'
@@ -21,7 +22,6 @@ import { reasonOf } from './lib/errors.ts'
 import type { Logger } from './lib/logger.ts'
 import { CONVERSATION_GATE } from './messages/gate.postgres.ts'
 import type { Database } from './postgres/database.ts'
-import type { UserId } from './protocol/message.ts'
 
 export interface AccountsOptions {
   readonly database: Database
@@ -32,8 +32,8 @@ export interface AccountsOptions {
 /** What an instance needs for people who sign in here. */
 export interface Accounts {
   readonly services: AccountServices
-  /** When a token for this person is issued, seconds; undefined where there is nobody who is neither suspended nor deleted. */
-  readonly issuedAt: (userId: UserId) => Promise<number | undefined>
+  /** When a token for this person is issued; undefined where there is nobody who is neither suspended nor deleted. */
+  readonly issuedAt: AuthServices['issuedAt']
   /** The service listens: links can be made. `tell` shows the one for the first administrator; none for later processes. */
   listensOn(port: number, tell: ((text: string) => void) | undefined): Promise<void>
   close(): Promise<void>
@@ -83,7 +83,7 @@ export async function openAccounts(config: Config, options: AccountsOptions): Pr
       address,
       networks: new NetworkCount(logger),
     },
-    issuedAt: (userId) => store.issuedAt(userId),
+    issuedAt: (userId, by, seconds) => store.issueToken(userId, by, seconds),
     async listensOn(port, tell) {
       address.listensOn(port)
       if (address.isInClear) {

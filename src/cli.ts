@@ -82,7 +82,8 @@ function servicesOf(config: Config, database: Database): CliServices {
     trace: traceIn(queries),
     epoch: epochStore(config, queries),
     issuer: () => issuerOf(config, queries),
-    issuedAt: (userId) => (auth.mode === 'accounts' ? accounts : revocations).issuedAt(userId),
+    issuedAt: (userId, seconds) =>
+      auth.mode === 'accounts' ? accounts.issueToken(userId, COMMAND_LINE, seconds) : revocations.issuedAt(userId),
     lifetimeSeconds,
   }
 }

@@ -114,9 +114,14 @@ export class PostgresAccountStore implements AccountStore {
     })
   }
 
-  async issuedAt(userId: UserId): Promise<number | undefined> {
-    const [row] = await this.#queries.query<{ issued_at: string }>(ISSUED_AT_WHILE_ACTIVE, [userId])
-    return row && Number(row.issued_at)
+  issueToken(userId: UserId, actor: Actor, seconds: number | undefined): Promise<number | undefined> {
+    return this.#queries.transaction(async (transaction) => {
+      const [row] = await transaction.query<{ issued_at: string }>(ISSUED_AT_WHILE_ACTIVE, [userId])
+      if (!row) return undefined
+      const details = seconds === undefined ? {} : { seconds }
+      await writeAudit(transaction, { actor, action: 'token_issue', target: userId, details })
+      return Number(row.issued_at)
+    })
   }
 
   async loginFailed({ userId, network, actor }: { userId: UserId | undefined; network: string; actor: Actor }) {

@@ -55,8 +55,11 @@ export interface AccountStore {
   ): Promise<(OpenSession & { readonly account: Account }) | 'username_taken' | 'invite_invalid'>
   /** Undefined when the account or its password is no longer what was verified. `rehashed`: where the parameters have risen. */
   login(verified: Credentials, opening: Opening, rehashed: string | undefined): Promise<OpenSession | undefined>
-  /** From which second on a token of this person is not refused, by the database's clock; undefined unless the account is active. */
-  issuedAt(userId: UserId): Promise<number | undefined>
+  /**
+   * Notes that somebody makes a token of this person. From which second on it is not refused, by the database's clock; undefined unless
+   * the account is active. `seconds`: for how long, where that was asked for.
+   */
+  issueToken(userId: UserId, by: Actor, seconds: number | undefined): Promise<number | undefined>
   /** One entry for each account, network and quarter of an hour; of names that nobody has one for all together. */
   loginFailed(failure: { userId: UserId | undefined; network: string; actor: Actor }): Promise<void>
   /** Every other session ends, links that would set another one are void, and of the known devices that of the kept session stays. False when the verified one is the password no more. */

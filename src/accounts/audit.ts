@@ -35,6 +35,7 @@ export const AUDIT_ACTIONS = [
   'delete',
   'revoke',
   'describe',
+  'token_issue',
   'key_create',
   'epoch_renew',
 ] as const

@@ -25,8 +25,11 @@ export interface CliServices {
   readonly checkAudit: () => Promise<AuditReport>
   /** None unless the configuration has a secret that signs tokens, or people sign in here. */
   issuer(): Promise<TokenIssuer | undefined>
-  /** As the routes have it: undefined where there are accounts and this person has none that is active. */
-  issuedAt(userId: UserId): Promise<number | undefined>
+  /**
+   * As the routes have it: undefined where there are accounts and this person has none that is active. With accounts the audit notes it,
+   * with the seconds that were asked for.
+   */
+  issuedAt(userId: UserId, seconds: number | undefined): Promise<number | undefined>
   /** How long the longest token lives, seconds. */
   readonly lifetimeSeconds: number
 }
@@ -136,7 +139,7 @@ function addTokens(program: Command, { withServices }: ProgramOptions, print: Pr
           throw new Error(`A token lives ${maxLifetimeSeconds} seconds at most.`)
         if (!issuer.canName(checkedUserId(userId)))
           throw new Error('No token can name this user: JWT_USER_ESCAPE is on, and no subject becomes this id.')
-        const issuedAtSeconds = await services.issuedAt(userId)
+        const issuedAtSeconds = await services.issuedAt(userId, expiresIn)
         if (issuedAtSeconds === undefined) throw new Error(`There is no active account ${userId}.`)
         return issuer.issue(userId, expiresIn, { issuedAtSeconds })
       })

@@ -1,3 +1,4 @@
+import type { Actor } from '../accounts/audit.ts'
 import type { Authenticator } from '../auth/authenticator.ts'
 import type { RevocationTarget } from '../auth/revocation-store.ts'
 import type { Revocations } from '../auth/revocations.ts'
@@ -20,9 +21,10 @@ export interface AuthServices {
   readonly issuer: TokenIssuer | undefined
   /**
    * When a token for this user is issued: the second, by the database's clock, from which no revocation refuses it. Undefined
-   * where there are accounts and this person has none that is active; elsewhere the issuer alone knows who there is.
+   * where there are accounts and this person has none that is active; elsewhere the issuer alone knows who there is. With accounts
+   * the audit notes who asked, and for how long.
    */
-  readonly issuedAt: (userId: UserId) => Promise<number | undefined>
+  readonly issuedAt: (userId: UserId, by: Actor, seconds: number | undefined) => Promise<number | undefined>
 }
 
 /** `POST /api/auth/ticket`: a person with a token gets what opens one socket, for where a token cannot be sent. */
@@ -38,8 +40,13 @@ export async function ticketRoute(
 }
 
 /** `POST /api/auth/tokens`: for backends that want no token library. */
-export async function tokensRoute(request: RestRequest, { issuer, issuedAt }: AuthServices): Promise<RestAnswer> {
+export async function tokensRoute(
+  request: RestRequest,
+  { issuer, issuedAt }: AuthServices,
+  credential: Credential,
+): Promise<RestAnswer> {
   if (!issuer) throw new RequestError('not_found')
+  if (credential.kind !== 'key') throw new RequestError('forbidden')
   const { user_id, expires_in } = parseBody(wire.tokenBody, request)
   if (expires_in !== undefined && expires_in > issuer.maxLifetimeSeconds) {
     const message = `expires_in may be ${issuer.maxLifetimeSeconds} at most.`
@@ -49,7 +56,9 @@ export async function tokensRoute(request: RestRequest, { issuer, issuedAt }: Au
     const message = 'user_id must come of a subject: JWT_USER_ESCAPE is on, and no subject becomes this id.'
     throw new RequestError('invalid_request', { message, field: 'user_id' })
   }
-  const issuedAtSeconds = await issuedAt(user_id)
+  const { requestId } = request
+  const by = { kind: 'key', id: credential.key.keyId, address: request.address(), requestId } as const
+  const issuedAtSeconds = await issuedAt(user_id, by, expires_in)
   if (issuedAtSeconds === undefined) throw new RequestError('not_found', { field: 'user_id' })
   const { token, expiresAtMs } = issuer.issue(user_id, expires_in, { issuedAtSeconds })
   return jsonAnswer(200, { token, expires_at: new Date(expiresAtMs).toISOString() })

@@ -96,6 +96,8 @@ describe('suspending somebody', () => {
     expect((await asked()).body).toMatchObject({ error: { code: 'not_found', field: 'user_id' } })
     expect((await act(admin, bob, 'unsuspend')).body).toMatchObject({ state: 'active' })
     const issued = { ...bob, token: String((await asked()).body?.['token']) }
+    const keyId = headers.Authorization.split('_')[1]
+    expect(await audited('token_issue', bob.userId)).toEqual([{ actor: keyId, actor_kind: 'key', details: {} }])
     expect((await as(issued, 'GET', '/api/conversations')).status).toBe(200)
     const back = await login(app, bob.username)
     expect((await send(ann, bob.userId)).status).toBe(201)

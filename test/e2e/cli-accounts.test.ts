@@ -96,6 +96,8 @@ test('issues tokens, and revokes: the logins end, and no refresh token brings an
   const issued = await json<{ token: string }>('token', 'issue', userId, '--expires-in', '60')
   const { status, body } = await call(app, 'GET', '/api/users/me', { headers: bearer(issued.token) })
   expect([status, body]).toMatchObject([200, { user_id: userId }])
+  const noted = `select actor_kind, details from audit_log where action = 'token_issue' and target = '${userId}'`
+  expect(await rowsOf(bench.database.dsn, noted)).toEqual([{ actor_kind: 'command_line', details: { seconds: 60 } }])
   const comesBack = async (refresh_token: string) =>
     (await ask(app, '/api/auth/refresh', { refresh_token, attempt: randomUUID() })).status
   const { sid } = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString())

@@ -81,15 +81,17 @@ describe('within one second', () => {
 
 test('a token is issued for nobody whose suspension is being committed', async () => {
   const { userId } = (await somebody()).session
-  expect(await accounts.issuedAt(userId)).toBeGreaterThan(0)
+  expect(await accounts.issueToken(userId, ROOT, 60)).toBeGreaterThan(0)
   const commits = await openTransaction(stores.created.dsn, 'select from audit_head for update')
   const suspending = administration.suspend(userId, ROOT)
   const waiting = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
   await expect.poll(() => queries.query(waiting), { interval: 5 }).toHaveLength(1)
-  const issued = accounts.issuedAt(userId)
+  const issued = accounts.issueToken(userId, ROOT, undefined)
   await expect.poll(() => queries.query(waiting), { interval: 5 }).toHaveLength(2)
   await commits.end()
   expect([await suspending, await issued]).toEqual(['done', undefined])
+  const entries = `select details from audit_log where action = 'token_issue' and target = $1`
+  expect(await queries.query(entries, [userId])).toEqual([{ details: { seconds: 60 } }])
 })
 
 describe('an administrator whose suspension is being committed', () => {
