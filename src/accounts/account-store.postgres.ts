@@ -12,7 +12,7 @@ import {
   toAccount,
 } from './account-rows.postgres.ts'
 import type { AccountStore, Credentials, Door, Opening, OpenSession, Registration } from './account-store.ts'
-import type { Actor, AuditAction } from './audit.ts'
+import type { Actor, AuditAction, AuditEntry } from './audit.ts'
 import { writeAudit } from './audit-log.postgres.ts'
 import { forgetDevices, knowDevice } from './device-rows.postgres.ts'
 import { addLink, hasAdmin, linkOwner, takeDoor, takeResetLink, voidResetLinks } from './link-rows.postgres.ts'
@@ -228,21 +228,25 @@ export class PostgresAccountStore implements AccountStore {
 
   async #open(transaction: Queryable, userId: UserId, opening: Opening, action: AuditAction): Promise<OpenSession> {
     const { session, deviceHash, replaces, actor } = opening
-    if (replaces !== undefined) await this.#endReplaced(transaction, replaces)
-    const sessionId = await createSession(transaction, { ...session, userId, deviceHash }, this.#life)
+    const replaced = replaces && (await this.#endReplaced(transaction, replaces, userId))
+    const { sessionId, tooMany } = await createSession(transaction, { ...session, userId, deviceHash }, this.#life)
     await knowDevice(transaction, userId, deviceHash)
     const [row] = await transaction.query<{ issued_at: string }>(ISSUED_AT, [userId])
-    const entry = { actor: { ...actor, kind: 'user', id: userId }, action, target: userId } as const
-    await writeAudit(transaction, { ...entry, details: { session: sessionId } })
+    const by = { ...actor, kind: 'user', id: userId } as const
+    await writeAudit(transaction, { actor: by, action, target: userId, details: { session: sessionId } })
+    const ends = tooMany.map((session) => ({ userId, session, because: 'too_many' }))
+    for (const end of [...(replaced ? [replaced] : []), ...ends]) await writeAudit(transaction, sessionEnd(by, end))
     return { userId, sessionId, issuedAtSeconds: Number(row?.issued_at) }
   }
 
   /** A browser has one session: what somebody put there before the login is of no use after it. */
-  async #endReplaced(transaction: Queryable, cookieHash: Buffer): Promise<void> {
+  async #endReplaced(transaction: Queryable, cookieHash: Buffer, by: UserId): Promise<EndedByLogin | undefined> {
     const [before] = await transaction.query<{ session_id: string; user_id: string }>(BY_COOKIE, [cookieHash])
-    if (!before) return
-    const ended = { userId: before.user_id, sessionIds: [before.session_id] }
-    await endSessions(transaction, ended, { ...this.#life, because: 'login', actor: before.user_id })
+    if (!before) return undefined
+    const { user_id: userId, session_id: session } = before
+    const ending = { ...this.#life, because: 'login', actor: by } as const
+    const [ended] = await endSessions(transaction, { userId, sessionIds: [session] }, ending)
+    return ended === undefined ? undefined : { userId, session, because: 'login' }
   }
 
   /** A return by a code or a link ends everything that was open, whoever opened it. */
@@ -259,4 +263,15 @@ export class PostgresAccountStore implements AccountStore {
     await revokeUser(transaction, userId, { ...this.#life, actor: userId, reason: null })
     await writeAudit(transaction, { actor, action, target: userId })
   }
+}
+
+/** A session that another login has ended: that of the browser's former cookie, whoever it was, or one too many. */
+interface EndedByLogin {
+  readonly userId: UserId
+  readonly session: string
+  readonly because: string
+}
+
+function sessionEnd(actor: Actor, { userId, session, because }: EndedByLogin): AuditEntry {
+  return { actor, action: 'session_end', target: userId, details: { session, because } }
 }

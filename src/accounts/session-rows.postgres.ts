@@ -11,8 +11,12 @@ const LOGGED_IN = 'update accounts set last_login_at = now() where user_id = $1'
 const TOO_MANY = `select session_id::text from sessions where user_id = $1 and revoked_at is null
   order by last_used_at desc, session_id offset $2`
 
-/** Makes a session in this transaction, ends those that are then too many, and returns its id. */
-export async function createSession(transaction: Queryable, session: NewSession, lives: TokenLife): Promise<string> {
+/** Makes a session in this transaction, and ends those that are then too many. */
+export async function createSession(
+  transaction: Queryable,
+  session: NewSession,
+  lives: TokenLife,
+): Promise<{ readonly sessionId: string; readonly tooMany: readonly string[] }> {
   const { userId, secret, deviceName, userAgent, address, deviceHash } = session
   const [hash, key] = secret.kind === 'cookie' ? [secret.secretHash, null] : [null, secret.macKey]
   await transaction.query(LOGGED_IN, [userId])
@@ -21,11 +25,12 @@ export async function createSession(transaction: Queryable, session: NewSession,
   const [row] = await transaction.query<{ session_id: string }>(CREATE, values)
   if (!row) throw new Error('a new session returned no row')
   const old = await transaction.query<{ session_id: string }>(TOO_MANY, [userId, MAX_SESSIONS])
-  if (old.length > 0) {
-    const sessionIds = old.map(({ session_id }) => session_id)
-    await endSessions(transaction, { userId, sessionIds }, { ...lives, because: 'too_many', actor: 'service' })
+  const tooMany = old.map(({ session_id }) => session_id)
+  if (tooMany.length > 0) {
+    const ended = { userId, sessionIds: tooMany }
+    await endSessions(transaction, ended, { ...lives, because: 'too_many', actor: 'service' })
   }
-  return row.session_id
+  return { sessionId: row.session_id, tooMany }
 }
 
 /** How long the longest token of a session may still be good; seconds. */

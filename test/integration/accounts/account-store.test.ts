@@ -12,6 +12,7 @@ import {
   LIFE,
   somebody as newPerson,
   openAccountStores,
+  opening,
   signIn as signInTo,
 } from '../../support/account-store.ts'
 import { silentLogger } from '../../support/databases.ts'
@@ -115,6 +116,39 @@ describe('an administrator whose suspension is being committed', () => {
     await commits.end()
     expect(await suspending).toBe('done')
     expect(['no_admin', undefined]).toContain(await acting)
+  })
+})
+
+describe('a session that another login ends is in the audit', () => {
+  const endsOf = (userId: string) =>
+    queries.query(
+      `select actor, target, details from audit_log where action = 'session_end' and target = $1 order by audit_id`,
+      [userId],
+    )
+  const cookie = (secretHash: Buffer) => ({ ...opening().session, secret: { kind: 'cookie', secretHash } as const })
+
+  test('of whoever used the browser before', async () => {
+    const secretHash = Buffer.from(randomUUID())
+    const [ann, bob] = [await newPerson(stores, { session: cookie(secretHash) }), await somebody()]
+    const [of, by] = [ann.session, bob.session.userId]
+    await signInTo(stores, by, { replaces: secretHash })
+    const details = { session: of.sessionId, because: 'login' }
+    expect(await endsOf(of.userId)).toEqual([{ actor: by, target: of.userId, details }])
+    // It has ended: whoever brings the same cookie again ends nothing.
+    await signInTo(stores, by, { replaces: secretHash })
+    expect([await endsOf(of.userId), await endsOf(by)]).toMatchObject([[{}], []])
+  })
+
+  test('of a person who has fifty', async () => {
+    const { userId, sessionId } = (await somebody()).session
+    await queries.query(
+      `insert into sessions (user_id, kind, mac_key, address, last_used_at, expires_at)
+       select $1, 'refresh', '\\x00', '', now() + interval '1 hour', now() + interval '1 day' from generate_series(1, 49)`,
+      [userId],
+    )
+    await signIn(userId)
+    const details = { session: sessionId, because: 'too_many' }
+    expect(await endsOf(userId)).toEqual([{ actor: userId, target: userId, details }])
   })
 })
 
