@@ -1,4 +1,5 @@
 import type { UserId } from '../protocol/message.ts'
+import { holdsUnseen } from './unseen.ts'
 
 /** How a person wants to be shown. */
 export interface User {
@@ -64,7 +65,7 @@ export function displayNameFault(name: string): string | undefined {
   if (/[\p{Cc}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/u.test(name)) {
     return 'must not hold control characters or marks of writing direction'
   }
-  return undefined
+  return holdsUnseen(name) ? 'must not hold marks that cannot be seen' : undefined
 }
 
 /** Why a text cannot be the address of a picture, or undefined. The reasons complete "avatar_url …". */

@@ -82,7 +82,7 @@ describe('a person', () => {
     for (const nothing of ['\u200b', '\u2060\u00ad', '\u3164', ' \u115f\ufe0f', '\u2800']) {
       expect(await refusal({ display_name: nothing })).toEqual([400, 'invalid_request', 'display_name'])
     }
-    expect((await change(bob, { display_name: 'नमस्ते\u200d 👩‍💻' })).status).toBe(200)
+    expect((await change(bob, { display_name: 'क्\u200dषमा 👩‍💻' })).status).toBe(200)
     expect(await refusal({ avatar_url: 'https://example.com/x.png' })).toEqual([400, 'invalid_request', 'avatar_url'])
     expect(await refusal({ role: 'admin' })).toEqual([400, 'invalid_request', 'role'])
     expect((await as(bob, 'GET', '/api/users/me')).body).toMatchObject({ username: bob.username, role: 'member' })

@@ -106,11 +106,36 @@ describe('a name', () => {
     ['a\u202eb', 'control characters'],
     ['a\u2066b', 'control characters'],
     ['\ud800', 'well-formed'],
+    ['An\u200bn', 'cannot be seen'],
+    ['An\u200dn', 'cannot be seen'],
+    ['Ann\u200c', 'cannot be seen'],
+    ['An\u2060n', 'cannot be seen'],
+    ['An\u00adn', 'cannot be seen'],
+    ['An\ufeffn', 'cannot be seen'],
+    ['An\ufe0fn', 'cannot be seen'],
+    ['1\ufe0f', 'cannot be seen'],
+    ['An\u034fn', 'cannot be seen'],
+    ['An\u3164n', 'cannot be seen'],
+    ['An\u{e0061}n', 'cannot be seen'],
+    ['مر\u200dيم', 'cannot be seen'],
+    ['مريم\u200c', 'cannot be seen'],
+    ['👩\u200d', 'cannot be seen'],
+    ['👩\u200b👧', 'cannot be seen'],
   ])('is refused: %j', (name, fault) => {
     expect(displayNameFault(name)).toContain(fault)
   })
 
-  test.each(['Ann', 'Élodie van der Berg', '李雷', 'مريم', '👩‍👩‍👧', 'x'.repeat(64)])('is taken: %s', (name) => {
+  test.each([
+    ...['Ann', 'Élodie van der Berg', '李雷', 'مريم', '👩‍👩‍👧', 'x'.repeat(64)],
+    // Emoji with skin, selector and tags; a letter's variant; joiners of Persian, Hindi, Bengali and Sinhala.
+    ...[
+      '🕵🏽\u200d♂\ufe0f',
+      '❤\ufe0f\u200d🔥 Ann',
+      '1\ufe0f\u20e3',
+      '🏴\u{e0067}\u{e0062}\u{e0065}\u{e006e}\u{e0067}\u{e007f}',
+    ],
+    ...['葛\u{e0100}城', 'علی\u200cرضا', 'क्\u200dष', 'র\u200d্যাব', 'ශ්\u200dරී'],
+  ])('is taken: %s', (name) => {
     expect(displayNameFault(name)).toBeUndefined()
   })
 
