@@ -110,6 +110,41 @@ describe('registering', () => {
     expect((await login(app, 'joan')).userId).toBe(ann.userId)
   })
 
+  test('is nothing that another site can do to a browser', async () => {
+    const username = `c${randomUUID().slice(0, 8)}`
+    const body = { username, password: PASSWORD }
+    const foreign: readonly Readonly<Record<string, string>>[] = [
+      { 'Sec-Fetch-Site': 'same-site' },
+      { 'Sec-Fetch-Site': 'cross-site', Origin: `http://127.0.0.1:${open.port}` },
+      { 'Sec-Fetch-Site': 'none' },
+      { Origin: 'null' },
+      { Origin: `http://sibling.127.0.0.1:${open.port}` },
+    ]
+    for (const headers of foreign) {
+      const answer = await ask(open, '/api/auth/register', body, headers)
+      expect([headers, answer.status, answer.headers.getSetCookie()]).toEqual([headers, 403, []])
+    }
+    for (const type of ['application/x-www-form-urlencoded', 'text/plain', 'multipart/form-data; boundary=x']) {
+      const headers = { ...OWN_PAGE, 'Content-Type': type }
+      expect((await ask(open, '/api/auth/register', JSON.stringify(body), headers)).status).toBe(415)
+    }
+    expect(await rowsOf(bench.database.dsn, `select from accounts where username = '${username}'`)).toEqual([])
+    expect((await ask(open, '/api/auth/register', body, OWN_PAGE)).status).toBe(201)
+  })
+
+  test('gives the browser another cookie than it had, and that one is worth nothing any more', async () => {
+    const enter = (cookie = '') => {
+      const body = { username: `f${randomUUID().slice(0, 8)}`, password: PASSWORD }
+      return ask(open, '/api/auth/register', body, { ...OWN_PAGE, ...(cookie && { Cookie: cookie }) })
+    }
+    const before = cookiesOf(await enter())
+    const after = cookiesOf(await enter(before))
+    expect(after).not.toBe(before)
+    const renewed = async (cookie: string) =>
+      (await ask(open, '/api/auth/token', undefined, { Cookie: cookie, ...OWN_PAGE })).status
+    expect([await renewed(before), await renewed(after)]).toEqual([401, 200])
+  })
+
   test('takes an invite as often as it may be used: of a hundred at once one gets in', async () => {
     await execute(
       bench.database.dsn,
