@@ -33,6 +33,8 @@ export interface App {
 export interface StartOptions {
   /** Of several processes on one port, the one that says what has to be said once. */
   readonly isFirst?: boolean
+  /** The metrics of all of them, with those of this one. */
+  readonly metricsOfAll?: (own: Pick<Metrics, 'snapshot'>) => () => Promise<string>
   /** Shows a text to the person who started the service, past the log, which may be kept and sent anywhere. */
   readonly tell?: (text: string) => void
 }
@@ -42,7 +44,7 @@ export async function startApp(
   config: Config,
   logger: RootLogger,
   instanceId: string,
-  { isFirst = true, tell = (text: string) => openLogOutput(2).write(text) }: StartOptions = {},
+  { isFirst = true, metricsOfAll, tell = (text: string) => openLogOutput(2).write(text) }: StartOptions = {},
 ): Promise<App> {
   // Says that this machine has no binary before a database is made or migrated.
   loadUws()
@@ -104,7 +106,9 @@ export async function startApp(
     isConnectedToOthers: () => instances.isConnected(),
     droppedLogLines: () => logger.droppedLines(),
   })
-  const parts = { storage, instances, authentication, accounts, push, connections, guard, shutdown, logger, metrics }
+  const metricsText = metricsOfAll?.(metrics) ?? (() => metrics.text())
+  const told = { logger, metrics, metricsText }
+  const parts = { storage, instances, authentication, accounts, push, connections, guard, shutdown, ...told }
   server.mount(createHandlers(config, parts))
 
   const start = async (): Promise<number> => {

@@ -36,6 +36,8 @@ export interface HandlerParts {
   readonly shutdown: Shutdown
   readonly logger: Logger
   readonly metrics: Metrics
+  /** Prometheus text, of all processes on the port. */
+  readonly metricsText: () => Promise<string>
 }
 
 /** From which pages, and under which names, the service may be asked. */
@@ -84,7 +86,7 @@ function upgradeHandler(config: Config, parts: HandlerParts, door: Door): Server
 }
 
 function httpHandler(config: Config, parts: HandlerParts, door: Door): ServerHandlers['http'] {
-  const { storage, instances, authentication, accounts, push, guard, logger, metrics } = parts
+  const { storage, instances, authentication, accounts, push, guard, logger, metricsText } = parts
   const readiness = readinessOf(parts)
   return createHttpHandler({
     messages: storage.messages,
@@ -105,7 +107,7 @@ function httpHandler(config: Config, parts: HandlerParts, door: Door): ServerHan
     metricsToken: config.metricsToken,
     loginUrl: config.web.loginUrl,
     version: VERSION,
-    metrics: () => metrics.text(),
+    metrics: metricsText,
     readiness: () => readiness.look(),
   })
 }

@@ -1,8 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import { type App, startApp } from './app.ts'
 import { type Config, ConfigError, isStartedByNpm, loadConfig } from './config.ts'
+import { systemClock } from './lib/clock.ts'
 import { openLogOutput } from './telemetry/log-output.ts'
 import { createLogger, type RootLogger } from './telemetry/logger.ts'
+import type { Metrics } from './telemetry/metrics.ts'
+import type { ToWorker } from './telemetry/metrics-hub.ts'
+import { WorkerMetrics } from './telemetry/worker-metrics.ts'
 import { startWorkers, type Workers } from './workers.ts'
 
 type Reason = NodeJS.Signals | 'supervisor gone' | 'npm gone'
@@ -44,7 +48,10 @@ export function run(worker: number | undefined): Control {
   logWhatNodeSays(logger)
   const start = async (): Promise<App | Workers> => {
     if (isSupervisor) return startWorkers(config, logger)
-    const app = await startApp(config, logger, instanceId, { isFirst: worker === undefined || worker === 0 })
+    const app = await startApp(config, logger, instanceId, {
+      isFirst: worker === undefined || worker === 0,
+      ...(worker !== undefined && { metricsOfAll }),
+    })
     logger.info(
       { url: app.url, host: config.http.host, port: app.port, tls: config.http.tls !== undefined },
       'listening',
@@ -134,6 +141,18 @@ class Lifetime implements Control {
   #leave(code: number): void {
     void this.#options.logger.settled(LAST_LINES_MS).then(() => process.exit(code))
   }
+}
+
+/** Over the channel to the supervisor, which asks every worker. */
+function metricsOfAll(own: Pick<Metrics, 'snapshot'>): () => Promise<string> {
+  const shared = new WorkerMetrics({
+    snapshot: () => own.snapshot(),
+    // Without the channel nobody answers, and this process drains.
+    send: (message) => void process.send?.(message, undefined, undefined, () => undefined),
+    clock: systemClock,
+  })
+  process.on('message', (message: ToWorker) => shared.heard(message))
+  return () => shared.text()
 }
 
 /** Node would write a warning to standard error itself, and wait until that is read. */

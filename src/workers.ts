@@ -3,9 +3,11 @@ import { createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { type Config, environmentWith } from './config.ts'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded-postgres/embedded-postgres.ts'
+import { systemClock } from './lib/clock.ts'
 import type { Logger } from './lib/logger.ts'
 import { RestartPolicy } from './lib/restart-policy.ts'
 import { connectionsFor } from './postgres/database.ts'
+import { type FromWorker, MetricsHub } from './telemetry/metrics-hub.ts'
 import { WORKER_ARGUMENT } from './worker-argument.ts'
 
 export interface Workers {
@@ -52,6 +54,7 @@ class Supervisor implements Workers {
   readonly #own: EmbeddedPostgres | undefined
   readonly #running = new Map<number, ChildProcess>()
   readonly #timers = new Set<NodeJS.Timeout>()
+  readonly #metrics = new MetricsHub(systemClock)
   #isStopping = false
   #undrained = 0
   #allEnded: (() => void) | undefined
@@ -82,6 +85,7 @@ class Supervisor implements Workers {
     policy.started()
     const ended = (how: End): void => {
       this.#running.delete(index)
+      this.#metrics.left(index)
       if (this.#isStopping) return this.#endedWhileStopping(index, how)
       const delayMs = policy.ended()
       this.#logger.error({ worker: index, ...how, delay_ms: delayMs }, 'a worker ended unasked and is replaced')
@@ -96,6 +100,8 @@ class Supervisor implements Workers {
       return
     }
     this.#running.set(index, child)
+    this.#metrics.joined(index, (message) => void child.send(message, () => undefined))
+    child.on('message', (message: FromWorker) => this.#metrics.heard(index, message))
     child.once('spawn', () => this.#logger.info({ worker: index, pid: child.pid }, 'worker started'))
     child.once('exit', (code, signal) => ended({ code, signal }))
     // In place of both, when the system has no process left to give.
@@ -107,6 +113,8 @@ class Supervisor implements Workers {
     // channel between them closes, and the worker drains by itself.
     return fork(fileURLToPath(new URL('./main.js', import.meta.url)), [WORKER_ARGUMENT, String(index)], {
       detached: true,
+      // A metric may be no number, which JSON does not know.
+      serialization: 'advanced',
       env: environmentWith(this.#own ? { POSTGRES_DSN: this.#own.dsn } : {}),
     })
   }

@@ -38,6 +38,7 @@ export class BucketHistogram {
       name: this.name,
       help: this.help,
       type: 'histogram',
+      aggregator: 'sum',
       values: [
         ...buckets,
         { metricName: `${this.name}_bucket`, labels: { le: '+Inf' }, value: this.#count },

@@ -1,6 +1,7 @@
 import { Counter, collectDefaultMetrics, Registry } from 'prom-client'
 import { BucketHistogram } from './bucket-histogram.ts'
-import { addGauge } from './gauge.ts'
+import { addGauge, type GaugeOptions } from './gauge.ts'
+import type { Snapshot } from './metrics-hub.ts'
 import { PushMetrics } from './push-metrics.ts'
 import { addBuildInfo, TrafficMetrics } from './traffic-metrics.ts'
 
@@ -22,6 +23,7 @@ export interface MetricsOptions {
 
 const MS_TO_SECONDS = 0.001
 const LATENCY_BOUNDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5]
+const LOOP_LAG = 'nodejs_eventloop_lag'
 const ROW_BOUNDS = [1, 4, 16, 64, 256, 1024, 2048]
 
 /** The service's Prometheus metrics. Labels have few values: never a user, a conversation or a path. */
@@ -71,13 +73,24 @@ export class Metrics {
 
   /** Adds what others hold; to be called once. */
   readFrom(sources: MetricSources): void {
-    addGauge(this.#registry, 'messaging_connections', 'Open WebSocket connections', () => sources.connections())
-    addGauge(this.#registry, 'messaging_queue_rows', 'Sends that wait for a batch', () => sources.queuedRows())
-    addGauge(this.#registry, 'messaging_queue_age_seconds', 'Age of the oldest send without an outcome', () => {
-      return sources.oldestSendMs() * MS_TO_SECONDS
+    const gauge = (options: GaugeOptions): void => addGauge(this.#registry, options)
+    gauge({
+      name: 'messaging_connections',
+      help: 'Open WebSocket connections',
+      read: () => sources.connections(),
     })
-    addGauge(this.#registry, 'messaging_redis_connected', '1 while pushes from other instances can arrive', () => {
-      return sources.isConnectedToOthers() ? 1 : 0
+    gauge({ name: 'messaging_queue_rows', help: 'Sends that wait for a batch', read: () => sources.queuedRows() })
+    gauge({
+      name: 'messaging_queue_age_seconds',
+      help: 'Age of the oldest send without an outcome',
+      together: 'max',
+      read: () => sources.oldestSendMs() * MS_TO_SECONDS,
+    })
+    gauge({
+      name: 'messaging_redis_connected',
+      help: '1 while pushes from other instances can arrive',
+      together: 'min',
+      read: () => (sources.isConnectedToOthers() ? 1 : 0),
     })
     this.#countDroppedLogLines(sources)
   }
@@ -103,12 +116,12 @@ export class Metrics {
 
   /** Adds the age of the issuer's keys, where there is an issuer. */
   readKeySetAge(seconds: () => number | undefined): void {
-    addGauge(
-      this.#registry,
-      'messaging_jwks_age_seconds',
-      "Since the issuer's keys were last confirmed; -1 before",
-      () => seconds() ?? -1,
-    )
+    addGauge(this.#registry, {
+      name: 'messaging_jwks_age_seconds',
+      help: "Since the issuer's keys were last confirmed; -1 before",
+      together: 'max',
+      read: () => seconds() ?? -1,
+    })
   }
 
   publishFailed(): void {
@@ -128,6 +141,13 @@ export class Metrics {
   /** Prometheus text. */
   text(): Promise<string> {
     return this.#registry.metrics()
+  }
+
+  /** The same for a process that adds up those of several. */
+  async snapshot(): Promise<Snapshot> {
+    const own = await this.#registry.getMetricsAsJSON()
+    // One loop that lags is told, however idle the others are.
+    return own.map((one) => (one.name.startsWith(LOOP_LAG) ? { ...one, aggregator: 'max' } : one))
   }
 
   /** Plain numbers on the message path, copied into the counter when it is read. */

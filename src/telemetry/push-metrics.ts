@@ -55,8 +55,14 @@ export class PushMetrics {
 
   /** Adds what others hold; to be called once, where push is on. */
   readFrom({ subscribers, pending }: PushSources): void {
-    addGauge(this.#registry, 'messaging_push_subscribers', 'Users with a push subscription', subscribers)
-    addGauge(this.#registry, 'messaging_push_pending', 'Conversations of users that may have to be notified', pending)
+    const help = 'Users with a push subscription'
+    // Each process knows all of them.
+    addGauge(this.#registry, { name: 'messaging_push_subscribers', help, together: 'max', read: subscribers })
+    addGauge(this.#registry, {
+      name: 'messaging_push_pending',
+      help: 'Conversations of users that may have to be notified',
+      read: pending,
+    })
   }
 
   pushesDue(count: number): void {

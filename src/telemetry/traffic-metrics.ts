@@ -94,6 +94,7 @@ export function addBuildInfo(registry: Registry, info: { readonly version: strin
     name: 'messaging_build_info',
     help: '1, by version of the service and of Node.js',
     labelNames: ['version', 'node'],
+    aggregator: 'max',
     registers: [registry],
   })
   gauge.set(info, 1)

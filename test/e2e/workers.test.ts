@@ -5,6 +5,7 @@ import { eventually } from '../support/cluster-instance.ts'
 import { createDatabase, type TestDatabase } from '../support/databases.ts'
 import { within } from '../support/deadline.ts'
 import { freePort } from '../support/free-port.ts'
+import { rawRequest } from '../support/raw-http.ts'
 import { sharedRedis } from '../support/redis.ts'
 import { get, post } from '../support/rest-client.ts'
 import { type ServiceProcess, STILL_DRAINING, useServices } from '../support/service.ts'
@@ -62,6 +63,31 @@ test('a process that dies is replaced, and the others go on', async () => {
   await service.logged(({ msg, signal }) => msg === 'a worker ended unasked and is replaced' && signal === 'SIGKILL')
   await allListen(service, 3)
   expect((await post(service, { receiver_id: 'bob', content: 'still here' })).status).toBe(201)
+  expect(await service.stop()).toEqual({ code: 0, signal: null })
+})
+
+/** Asked on a connection of its own each time, so that the kernel chooses a process anew. */
+async function scrapes(service: ServiceProcess): Promise<readonly string[]> {
+  const once = async () => String((await rawRequest(service, SCRAPE))?.body)
+  return Promise.all(Array.from({ length: 12 }, once))
+}
+const SCRAPE = 'GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n'
+
+test('any process tells the metrics of all, also of one that has died', async () => {
+  const service = await services.start(await environment(2))
+  await allListen(service, 2)
+  const people = await Promise.all(
+    Array.from({ length: 20 }, (_, index) => SocketClient.connect(service, `counted-${index}`)),
+  )
+  for (const person of people) await person.ask({ type: 'send', receiver_id: 'counted', content: 'x' })
+  for (const text of await scrapes(service)) {
+    expect(text).toContain('\nmessaging_connections 20\n')
+    expect(text).toContain('\nmessaging_sends_total{outcome="stored"} 20\n')
+  }
+  process.kill(Number(linesOf(service, 'worker started')[0]?.pid), 'SIGKILL')
+  await service.logged(({ msg }) => msg === 'a worker ended unasked and is replaced')
+  await allListen(service, 3)
+  for (const text of await scrapes(service)) expect(text).toContain('messaging_sends_total{outcome="stored"} 20\n')
   expect(await service.stop()).toEqual({ code: 0, signal: null })
 })
 
