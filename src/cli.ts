@@ -12,49 +12,47 @@ import { AuditedRevocations } from './accounts/audited-revocations.postgres.ts'
 import { newSecret } from './accounts/secrets.ts'
 import { PostgresSigningKeyStore } from './accounts/signing-key-store.postgres.ts'
 import { OWN_RULES } from './accounts/signing-keys.ts'
-import { fetchKeySet } from './auth/fetch-key-set.ts'
-import { usableKeys } from './auth/key-set.ts'
 import { PostgresRevocationStore } from './auth/revocation-store.postgres.ts'
 import type { ServiceKeyStore } from './auth/service-key.ts'
 import { PostgresServiceKeyStore } from './auth/service-key-store.postgres.ts'
 import { TokenIssuer } from './auth/token-issuer.ts'
 import type { AccountTools } from './cli/account-commands.ts'
-import type { Check } from './cli/doctor.ts'
 import { type CliServices, createProgram } from './cli/program.ts'
-import { checkPush } from './cli/push-check.ts'
 import { traceIn } from './cli/trace.postgres.ts'
 import { type Config, ConfigError, loadConfig } from './config.ts'
+import { doctorChecks } from './doctor.ts'
 import { PublicAddress } from './gateway/public-address.ts'
 import { systemClock } from './lib/clock.ts'
-import { DependencyLog } from './lib/dependency-log.ts'
 import { reasonOf } from './lib/errors.ts'
 import type { Logger } from './lib/logger.ts'
-import { openFileLimit } from './lib/open-files.ts'
 import { PostgresEpochStore } from './messages/epoch-store.postgres.ts'
 import type { EpochRecord, EpochStore } from './messages/epoch-store.ts'
 import { CONVERSATION_GATE } from './messages/gate.postgres.ts'
 import { type Database, openDatabase } from './postgres/database.ts'
 import type { Queries } from './postgres/queries.ts'
-import { examine } from './redis/examination.ts'
 import { storageTools } from './storage-tools.ts'
 import { openLogOutput } from './telemetry/log-output.ts'
 import { createLogger } from './telemetry/logger.ts'
 import { PostgresUserDirectory } from './users/user-directory.postgres.ts'
 import { VERSION } from './version.ts'
 
-/** Beyond this a token may already be refused on one side and be good on the other; milliseconds. */
-const CLOCK_DIFFERENCE_LIMIT_MS = 1_000
 /** How long a link for the first administrator is good. */
 const BOOTSTRAP_SECONDS = 3_600
-/** Fewer would bound the number of sockets before MAX_CONNECTIONS does. */
-const WANTED_OPEN_FILES = 10_000
 
 function commandLogger(config: Config): Logger {
   return createLogger({ ...config.log, level: 'warn', output: openLogOutput(2) })
 }
 
-async function withDatabase<T>(config: Config, work: (database: Database) => Promise<T>): Promise<T> {
-  const database = await openDatabase({ ...config.postgres, logger: commandLogger(config), isBesideService: true })
+type Work<T> = (database: Database) => Promise<T>
+
+/** Whoever looks from another version, or from the wrong directory, changes nothing by it. */
+function withDatabase<T>(config: Config, work: Work<T>): Promise<T> {
+  return withOpened(config, { leavesTables: true }, work)
+}
+
+async function withOpened<T>(config: Config, how: { leavesTables: boolean }, work: Work<T>): Promise<T> {
+  const options = { ...config.postgres, ...how, logger: commandLogger(config), isBesideService: true }
+  const database = await openDatabase(options)
   try {
     return await work(database)
   } finally {
@@ -145,88 +143,20 @@ function accountTools(config: Config, queries: Queries, lifetimeSeconds: number)
   }
 }
 
-/** Each opens what it looks at, so that one dependency that is away does not hide the others. */
-function doctorChecks(): Check[] {
-  let config: Config | undefined
-  const loaded = (): Config => {
-    config ??= loadConfig()
-    return config
-  }
-  return [
-    {
-      name: 'configuration',
-      run: async () => `AUTH=${loaded().auth.mode}, ${loaded().http.host}:${loaded().http.port}`,
-    },
-    {
-      name: 'database',
-      run: () =>
-        withDatabase(loaded(), async (database) => {
-          const [row] = await database
-            .openQueries(1)
-            .query<{ version: string; place: string }>(
-              `select current_setting('server_version') as version, current_schema() as place`,
-            )
-          return `PostgreSQL ${row?.version}, schema ${row?.place}: migrated, with the rights and the durability that the service needs`
-        }),
-    },
-    { name: 'clock', run: () => withDatabase(loaded(), checkClock) },
-    { name: 'Redis', run: () => checkRedis(loaded()) },
-    { name: 'key set', run: () => checkKeySet(loaded()) },
-    { name: 'push services', run: () => checkPushServices(loaded()) },
-    { name: 'open files', run: async () => checkOpenFiles() },
-  ]
-}
-
-async function checkClock(database: Database): Promise<string> {
-  const queries = database.openQueries(1)
-  // The first query also connects.
-  await queries.query('select 1')
-  const beforeMs = Date.now()
-  const [row] = await queries.query<{ ms: string }>('select (extract(epoch from clock_timestamp()) * 1000)::text as ms')
-  const aheadMs = Math.round(Number(row?.ms) - (beforeMs + Date.now()) / 2)
-  if (Math.abs(aheadMs) <= CLOCK_DIFFERENCE_LIMIT_MS) return `the database is ${aheadMs} ms ahead of this machine`
-  throw new Error(`the database is ${aheadMs} ms ahead of this machine: tokens end and links expire by both; use NTP`)
-}
-
-async function checkRedis(config: Config): Promise<string | undefined> {
-  const { address, prefix } = config.redis
-  if (address === undefined) return undefined
-  const failures: string[] = []
-  const log = (fields: object) => failures.push('reason' in fields ? String(fields.reason) : JSON.stringify(fields))
-  const logger = { debug: log, info: () => undefined, warn: log, error: log }
-  const health = new DependencyLog({ dependency: 'Redis', logger, clock: systemClock })
-  await examine({ address, prefix, health })
-  return 'answers, and its user may call what the service needs'
-}
-
-async function checkKeySet({ auth }: Config): Promise<string | undefined> {
-  if (auth.mode !== 'jwt' || auth.keySetUrl === undefined) return undefined
-  const keys = usableKeys(await fetchKeySet(auth.keySetUrl), auth.algorithms)
-  const names = keys.map(({ algorithm, keyId }) => `${algorithm} ${keyId ?? 'without an id'}`)
-  // Its query may hold a secret.
-  const { origin, pathname } = new URL(auth.keySetUrl)
-  return `${origin}${pathname} holds ${keys.length} that can be used: ${names.join(', ')}`
-}
-
-async function checkPushServices({ push }: Config): Promise<string | undefined> {
-  return push && checkPush(push.subject, push.hosts)
-}
-
-function checkOpenFiles(): string {
-  const limit = openFileLimit()
-  if (limit === undefined) return 'the limit is not known on this system'
-  if (limit >= WANTED_OPEN_FILES) return `${limit} files may be open`
-  throw new Error(`only ${limit} files may be open, and each socket takes one; raise it (ulimit -n, LimitNOFILE)`)
-}
-
 const program = createProgram({
   version: VERSION,
   withServices: (command) => {
     const config = loadConfig()
     return withDatabase(config, (database) => command(servicesOf(config, database)))
   },
-  checks: doctorChecks,
-  storage: storageTools({ config: () => loadConfig(), logger: commandLogger, epochStore, withDatabase }),
+  checks: () => doctorChecks(withDatabase),
+  storage: storageTools({
+    config: () => loadConfig(),
+    logger: commandLogger,
+    epochStore,
+    // What was restored may be of an earlier version, and what is moved to may be empty; no service runs there.
+    withDatabase: (config, work) => withOpened(config, { leavesTables: false }, work),
+  }),
   output: {
     write: (text) => void process.stdout.write(text),
     fail: () => {

@@ -73,6 +73,7 @@ const isRoot = (file: string) =>
     'authentication.ts',
     'built-files.ts',
     'cli.ts',
+    'doctor.ts',
     'handlers.ts',
     'instances.ts',
     'main.ts',

@@ -1,7 +1,8 @@
 // The entrance to this folder: a real PostgreSQL of the service's own, for which nothing has to be installed.
 import { readFile, realpath } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { errorCode } from '../lib/errors.ts'
 import { CLUSTER } from './cluster.ts'
 import { DirectoryInUse, findRunning } from './lock-file.ts'
 import { dsnOf } from './runtime-dir.ts'
@@ -26,12 +27,12 @@ export function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise
   return Supervisor.start(options)
 }
 
-/** Whether a data directory holds a cluster. */
+/** Whether a data directory holds a cluster, be it one that this user may not read. */
 export async function hasCluster(dataDir: string): Promise<boolean> {
   const version = readFile(join(await clusterIn(dataDir), 'PG_VERSION'))
   return version.then(
     () => true,
-    () => false,
+    (error: unknown) => !['ENOENT', 'ENOTDIR'].includes(errorCode(error) ?? ''),
   )
 }
 
@@ -41,9 +42,10 @@ const READY_POLL_MS = 50
 /**
  * For one command beside the service: connects to the PostgreSQL of the service that runs on the data directory, or starts one
  * when none does, under the same lock; no service can start there until `stop`. `stop` leaves the service's own alone. Rejects
- * when the service's PostgreSQL does not become ready within half a minute.
+ * when there is nothing yet, which only a service makes, and when the service's PostgreSQL does not become ready within half a minute.
  */
 export async function reachEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
+  if (!(await hasCluster(options.dataDir))) throw new Error(nothingIn(options.dataDir))
   const startedMs = Date.now()
   for (;;) {
     const running = await findRunning(await clusterIn(options.dataDir))
@@ -59,6 +61,14 @@ export async function reachEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     }
     await delay(READY_POLL_MS)
   }
+}
+
+/** A person may be in another directory, or lack the variables of the service. */
+function nothingIn(dataDir: string): string {
+  return (
+    `${resolve(dataDir)} holds no PostgreSQL of this service. Give the command the DATA_DIR or POSTGRES_DSN of the service, ` +
+    'or start the service once.'
+  )
 }
 
 /** As the server names it to itself. */

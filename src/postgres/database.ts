@@ -10,7 +10,7 @@ import type { Logger } from '../lib/logger.ts'
 import { assertDurable, assertPrimary } from './assertions.ts'
 import { resolveDsn } from './dsn.ts'
 import { mendIdentity } from './identity.ts'
-import { migrate } from './migrate.ts'
+import { assertMigrated, migrate } from './migrate.ts'
 import { connectionOptions, createPool, endClient, endPool, type Pool } from './pool.ts'
 import { assertSessionsKept } from './pooler.ts'
 import { Queries } from './queries.ts'
@@ -32,6 +32,8 @@ export interface DatabaseOptions {
   readonly logger: Logger
   /** For a command: our own server may be the one of a service that runs, which is then left running. */
   readonly isBesideService?: boolean
+  /** Refuses a database that this version would have to migrate, in place of doing it: a service of another version may run on it. */
+  readonly leavesTables?: boolean
 }
 
 export interface QueriesOptions {
@@ -88,7 +90,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     const config = await resolveDsn(dsn ?? own?.dsn ?? '')
     const migrationConfig = migrationDsn === undefined ? config : await resolveDsn(migrationDsn)
     if (own === undefined) await assertSessionsKept(config)
-    const synchronousCommit = await prepare(config, { migrationConfig, schema, logger })
+    const synchronousCommit = await prepare(config, { ...options, migrationConfig })
     const ours = schemaSettings(schema)
     const pool = createPool(config, {
       health,
@@ -163,35 +165,39 @@ export function createWriterConnection(
   })
 }
 
-interface PrepareOptions {
+type PrepareOptions = Pick<DatabaseOptions, 'schema' | 'logger' | 'leavesTables'> & {
   readonly migrationConfig: pg.ClientConfig
-  readonly schema: string | undefined
-  readonly logger: Logger
 }
 
 /** Resolves with the `synchronous_commit` that was found safe. */
-async function prepare(config: pg.ClientConfig, { migrationConfig, schema, logger }: PrepareOptions): Promise<string> {
+async function prepare(config: pg.ClientConfig, options: PrepareOptions): Promise<string> {
+  const { schema, logger } = options
   const client = new pg.Client({ ...config, ...connectionOptions() })
   client.on('error', (error) => logger.warn({ err: error }, 'lost a database connection'))
   await client.connect()
   try {
     await applySettings(client, [...limitSettings({}), ...schemaSettings(schema)])
     const synchronousCommit = await assertDurable(client)
-    const role = await currentRole(client)
-    const applied = await migrate(migrationConfig, {
-      logger,
-      schema,
-      async finish(owner) {
-        if ((await currentRole(owner)) !== role) await grantRights(owner, { role, schema }, logger)
-        await mendIdentity(owner, logger)
-      },
-    })
-    if (applied.length > 0) logger.info({ versions: applied }, 'migrated the database')
+    if (options.leavesTables) await assertMigrated(client)
+    else await migrateFor(await currentRole(client), options)
     await assertRights(client, schema)
     return synchronousCommit
   } finally {
     await endClient(client)
   }
+}
+
+/** Makes what is missing, by the role for that, and lets the one that serves use it. */
+async function migrateFor(role: string, { migrationConfig, schema, logger }: PrepareOptions): Promise<void> {
+  const applied = await migrate(migrationConfig, {
+    logger,
+    schema,
+    async finish(owner) {
+      if ((await currentRole(owner)) !== role) await grantRights(owner, { role, schema }, logger)
+      await mendIdentity(owner, logger)
+    },
+  })
+  if (applied.length > 0) logger.info({ versions: applied }, 'migrated the database')
 }
 
 async function closeAll(pools: readonly Pool[], own: EmbeddedPostgres | undefined): Promise<void> {

@@ -37,6 +37,7 @@ interface Session {
 /** Any fixed number that nothing else locks in the same database. */
 export const ADVISORY_LOCK = 7_301_201_846
 
+const DIRECTORY = new URL('../../sql/', import.meta.url)
 const LOCK_WAIT_MS = 300
 const PATIENCE_MS = 60_000
 const RETRY_MS = 1_000
@@ -76,7 +77,7 @@ const HOLDER = `
  */
 export async function migrate(config: pg.ClientConfig, options: MigrateOptions): Promise<number[]> {
   const { logger, lockWaitMs = LOCK_WAIT_MS, patienceMs = PATIENCE_MS } = options
-  const migrations = await readMigrations(options.directory ?? new URL('../../sql/', import.meta.url))
+  const migrations = await readMigrations(options.directory ?? DIRECTORY)
   const client = new pg.Client({ ...config, types: resultTypes })
   // A lost connection also fails the query that is running.
   client.on('error', (error) => logger.warn({ err: error }, 'the connection of the migration was lost'))
@@ -93,10 +94,7 @@ export async function migrate(config: pg.ClientConfig, options: MigrateOptions):
       await assertNamesFree(client, migrations)
       await client.query(RECORD)
     }
-    const { rows } = await client.query<AppliedMigration>(
-      'select version, name, checksum from schema_migrations order by version',
-    )
-    const pending = findPending(migrations, rows)
+    const pending = findPending(migrations, await appliedIn(client))
     for (const migration of pending) await apply(session, migration)
     await options.finish?.(client)
     return pending.map((migration) => migration.version)
@@ -104,6 +102,30 @@ export async function migrate(config: pg.ClientConfig, options: MigrateOptions):
     // Ends the session, and with it the lock.
     await endClient(client)
   }
+}
+
+/**
+ * Changes nothing: throws an Error that says what to do where the schema of this session lacks what this version would make. Newer
+ * versions than the files are left alone here, too.
+ */
+export async function assertMigrated(client: pg.ClientBase): Promise<void> {
+  if (!(await hasRecord(client))) {
+    throw new Error('No service has used this database yet: its first start makes the tables. A command makes none.')
+  }
+  await assertOwnRecord(client)
+  const applied = await appliedIn(client)
+  const pending = findPending(await readMigrations(DIRECTORY), applied)
+  if (pending.length === 0) return
+  const newest = Math.max(0, ...applied.map(({ version }) => version))
+  throw new Error(
+    `The database is at migration ${newest}, and this version needs ${pending.at(-1)?.version}. A command migrates nothing: ` +
+      'start the service of this version first, or use the command of the version that runs.',
+  )
+}
+
+async function appliedIn(client: pg.ClientBase): Promise<AppliedMigration[]> {
+  const statement = 'select version, name, checksum from schema_migrations order by version'
+  return (await client.query<AppliedMigration>(statement)).rows
 }
 
 /**
@@ -119,7 +141,7 @@ async function takeTurn({ client, logger }: Session): Promise<void> {
   }
 }
 
-async function hasRecord(client: pg.Client): Promise<boolean> {
+async function hasRecord(client: pg.ClientBase): Promise<boolean> {
   const { rows } = await client.query<{ exists: boolean }>(
     "select to_regclass('schema_migrations') is not null as exists",
   )

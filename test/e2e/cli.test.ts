@@ -1,16 +1,18 @@
 import { execFile } from 'node:child_process'
+import { readdir } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { hashOfSecret, SCOPES } from '../../src/auth/service-key.ts'
 import { startOn } from '../support/app.ts'
 import { compiledUrl } from '../support/compiled.ts'
-import { createDatabase, execute, type TestDatabase } from '../support/databases.ts'
+import { createDatabase, createEmptyDatabase, execute, type TestDatabase } from '../support/databases.ts'
 import { FakePushService } from '../support/fake-push-service.ts'
 import { call } from '../support/rest-client.ts'
 import { jwkOf, scriptedIssuer } from '../support/scripted-issuer.ts'
 import { useServices } from '../support/service.ts'
 import { SocketClient } from '../support/socket-client.ts'
 import { keyPair, SECRET } from '../support/tokens.ts'
+import { rowsOf } from '../support/transactions.ts'
 
 const services = useServices()
 let database: TestDatabase
@@ -73,6 +75,7 @@ describe('messaging keys', () => {
 
   test('are kept in the schema that is named, by a command as by the service', async () => {
     const env = { POSTGRES_SCHEMA: 'chat' }
+    await (await startOn(database.dsn, env)).stop()
     const made = await json<{ key_id: string }>([...CREATE], env)
     expect(await json(['keys', 'list'], env)).toMatchObject([{ key_id: made.key_id }])
     expect(JSON.stringify(await json(['keys', 'list']))).not.toContain(made.key_id)
@@ -165,6 +168,7 @@ describe("on the service's own PostgreSQL", () => {
   test('a command works while no service runs, and a service then finds what it did', async () => {
     const dataDir = await services.dataDir()
     const own = { DATA_DIR: dataDir, POSTGRES_DSN: '' }
+    await (await services.start({ DATA_DIR: dataDir, ...JWT })).stop()
     const { key } = await json<{ key: string }>(CREATE, own)
     const service = await services.start({ DATA_DIR: dataDir, ...JWT })
     const answer = await call(service, 'GET', '/api/messages?user_id=ann&with=bob', {
@@ -175,7 +179,50 @@ describe("on the service's own PostgreSQL", () => {
   })
 })
 
+describe('a command changes nothing but what it is for', () => {
+  const COMMANDS = [['doctor'], CREATE]
+
+  test.each(COMMANDS)('%s makes no PostgreSQL where there is none, and names the place', async (...words) => {
+    const dataDir = await services.dataDir()
+    const { code, stdout, stderr } = await messaging(words, { DATA_DIR: dataDir, POSTGRES_DSN: '' })
+    expect(code).toBe(1)
+    expect(stdout + stderr).toContain(`${dataDir} holds no PostgreSQL of this service`)
+    expect(stdout).not.toContain('msk_')
+    expect(await readdir(dataDir)).toEqual([])
+  })
+
+  test.each(COMMANDS)('%s makes no tables, and says who does', async (...words) => {
+    const empty = await createEmptyDatabase()
+    onTestFinished(() => empty.drop())
+    const { code, stdout, stderr } = await messaging(words, { POSTGRES_DSN: empty.dsn })
+    expect(code).toBe(1)
+    expect(stdout + stderr).toContain('No service has used this database yet')
+    expect(await rowsOf(empty.dsn, "select tablename from pg_tables where schemaname = 'public'")).toEqual([])
+  })
+
+  test.each(COMMANDS)('%s leaves a database of an older version as it is', async (...words) => {
+    const older = await createDatabase()
+    onTestFinished(() => older.drop())
+    await execute(
+      older.dsn,
+      'delete from schema_migrations where version = (select max(version) from schema_migrations)',
+    )
+    const before = await rowsOf(older.dsn, 'select max(version) as version from schema_migrations')
+    const { code, stdout, stderr } = await messaging(words, { POSTGRES_DSN: older.dsn })
+    expect(code).toBe(1)
+    expect(stdout + stderr).toContain(`The database is at migration ${before[0]?.['version']}, and this version needs`)
+    expect(await rowsOf(older.dsn, 'select max(version) as version from schema_migrations')).toEqual(before)
+  })
+})
+
 describe('messaging doctor', () => {
+  test('names the database that it looked at', async () => {
+    const results = await json<{ name: string; detail: string }[]>(['doctor'])
+    const { pathname } = new URL(database.dsn.replace(':///', '://localhost/'))
+    const detail = results.find(({ name }) => name === 'database')?.detail
+    expect(detail).toMatch(new RegExp(`^${pathname.slice(1)} at .*: PostgreSQL 18`))
+  })
+
   test('finds everything in order, and says what is not configured', async () => {
     const results = await json<{ name: string; status: string }[]>(['doctor'])
     expect(results.map(({ name, status }) => [name, status])).toEqual([

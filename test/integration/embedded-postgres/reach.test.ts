@@ -1,5 +1,5 @@
 // A command beside the service, on the same data directory.
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
@@ -16,6 +16,11 @@ beforeAll(async () => {
 afterAll(() => rm(dataDir, { recursive: true, force: true, maxRetries: 5 }))
 
 const options = () => ({ dataDir, logger: silentLogger, settings: { shared_buffers: '16MB' } })
+
+test('makes none where there is none', async () => {
+  await expect(reachEmbeddedPostgres(options())).rejects.toThrow(`${dataDir} holds no PostgreSQL of this service`)
+  expect(await readdir(dataDir)).toEqual([])
+})
 
 test('uses the server of a service that runs, and leaves it running', async () => {
   const service = await startEmbeddedPostgres(options())

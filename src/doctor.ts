@@ -1,0 +1,112 @@
+import { join, resolve } from 'node:path'
+import { fetchKeySet } from './auth/fetch-key-set.ts'
+import { usableKeys } from './auth/key-set.ts'
+import type { Check } from './cli/doctor.ts'
+import { checkPush } from './cli/push-check.ts'
+import { type Config, loadConfig } from './config.ts'
+import { systemClock } from './lib/clock.ts'
+import { DependencyLog } from './lib/dependency-log.ts'
+import { reasonOf } from './lib/errors.ts'
+import { openFileLimit } from './lib/open-files.ts'
+import type { Database } from './postgres/database.ts'
+import { parseDsn } from './postgres/dsn.ts'
+import { examine } from './redis/examination.ts'
+
+/** Beyond this a token may already be refused on one side and be good on the other; milliseconds. */
+const CLOCK_DIFFERENCE_LIMIT_MS = 1_000
+/** Fewer would bound the number of sockets before MAX_CONNECTIONS does. */
+const WANTED_OPEN_FILES = 10_000
+
+type WithDatabase = <T>(config: Config, work: (database: Database) => Promise<T>) => Promise<T>
+
+/** Each opens what it looks at, so that one dependency that is away does not hide the others. */
+export function doctorChecks(withDatabase: WithDatabase): Check[] {
+  let config: Config | undefined
+  const loaded = (): Config => {
+    config ??= loadConfig()
+    return config
+  }
+  return [
+    {
+      name: 'configuration',
+      run: async () => `AUTH=${loaded().auth.mode}, ${loaded().http.host}:${loaded().http.port}`,
+    },
+    {
+      name: 'database',
+      run: () => withDatabase(loaded(), checkTables).then(...saying(placeOf(loaded()))),
+    },
+    { name: 'clock', run: () => withDatabase(loaded(), checkClock) },
+    { name: 'Redis', run: () => checkRedis(loaded()) },
+    { name: 'key set', run: () => checkKeySet(loaded()) },
+    { name: 'push services', run: () => checkPushServices(loaded()) },
+    { name: 'open files', run: async () => checkOpenFiles() },
+  ]
+}
+
+async function checkTables(database: Database): Promise<string> {
+  const [row] = await database
+    .openQueries(1)
+    .query<{ version: string; place: string }>(
+      `select current_setting('server_version') as version, current_schema() as place`,
+    )
+  return `PostgreSQL ${row?.version}, schema ${row?.place}: migrated, with the rights and the durability that the service needs`
+}
+
+/** Which database is meant: a person may be in another directory than the service, or lack its variables. */
+function placeOf({ postgres: { dsn, dataDir } }: Config): string {
+  if (dsn === undefined) return `${join(resolve(dataDir), 'postgres')} (no POSTGRES_DSN)`
+  const { host, port, database } = parseDsn(dsn)
+  return `${database} at ${host}:${port}`
+}
+
+/** For `then`: names the place, whatever was found there. */
+function saying(place: string): [(found: string) => string, (error: unknown) => never] {
+  return [
+    (found) => `${place}: ${found}`,
+    (error) => {
+      throw new Error(`${place}: ${reasonOf(error)}`, { cause: error })
+    },
+  ]
+}
+
+async function checkClock(database: Database): Promise<string> {
+  const queries = database.openQueries(1)
+  // The first query also connects.
+  await queries.query('select 1')
+  const beforeMs = Date.now()
+  const [row] = await queries.query<{ ms: string }>('select (extract(epoch from clock_timestamp()) * 1000)::text as ms')
+  const aheadMs = Math.round(Number(row?.ms) - (beforeMs + Date.now()) / 2)
+  if (Math.abs(aheadMs) <= CLOCK_DIFFERENCE_LIMIT_MS) return `the database is ${aheadMs} ms ahead of this machine`
+  throw new Error(`the database is ${aheadMs} ms ahead of this machine: tokens end and links expire by both; use NTP`)
+}
+
+async function checkRedis(config: Config): Promise<string | undefined> {
+  const { address, prefix } = config.redis
+  if (address === undefined) return undefined
+  const failures: string[] = []
+  const log = (fields: object) => failures.push('reason' in fields ? String(fields.reason) : JSON.stringify(fields))
+  const logger = { debug: log, info: () => undefined, warn: log, error: log }
+  const health = new DependencyLog({ dependency: 'Redis', logger, clock: systemClock })
+  await examine({ address, prefix, health })
+  return 'answers, and its user may call what the service needs'
+}
+
+async function checkKeySet({ auth }: Config): Promise<string | undefined> {
+  if (auth.mode !== 'jwt' || auth.keySetUrl === undefined) return undefined
+  const keys = usableKeys(await fetchKeySet(auth.keySetUrl), auth.algorithms)
+  const names = keys.map(({ algorithm, keyId }) => `${algorithm} ${keyId ?? 'without an id'}`)
+  // Its query may hold a secret.
+  const { origin, pathname } = new URL(auth.keySetUrl)
+  return `${origin}${pathname} holds ${keys.length} that can be used: ${names.join(', ')}`
+}
+
+async function checkPushServices({ push }: Config): Promise<string | undefined> {
+  return push && checkPush(push.subject, push.hosts)
+}
+
+function checkOpenFiles(): string {
+  const limit = openFileLimit()
+  if (limit === undefined) return 'the limit is not known on this system'
+  if (limit >= WANTED_OPEN_FILES) return `${limit} files may be open`
+  throw new Error(`only ${limit} files may be open, and each socket takes one; raise it (ulimit -n, LimitNOFILE)`)
+}
