@@ -86,8 +86,9 @@ function upgradeHandler(config: Config, parts: HandlerParts, door: Door): Server
 }
 
 function httpHandler(config: Config, parts: HandlerParts, door: Door): ServerHandlers['http'] {
-  const { storage, instances, authentication, accounts, push, guard, logger, metricsText } = parts
+  const { storage, instances, authentication, accounts, push, guard, logger, metrics, metricsText } = parts
   const readiness = readinessOf(parts)
+  metrics.readReadiness(() => readiness.isReady())
   return createHttpHandler({
     messages: storage.messages,
     presence: instances.presence,

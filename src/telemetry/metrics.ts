@@ -95,6 +95,16 @@ export class Metrics {
     this.#countDroppedLogLines(sources)
   }
 
+  /** Adds whether people should be sent here. */
+  readReadiness(isReady: () => Promise<boolean>): void {
+    addGauge(this.#registry, {
+      name: 'messaging_ready',
+      help: '1 while messages can be stored and people let in',
+      together: 'min',
+      read: async () => ((await isReady()) ? 1 : 0),
+    })
+  }
+
   /** One send has its outcome: stored, duplicate, conflict or the code of its refusal. */
   sendSettled(outcome: string, ageMs: number): void {
     this.#sends.set(outcome, (this.#sends.get(outcome) ?? 0) + 1)

@@ -13,7 +13,7 @@ export interface ReadinessOptions {
   authReasons(): readonly string[]
   /** What is wrong with dependencies without which the service stores and delivers all the same. */
   degradations(): readonly string[]
-  readonly clock: Pick<Clock, 'now'>
+  readonly clock: Clock
 }
 
 export interface Readiness {
@@ -25,6 +25,8 @@ export interface Readiness {
 
 /** So often at most a commit is tried for probes; and a commit that failed so lately needs no other one to prove it. */
 const TRY_EVERY_MS = 1_000
+/** Whoever reads the metrics waits no longer than this for the database; less than other processes wait for this one's metrics. */
+const KNOWN_WITHIN_MS = 500
 
 /**
  * Whether a balancer should send people here. Follows what commits achieve: while they fail the service is not ready. When
@@ -42,6 +44,21 @@ export class ReadinessProbe {
     const { isDraining, authReasons, degradations } = this.#options
     const reasons = isDraining() ? ['draining'] : [...(await this.#storeReasons()), ...authReasons()]
     return { reasons, degraded: degradations() }
+  }
+
+  /** What is not known at once is not well. */
+  isReady(): Promise<boolean> {
+    return new Promise((resolve) => {
+      const cancel = this.#options.clock.after(KNOWN_WITHIN_MS, () => resolve(false))
+      const known = (isReady: boolean): void => {
+        cancel()
+        resolve(isReady)
+      }
+      this.look().then(
+        ({ reasons }) => known(reasons.length === 0),
+        () => known(false),
+      )
+    })
   }
 
   async #storeReasons(): Promise<string[]> {

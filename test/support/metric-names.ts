@@ -12,6 +12,7 @@ export async function metricTypes(): Promise<ReadonlyMap<string, string>> {
     droppedLogLines: none,
   })
   metrics.readKeySetAge(none)
+  metrics.readReadiness(() => Promise.resolve(true))
   metrics.push.readFrom({ subscribers: none, pending: none })
   const types = [...(await metrics.text()).matchAll(/^# TYPE (\S+) (\S+)$/gm)]
   return new Map(types.map(([, name = '', type = '']) => [name, type]))

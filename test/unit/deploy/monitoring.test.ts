@@ -43,7 +43,7 @@ function metricsIn(expression: string): string[] {
 describe('what is looked at', () => {
   test.each(expressions)('%s', (_title, expression) => {
     const names = metricsIn(expression)
-    expect(names.length > 0 || expression.startsWith('up{')).toBe(true)
+    expect(names.length > 0 || /^(absent\()?up\{/.test(expression)).toBe(true)
     for (const name of names) {
       const isBucket = name.endsWith('_bucket')
       const type = types.get(isBucket ? name.slice(0, -'_bucket'.length) : name)
@@ -53,6 +53,9 @@ describe('what is looked at', () => {
     }
     for (const [, outcomes = ''] of expression.matchAll(/messaging_sends_total\{outcome=~?"([^"]*)"/g)) {
       for (const outcome of outcomes.split('|')) expect(Object.keys(ERRORS)).toContain(outcome)
+    }
+    for (const [, codes = ''] of expression.matchAll(/messaging_refusals_total\{[^}]*code=~"([^"]*)"/g)) {
+      for (const code of codes.split('|')) expect(Object.keys(ERRORS)).toContain(code)
     }
     for (const [, code] of expression.matchAll(/messaging_closes_total\{code="(\d+)"/g)) {
       expect(Object.values(CLOSES).map((close) => String(close.code))).toContain(code)
@@ -90,9 +93,10 @@ test('every alert says what is wrong where, and whether somebody has to get up',
 })
 
 test('every alert has a case in which it comes', () => {
-  const [{ alert_rule_test: cases }] = parse(deployText('monitoring/alerts.test.yml')).tests as [
-    { alert_rule_test: readonly { readonly alertname: string; readonly exp_alerts: readonly unknown[] }[] },
-  ]
+  const { tests } = parse(deployText('monitoring/alerts.test.yml')) as {
+    tests: readonly { alert_rule_test: readonly { alertname: string; exp_alerts: readonly unknown[] }[] }[]
+  }
+  const cases = tests.flatMap(({ alert_rule_test }) => alert_rule_test)
   const coming = cases.filter(({ exp_alerts }) => exp_alerts.length > 0).map(({ alertname }) => alertname)
   expect(new Set(coming)).toEqual(new Set(alerts.map(({ alert }) => alert)))
 })

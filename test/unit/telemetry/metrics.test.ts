@@ -52,6 +52,15 @@ test('gauges are read when somebody scrapes', async () => {
   expect(await read(metrics, 'messaging_redis_connected')).toBe(0)
 })
 
+test('says whether messages can be stored, whether or not anybody sends one', async () => {
+  const metrics = new Metrics({ version: '1.2.3', closeCodes: [] })
+  let isReady = true
+  metrics.readReadiness(() => Promise.resolve(isReady))
+  expect(await read(metrics, 'messaging_ready')).toBe(1)
+  isReady = false
+  expect(await read(metrics, 'messaging_ready')).toBe(0)
+})
+
 test('counts requests, refusals and ends of sockets by what the contract knows, and nothing that a client made up', async () => {
   const counted = new Metrics({ version: '1.2.3', closeCodes: [1012] })
   const request = { method: 'POST', route: '/api/send_message', status: 429, code: 'rate_limited' }

@@ -1,4 +1,5 @@
 import { beforeEach, expect, test } from 'vitest'
+import { ANSWER_LIMIT_MS } from '../../../src/telemetry/metrics-hub.ts'
 import { ReadinessProbe } from '../../../src/telemetry/readiness.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
 
@@ -106,4 +107,23 @@ test('believes no commit of its own from before one that failed', async () => {
 test('is ready without what it does not need, and says so', async () => {
   degraded = ['Redis: gone']
   expect(await probe.look()).toEqual({ reasons: [], degraded: ['Redis: gone'] })
+})
+
+test('tells a reader of metrics at once whether it is ready, also while the database does not answer', async () => {
+  expect(await probe.isReady()).toBe(true)
+  checkFault = 'away'
+  expect(await probe.isReady()).toBe(false)
+  const hanging = new ReadinessProbe({
+    isDraining: () => false,
+    check: () => new Promise(() => undefined),
+    failedCommit: () => undefined,
+    tryCommit: () => Promise.resolve(),
+    authReasons: () => [],
+    degradations: () => [],
+    clock,
+  })
+  const told = hanging.isReady()
+  await clock.advance(ANSWER_LIMIT_MS - 1)
+  expect(await told).toBe(false)
+  expect(clock.pending).toBe(0)
 })
