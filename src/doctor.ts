@@ -8,7 +8,7 @@ import { systemClock } from './lib/clock.ts'
 import { DependencyLog } from './lib/dependency-log.ts'
 import { reasonOf } from './lib/errors.ts'
 import { openFileLimit } from './lib/open-files.ts'
-import type { Database } from './postgres/database.ts'
+import { connectionsFor, type Database } from './postgres/database.ts'
 import { parseDsn } from './postgres/dsn.ts'
 import { examine } from './redis/examination.ts'
 
@@ -33,8 +33,12 @@ export function doctorChecks(withDatabase: WithDatabase): Check[] {
     },
     {
       name: 'database',
-      run: () => withDatabase(loaded(), checkTables).then(...saying(placeOf(loaded()))),
+      run: async () => {
+        const place = placeOf(loaded())
+        return withDatabase(loaded(), checkTables).then(...saying(place))
+      },
     },
+    { name: 'connections', run: async () => checkConnections(loaded(), withDatabase) },
     { name: 'clock', run: () => withDatabase(loaded(), checkClock) },
     { name: 'Redis', run: () => checkRedis(loaded()) },
     { name: 'key set', run: () => checkKeySet(loaded()) },
@@ -68,6 +72,33 @@ function saying(place: string): [(found: string) => string, (error: unknown) => 
     },
   ]
 }
+
+/** What all instances together may open on a server of one's own making; ours is started for as many as it needs. */
+async function checkConnections(config: Config, withDatabase: WithDatabase): Promise<string | undefined> {
+  if (config.postgres.dsn === undefined) return undefined
+  const each = config.workers * connectionsFor(config.postgres.poolMax)
+  const [row] = await withDatabase(config, (database) => database.openQueries(1).query<Connections>(CONNECTIONS))
+  const { most = 0, open = 0 } = row ?? {}
+  const found = `${most} may be open, ${open} are; an instance of this configuration opens up to ${each}`
+  if (most >= each) return `${found}, so there can be ${Math.floor(most / each)}`
+  throw new Error(
+    `${found}; raise max_connections, or the limit of the role or the database, or lower POSTGRES_POOL_MAX`,
+  )
+}
+
+interface Connections {
+  readonly most: number
+  readonly open: number
+}
+
+/** What is kept for others is not ours. -1 is no limit. */
+const CONNECTIONS = `
+  select least(
+      current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+        - coalesce(current_setting('reserved_connections', true)::int, 0),
+      (select nullif(rolconnlimit, -1) from pg_roles where rolname = current_user),
+      (select nullif(datconnlimit, -1) from pg_database where datname = current_database())) as most,
+    (select sum(numbackends)::int from pg_stat_database) as open`
 
 async function checkClock(database: Database): Promise<string> {
   const queries = database.openQueries(1)

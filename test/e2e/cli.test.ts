@@ -49,6 +49,8 @@ async function json<T>(words: readonly string[], env?: Record<string, string>): 
 }
 
 const CREATE = ['keys', 'create', '--name', 'backend', '--scopes', 'send:any,read:any']
+/** Redis is not there, and the doctor looks at the rest all the same. */
+const WORKERS = { WORKERS: '2', REDIS_ADDR: '127.0.0.1:1', PORT: '8080' }
 const JWT = { AUTH: 'jwt', JWT_SECRET: SECRET }
 
 describe('messaging keys', () => {
@@ -228,6 +230,7 @@ describe('messaging doctor', () => {
     expect(results.map(({ name, status }) => [name, status])).toEqual([
       ['configuration', 'ok'],
       ['database', 'ok'],
+      ['connections', 'ok'],
       ['clock', 'ok'],
       ['Redis', 'skipped'],
       ['key set', 'skipped'],
@@ -244,6 +247,17 @@ describe('messaging doctor', () => {
     expect(results.find(({ name }) => name === 'key set')?.detail).toBe(
       `${issuer.url} holds 1 that can be used: ES256 first`,
     )
+  })
+
+  test('compares what PostgreSQL takes with what an instance opens', async () => {
+    const results = JSON.parse((await messaging(['doctor', '--json'], WORKERS)).stdout) as {
+      name: string
+      detail: string
+    }[]
+    expect(results.find(({ name }) => name === 'connections')?.detail).toMatch(/opens up to 56, so there can be \d+$/)
+    const many = await messaging(['doctor', '--json'], { POSTGRES_POOL_MAX: '1000' })
+    expect(many.code).toBe(1)
+    expect(many.stdout).toContain('opens up to 1020; raise max_connections')
   })
 
   test('asks the push services whether they can be reached', async () => {

@@ -16,6 +16,7 @@ import { Service } from 'kubernetes-models/v1/Service'
 import { describe, expect, test } from 'vitest'
 import { CONFIG_VARIABLES, loadConfig } from '../../../src/config.ts'
 import { ROUTE_METHODS } from '../../../src/gateway/route-table.ts'
+import { connectionsFor } from '../../../src/postgres/database.ts'
 import {
   composeFile,
   DEPLOY,
@@ -49,6 +50,8 @@ interface Spec {
     readonly selector: { readonly matchLabels: Environment } & Environment
     readonly podSelector: { readonly matchLabels: Environment }
     readonly ports: readonly { readonly targetPort: string }[]
+    readonly maxReplicas: number
+    readonly strategy: { readonly rollingUpdate: { readonly maxSurge: number } }
     readonly scaleTargetRef: { readonly kind: string; readonly name: string }
     readonly metrics: readonly { readonly pods?: { readonly metric: { readonly name: string } } }[]
     readonly ingress: readonly { readonly ports: readonly { readonly port: string }[] }[]
@@ -176,6 +179,19 @@ describe('Kubernetes', () => {
     expect(ports).toEqual(['http', 'http'])
     const target = manifest('HorizontalPodAutoscaler').spec.scaleTargetRef
     expect(target).toMatchObject({ kind: 'Deployment', name: manifest('Deployment').metadata.name })
+  })
+
+  test('says how many connections its most pods open', () => {
+    const { maxReplicas } = manifest('HorizontalPodAutoscaler').spec
+    const { maxSurge } = manifest('Deployment').spec.strategy.rollingUpdate
+    const each = connectionsFor(loadConfig({}).postgres.poolMax)
+    const pods = maxReplicas + maxSurge
+    expect(deployText('README.md')).toContain(`${pods} × ${each} + 3 = ${pods * each + 3}`)
+    const note = deployText('kubernetes/autoscaler.yaml')
+    expect(note).toContain(
+      `up to ${pods}, of up to ${each} connections each: PostgreSQL needs a max_connections of ${pods * each + 3}`,
+    )
+    expect(note).toContain(`set maxReplicas to ${Math.floor(97 / each) - maxSurge}.`)
   })
 
   test('scales by a metric that there is', async () => {
