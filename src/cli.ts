@@ -20,7 +20,7 @@ import type { AccountTools } from './cli/account-commands.ts'
 import { type CliServices, createProgram } from './cli/program.ts'
 import { traceIn } from './cli/trace.postgres.ts'
 import { type Config, ConfigError, loadConfig } from './config.ts'
-import { doctorChecks } from './doctor.ts'
+import { doctorChecks, WRONG_CONFIGURATION } from './doctor.ts'
 import { PublicAddress } from './gateway/public-address.ts'
 import { systemClock } from './lib/clock.ts'
 import { reasonOf } from './lib/errors.ts'
@@ -159,8 +159,8 @@ const program = createProgram({
   }),
   output: {
     write: (text) => void process.stdout.write(text),
-    fail: () => {
-      process.exitCode = 1
+    fail: (exitCode = 1) => {
+      process.exitCode = exitCode
     },
   },
 })
@@ -168,5 +168,5 @@ const program = createProgram({
 program.parseAsync().catch((error: unknown) => {
   // Commander has said what was wrong with the words itself.
   if (!(error instanceof CommanderError)) process.stderr.write(`messaging: ${reasonOf(error)}\n`)
-  process.exitCode = error instanceof ConfigError ? 78 : 1
+  process.exitCode = error instanceof ConfigError ? WRONG_CONFIGURATION : 1
 })

@@ -11,11 +11,16 @@ import { openFileLimit } from './lib/open-files.ts'
 import { connectionsFor, type Database } from './postgres/database.ts'
 import { parseDsn } from './postgres/dsn.ts'
 import { examine } from './redis/examination.ts'
+import { addressToOpen } from './transport/address.ts'
 
 /** Beyond this a token may already be refused on one side and be good on the other; milliseconds. */
 const CLOCK_DIFFERENCE_LIMIT_MS = 1_000
+/** `EX_CONFIG` of sysexits.h, as the service ends with. */
+export const WRONG_CONFIGURATION = 78
 /** Fewer would bound the number of sockets before MAX_CONNECTIONS does. */
 const WANTED_OPEN_FILES = 10_000
+/** Longer than a process needs that has to ask others. */
+const SERVICE_ANSWER_MS = 2_000
 
 type WithDatabase = <T>(config: Config, work: (database: Database) => Promise<T>) => Promise<T>
 
@@ -29,6 +34,7 @@ export function doctorChecks(withDatabase: WithDatabase): Check[] {
   return [
     {
       name: 'configuration',
+      exitCode: WRONG_CONFIGURATION,
       run: async () => `AUTH=${loaded().auth.mode}, ${loaded().http.host}:${loaded().http.port}`,
     },
     {
@@ -43,7 +49,7 @@ export function doctorChecks(withDatabase: WithDatabase): Check[] {
     { name: 'Redis', run: () => checkRedis(loaded()) },
     { name: 'key set', run: () => checkKeySet(loaded()) },
     { name: 'push services', run: () => checkPushServices(loaded()) },
-    { name: 'open files', run: async () => checkOpenFiles() },
+    { name: 'open files', run: () => checkOpenFiles(loaded()) },
   ]
 }
 
@@ -135,9 +141,31 @@ async function checkPushServices({ push }: Config): Promise<string | undefined> 
   return push && checkPush(push.subject, push.hosts)
 }
 
-function checkOpenFiles(): string {
+/** The shell of a person is often given fewer than a service, so the service is asked where it answers on this machine. */
+async function checkOpenFiles(config: Config): Promise<string> {
+  const { http, metricsToken } = config
+  const url = addressToOpen({ ...http, tls: http.tls !== undefined })
+  const ofService = await maxFilesOf(url, metricsToken)
+  if (ofService !== undefined) {
+    if (ofService >= WANTED_OPEN_FILES) return `${ofService} files may be open in the service at ${url}`
+    throw new Error(
+      `only ${ofService} files may be open in the service at ${url}, and each socket takes one; raise it ${HOW}`,
+    )
+  }
   const limit = openFileLimit()
   if (limit === undefined) return 'the limit is not known on this system'
-  if (limit >= WANTED_OPEN_FILES) return `${limit} files may be open`
-  throw new Error(`only ${limit} files may be open, and each socket takes one; raise it (ulimit -n, LimitNOFILE)`)
+  const here = `${limit} files may be open in what this shell starts`
+  if (limit >= WANTED_OPEN_FILES) return here
+  return `${here}, and each socket takes one: raise it ${HOW}, unless the service is started elsewhere, with a limit of its own`
+}
+
+const HOW = '(ulimit -n, LimitNOFILE)'
+
+/** Undefined where no service of ours answers. */
+async function maxFilesOf(url: string, token: string | undefined): Promise<number | undefined> {
+  const headers = token === undefined ? {} : { Authorization: `Bearer ${token}` }
+  const asked = fetch(new URL('/metrics', url), { headers, signal: AbortSignal.timeout(SERVICE_ANSWER_MS) })
+  const text = await asked.then((answer) => answer.text()).catch(() => '')
+  const [, limit] = /^process_max_fds (\d+)$/m.exec(text.includes('messaging_build_info') ? text : '') ?? []
+  return limit === undefined ? undefined : Number(limit)
 }

@@ -1,8 +1,8 @@
 /** Where a command prints. */
 export interface Output {
   write(text: string): void
-  /** The command did its work and found something wrong: the exit code will be 1. */
-  fail(): void
+  /** The command did its work and found something wrong: with this exit code, 1 unless said. */
+  fail(exitCode?: number): void
 }
 
 /** One answer for programs and for people. */

@@ -209,10 +209,10 @@ function addDoctor(program: Command, { checks, output }: ProgramOptions, print: 
     .command('doctor')
     .description('check what the service needs: configuration, database, clock, Redis, key set, open files')
     .action(async (_, command: Command) => {
-      const results = await runChecks(checks())
+      const { results, exitCode } = await runChecks(checks())
       const line = ({ name, status, detail }: CheckResult) => `${status.padEnd(7)} ${name}: ${detail}`
       print(command, { json: results, text: results.map(line).join('\n') })
-      if (results.some(({ status }) => status === 'failed')) output.fail()
+      if (exitCode !== 0) output.fail(exitCode)
     })
 }
 

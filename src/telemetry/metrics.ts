@@ -1,4 +1,4 @@
-import { Counter, collectDefaultMetrics, Registry } from 'prom-client'
+import { type Aggregator, Counter, collectDefaultMetrics, Registry } from 'prom-client'
 import { BucketHistogram } from './bucket-histogram.ts'
 import { addGauge, type GaugeOptions } from './gauge.ts'
 import type { Snapshot } from './metrics-hub.ts'
@@ -23,7 +23,12 @@ export interface MetricsOptions {
 
 const MS_TO_SECONDS = 0.001
 const LATENCY_BOUNDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5]
-const LOOP_LAG = 'nodejs_eventloop_lag'
+/** What processes say together where prom-client has it otherwise: one loop that lags is told, however idle the others are. */
+const OF_NODE: readonly (readonly [string, Aggregator])[] = [
+  ['nodejs_eventloop_lag', 'max'],
+  // A limit of each.
+  ['process_max_fds', 'min'],
+]
 const ROW_BOUNDS = [1, 4, 16, 64, 256, 1024, 2048]
 
 /** The service's Prometheus metrics. Labels have few values: never a user, a conversation or a path. */
@@ -156,8 +161,8 @@ export class Metrics {
   /** The same for a process that adds up those of several. */
   async snapshot(): Promise<Snapshot> {
     const own = await this.#registry.getMetricsAsJSON()
-    // One loop that lags is told, however idle the others are.
-    return own.map((one) => (one.name.startsWith(LOOP_LAG) ? { ...one, aggregator: 'max' } : one))
+    const aggregatorOf = (name: string) => OF_NODE.find(([beginning]) => name.startsWith(beginning))?.[1]
+    return own.map((one) => ({ ...one, aggregator: aggregatorOf(one.name) ?? one.aggregator }))
   }
 
   /** Plain numbers on the message path, copied into the counter when it is read. */

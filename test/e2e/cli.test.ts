@@ -7,6 +7,7 @@ import { startOn } from '../support/app.ts'
 import { compiledUrl } from '../support/compiled.ts'
 import { createDatabase, createEmptyDatabase, execute, type TestDatabase } from '../support/databases.ts'
 import { FakePushService } from '../support/fake-push-service.ts'
+import { freePort } from '../support/free-port.ts'
 import { call } from '../support/rest-client.ts'
 import { jwkOf, scriptedIssuer } from '../support/scripted-issuer.ts'
 import { useServices } from '../support/service.ts'
@@ -29,17 +30,22 @@ interface Ended {
 
 /** Runs the compiled command in an environment of these variables alone. */
 function messaging(words: readonly string[], env: Record<string, string> = {}): Promise<Ended> {
-  const file = fileURLToPath(compiledUrl('cli.js'))
+  return ended(process.execPath, [fileURLToPath(compiledUrl('cli.js')), ...words], env)
+}
+
+function ended(program: string, words: readonly string[], given: Record<string, string>): Promise<Ended> {
+  const env = { POSTGRES_DSN: database.dsn, ...given }
   return new Promise((resolve) => {
-    execFile(
-      process.execPath,
-      [file, ...words],
-      { env: { POSTGRES_DSN: database.dsn, ...env } },
-      (error, stdout, stderr) => {
-        resolve({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr })
-      },
-    )
+    execFile(program, words, { env }, (error, stdout, stderr) => {
+      resolve({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr })
+    })
   })
+}
+
+/** The same, by a shell that does something before. */
+function shell(before: string, words: readonly string[], env: Record<string, string>): Promise<Ended> {
+  const file = fileURLToPath(compiledUrl('cli.js'))
+  return ended('sh', ['-c', before, '-', process.execPath, file, ...words], env)
 }
 
 async function json<T>(words: readonly string[], env?: Record<string, string>): Promise<T> {
@@ -246,6 +252,26 @@ describe('messaging doctor', () => {
     const results = await json<{ name: string; detail: string }[]>(['doctor'], issuer.env)
     expect(results.find(({ name }) => name === 'key set')?.detail).toBe(
       `${issuer.url} holds 1 that can be used: ES256 first`,
+    )
+  })
+
+  test('says what is wrong with the configuration once, and ends as the service does', async () => {
+    const { code, stdout } = await messaging(['doctor', '--json'], { PORT: 'x' })
+    expect(code).toBe(78)
+    expect(JSON.parse(stdout)).toEqual([
+      { name: 'configuration', status: 'failed', detail: expect.stringContaining('PORT: "x" is not') },
+    ])
+  })
+
+  test('judges how many files the service may open, not the shell', async () => {
+    const app = await startOn(database.dsn)
+    onTestFinished(() => app.stop())
+    const limited = (port: number) => shell('ulimit -n 200; exec "$@"', ['doctor', '--json'], { PORT: String(port) })
+    const ofService = await limited(app.port)
+    expect(ofService).toMatchObject({ code: 0, stdout: expect.stringContaining(`in the service at ${app.url}`) })
+    const free = await freePort()
+    expect((await limited(free)).stdout).toContain(
+      '200 files may be open in what this shell starts, and each socket takes',
     )
   })
 
