@@ -15,10 +15,13 @@ export interface ComposeService {
   readonly stop_grace_period?: string
   readonly command?: readonly string[]
   readonly volumes?: readonly string[]
+  readonly ulimits?: { readonly nofile: number }
+  readonly healthcheck?: { readonly test: readonly string[] }
 }
 
 export interface ComposeFile {
   readonly services: Readonly<Record<'one' | 'two' | 'proxy' | 'postgres' | 'redis', ComposeService>>
+  readonly networks: { readonly inside: { readonly ipam: { readonly config: readonly [{ readonly subnet: string }] } } }
 }
 
 /** With `${NAME:?…}` filled in from `given`. */

@@ -64,27 +64,27 @@ const NGINX: ProxySample = {
   redirects: true,
   prepare({ directory, cert, key, tlsPort, plainPort, instances: [one, two] }) {
     const sample = changed('nginx/messaging.conf', {
-      '10.0.0.11:8080': one,
-      '10.0.0.12:8080': two,
+      '10.213.61.11:8080': one,
+      '10.213.61.12:8080': two,
       'listen 80;': `listen 127.0.0.1:${plainPort};`,
       'listen 443 ssl': `listen 127.0.0.1:${tlsPort} ssl`,
       'chat.example.com;': 'localhost;',
       '/etc/ssl/messaging/fullchain.pem': cert,
       '/etc/ssl/messaging/privkey.pem': key,
-      '/var/log/nginx/messaging.log': join(directory, 'access.log'),
+      '/var/log/nginx/access.log': join(directory, 'access.log'),
     })
     writeFileSync(join(directory, 'messaging.conf'), sample)
     const kinds = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
     const folders = kinds.map((kind) => `${kind}_temp_path ${join(directory, kind)};`)
-    writeFileSync(
-      join(directory, 'nginx.conf'),
-      [
-        'daemon off; master_process off;',
-        `pid ${join(directory, 'nginx.pid')};`,
-        'events { worker_connections 512; }',
-        `http { ${folders.join(' ')} include messaging.conf; }`,
-      ].join('\n'),
-    )
+    const whole = changed('nginx/nginx.conf', {
+      // The user of the image; whoever is not root stays who they are.
+      'user nginx;': process.getuid?.() === 0 ? 'user www-data;' : '',
+      'worker_processes auto;': 'daemon off; master_process off; worker_processes 1;',
+      '/var/log/nginx/error.log': 'stderr',
+      '/run/nginx.pid': join(directory, 'nginx.pid'),
+      'include /etc/nginx/conf.d/messaging.conf;': `${folders.join(' ')} include messaging.conf;`,
+    })
+    writeFileSync(join(directory, 'nginx.conf'), whole)
     return ['-e', 'stderr', '-p', directory, '-c', join(directory, 'nginx.conf')]
   },
 }
@@ -101,8 +101,8 @@ const HAPROXY: ProxySample = {
     writeFileSync(both, readFileSync(cert, 'utf8') + readFileSync(key, 'utf8'))
     const file = join(directory, 'haproxy.cfg')
     const sample = changed('haproxy/haproxy.cfg', {
-      '10.0.0.11:8080': one,
-      '10.0.0.12:8080': two,
+      '10.213.61.11:8080': one,
+      '10.213.61.12:8080': two,
       'bind :80': `bind 127.0.0.1:${plainPort}`,
       'bind :443': `bind 127.0.0.1:${tlsPort}`,
       '/etc/haproxy/messaging.pem': both,
@@ -121,8 +121,8 @@ const CADDY: ProxySample = {
   redirects: false,
   prepare({ directory, cert, key, tlsPort, plainPort, instances: [one, two] }) {
     const sample = changed('caddy/Caddyfile', {
-      '10.0.0.11:8080': one,
-      '10.0.0.12:8080': two,
+      '10.213.61.11:8080': one,
+      '10.213.61.12:8080': two,
       'chat.example.com {': `https://localhost:${tlsPort}, https://127.0.0.1:${tlsPort} {`,
       '# With a certificate of your own: tls /etc/ssl/messaging/fullchain.pem /etc/ssl/messaging/privkey.pem': `tls ${cert} ${key}`,
     })

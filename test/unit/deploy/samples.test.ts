@@ -30,6 +30,9 @@ import {
 import { onPath } from '../../support/installed-program.ts'
 import { metricTypes } from '../../support/metric-names.ts'
 
+/** Of one instance, where the autoscaler adds the next. */
+const MANY_SOCKETS = 20_000
+
 type Environment = Readonly<Record<string, string>>
 
 /** Set by the image. */
@@ -115,7 +118,51 @@ describe('compose', () => {
       address(proxy),
       address(proxy),
     ])
-    expect(proxy.volumes?.[0]).toContain('../nginx/messaging.conf:/etc/nginx/conf.d/')
+    expect(proxy.volumes).toContain('../nginx/messaging.conf:/etc/nginx/conf.d/messaging.conf:ro')
+  })
+
+  test('lets nginx take as many sockets as an instance does', () => {
+    expect(compose.services.proxy.volumes).toContain('../nginx/nginx.conf:/etc/nginx/nginx.conf:ro')
+    const files = compose.services.proxy.ulimits?.nofile ?? 0
+    const whole = deployText('nginx/nginx.conf')
+    const [, connections] = /worker_connections (\d+);/.exec(whole) ?? []
+    expect(whole).toContain(`worker_rlimit_nofile ${files};`)
+    // Two files and two connections for each.
+    expect(Number(connections)).toBeGreaterThanOrEqual(MANY_SOCKETS * 2)
+    expect(files).toBeGreaterThanOrEqual(MANY_SOCKETS * 2)
+  })
+
+  test('asks every command for nothing that its .env does not hold', () => {
+    const text = deployText('compose/compose.yaml')
+    const wanted = new Set([...text.matchAll(/\$\{(\w+):\?write it into \.env/g)].map(([, name]) => name))
+    const [, line = ''] = /^# +(printf .*) > \.env/m.exec(text) ?? []
+    const written = execFileSync('sh', ['-c', line], { encoding: 'utf8' })
+    const given = Object.fromEntries(
+      written
+        .trim()
+        .split('\n')
+        .map((one) => one.split('=', 2)),
+    )
+    expect(new Set(Object.keys(given))).toEqual(wanted)
+    expect(new Set([...text.matchAll(/\$\{(\w+)/g)].map(([, name]) => name))).toEqual(wanted)
+    const { environment = {} } = composeFile(given).services.one
+    expect(() => loadConfig({ ...IMAGE, ...environment })).not.toThrow()
+    // What holds secrets is neither kept by git nor sent to the engine.
+    for (const path of ['.env', 'certs/']) {
+      expect(deployText('../../.gitignore').split('\n')).toContain(`src/deploy/compose/${path}`)
+    }
+    expect(deployText('../../.dockerignore').split('\n')).toContain('src/deploy')
+  })
+
+  test('takes PostgreSQL for ready when others reach it, not while it makes its database', () => {
+    const { test: command = [] } = compose.services.postgres.healthcheck ?? {}
+    expect(command.slice(1, 4)).toEqual(['pg_isready', '-h', '127.0.0.1'])
+  })
+
+  test('has a network that hides no usual one', () => {
+    const [{ subnet }] = compose.networks.inside.ipam.config
+    const [, second, third] = subnet.split('.').map(Number)
+    for (const usual of [0, 1, 8, 10, 42, 88, 96, 100, 128, 200, 244]) expect([second, third]).not.toContain(usual)
   })
 })
 
