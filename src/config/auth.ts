@@ -9,6 +9,8 @@ import { oneOf, optional, variable, wholeNumber } from './kinds.ts'
 type Texts = Readonly<Record<string, string | undefined>>
 
 const secret = z.string()
+/** What a header can hold behind the word `Bearer`, and a scraper sends as it is written. */
+const BEARER = /^[!-~]{16,}$/
 const aSecret = { expects: 'a text of 32 bytes or more' }
 
 /** What the tokens of the operator's own issuer look like. */
@@ -61,8 +63,8 @@ export const authVariables = {
   JWT_LEEWAY_SECONDS: wholeNumber(0, 300, 30, 'how far the clocks of issuer and service may differ'),
   JWT_MAX_LIFETIME_SECONDS: wholeNumber(60, 31_536_000, 86_400, 'longest life of a token'),
   USER_SEARCH: oneOf(['off', 'on'], 'off', 'with `AUTH=jwt`: whether people may search the directory of people'),
-  METRICS_TOKEN: optional(z.string().min(16), 'none: loopback alone', {
-    expects: 'a text of 16 characters or more',
+  METRICS_TOKEN: optional(z.string().regex(BEARER), 'none: loopback alone', {
+    expects: '16 or more ASCII characters, no blank among them',
     meaning: 'bearer that `/metrics` takes from other machines',
   }),
 }

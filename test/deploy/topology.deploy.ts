@@ -17,7 +17,7 @@ import { SocketClient } from '../support/socket-client.ts'
 import { callByHttp1, type TlsSite } from '../support/tls-client.ts'
 
 const services = useServices()
-const compose = composeFile({ METRICS_TOKEN: 'a token of sixteen characters' })
+const compose = composeFile({ METRICS_TOKEN: 'a-token-of-sixteen-characters' })
 let database: TestDatabase
 let redis: RedisServer
 let directory: string
@@ -98,8 +98,11 @@ test('two people register, talk across instances, and do so after both were repl
     await talk()
   }
   // Prometheus asks each instance, with the token of the file.
-  const headers = { Authorization: `Bearer ${compose.services.one.environment?.['METRICS_TOKEN']}` }
-  const metrics = await fetch(`http://127.0.0.1:${ports[0]}/metrics`, { headers })
-  expect(await metrics.text()).toContain('messaging_redis_connected 1')
+  const elsewhere = { 'X-Forwarded-For': '192.0.2.1' }
+  const scrape = (headers: Readonly<Record<string, string>>) =>
+    fetch(`http://127.0.0.1:${ports[0]}/metrics`, { headers: { ...elsewhere, ...headers } })
+  expect((await scrape({})).status).toBe(401)
+  const token = compose.services.one.environment?.['METRICS_TOKEN']
+  expect(await (await scrape({ Authorization: `Bearer ${token}` })).text()).toContain('messaging_redis_connected 1')
   await Promise.all([running.one.stop(), running.two.stop()])
 })

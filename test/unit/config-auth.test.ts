@@ -81,6 +81,16 @@ describe('AUTH=jwt', () => {
     expect(mistakesOf({ AUTH: 'jwt', ...env }).join('\n')).not.toContain('canary')
   })
 
+  test.each([
+    'a token of sixteen characters',
+    'sixteen-character\tstoken',
+    'fünfzehn-und-noch-eins',
+    'fifteen-in-all-',
+  ])('refuses a token for metrics that no scraper can send: %j', (METRICS_TOKEN) => {
+    expect(mistakesOf({ METRICS_TOKEN })[0]).toMatch(/^METRICS_TOKEN: /)
+    expect(mistakesOf({ METRICS_TOKEN: `${METRICS_TOKEN.replaceAll(/[^!-~]/g, '-')}-` })).toEqual([])
+  })
+
   test('is not looked at while nobody is asked for a token, and stops a start that does not say so', () => {
     expect(mistakesOf({ AUTH: 'none', JWT_SECRET: 'short' })).toEqual([])
     for (const [name, text, meant] of [
@@ -101,7 +111,7 @@ test('every secret of it is kept from the log', () => {
   const secrets = {
     JWT_SECRET: 'a secret of thirty-two bytes or more',
     JWT_SECRET_PREVIOUS: 'the secret before, as long as it is',
-    METRICS_TOKEN: 'a token for the metrics',
+    METRICS_TOKEN: 'a-token-for-the-metrics',
   }
   expect(loadConfig({ AUTH: 'jwt', ...secrets }).log.secrets).toEqual(Object.values(secrets))
 })

@@ -41,7 +41,7 @@ const IMAGE = Object.fromEntries(
     .map(([, name = '', value = '']) => [name, value] as const)
     .filter(([name]) => name === 'HOST' || name === 'PORT'),
 )
-const PASSWORDS = { POSTGRES_PASSWORD: 'secret', METRICS_TOKEN: 'a token of sixteen characters' }
+const PASSWORDS = { POSTGRES_PASSWORD: 'secret', METRICS_TOKEN: 'a-token-of-sixteen-characters' }
 const compose = composeFile(PASSWORDS)
 const manifest = (wanted: string): Spec => manifests().find(({ kind }) => kind === wanted) as unknown as Spec
 
