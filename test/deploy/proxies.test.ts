@@ -1,7 +1,9 @@
 // The sample proxies of src/deploy, each by the real program in front of two instances.
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { get as getPlain } from 'node:http'
+import { createServer, get as getPlain } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } from 'vitest'
@@ -66,7 +68,7 @@ describe.each(named)('%s', (_name, sample) => {
   })
   afterAll(() => proxy?.stop())
 
-  test.skipIf(isSkipped)('carries REST over HTTP/1.1 and HTTP/2, and keeps metrics inside', async () => {
+  test.skipIf(isSkipped)('carries REST over HTTP/1.1 and HTTP/2, and keeps inside what is for operators', async () => {
     const [from, to] = [crypto.randomUUID(), crypto.randomUUID()]
     const content = 'é'.repeat(8_000)
     const sent = { body: { receiver_id: to, content } }
@@ -75,7 +77,8 @@ describe.each(named)('%s', (_name, sample) => {
       expect({ status, body }).toMatchObject({ status: 201, body: { seq: seq + 1 } })
       const read = await call(site(), 'GET', `/api/messages?user_id=${to}&with=${from}&limit=1`)
       expect(read).toMatchObject({ status: 200, body: { messages: [{ seq: seq + 1, content }] } })
-      expect((await call(site(), 'GET', '/metrics')).status).toBe(404)
+      for (const path of ['/metrics', '/readyz']) expect((await call(site(), 'GET', path)).status).toBe(404)
+      expect((await call(site(), 'GET', '/healthz')).status).toBe(200)
     }
   })
 
@@ -130,6 +133,22 @@ describe.each(named)('%s', (_name, sample) => {
     expect(await status('127.0.0.2', { 'X-Forwarded-For': '192.0.2.1' })).toBe(429)
     expect(await status('127.0.0.3')).toBe(101)
   })
+
+  if (sample.triesNextInstance)
+    test.skipIf(isSkipped)('sends readers past an instance that cannot serve', async () => {
+      const broken = createServer((_request, response) => response.writeHead(503).end())
+      await once(broken.listen(0, '127.0.0.1'), 'listening')
+      onTestFinished(() => void broken.close())
+      const { port } = broken.address() as AddressInfo
+      const other = await SampleProxy.start(sample, certificate, [`127.0.0.1:${port}`, `127.0.0.1:${ports[1]}`])
+      onTestFinished(() => other.stop())
+      const statuses = new Set<number>()
+      for (let count = 0; count < 12; count += 1) {
+        const path = `/api/messages?user_id=${crypto.randomUUID()}&with=x`
+        statuses.add((await callByHttp1({ port: other.port, ca }, 'GET', path)).status)
+      }
+      expect([...statuses]).toEqual([200])
+    })
 
   test.skipIf(isSkipped)('hides that an instance drains and comes back', async () => {
     const [reader, sender] = [crypto.randomUUID(), crypto.randomUUID()]
