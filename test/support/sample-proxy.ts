@@ -106,6 +106,7 @@ const HAPROXY: ProxySample = {
       'bind :80': `bind 127.0.0.1:${plainPort}`,
       'bind :443': `bind 127.0.0.1:${tlsPort}`,
       '/etc/haproxy/messaging.pem': both,
+      ...(process.getuid?.() !== 0 && { 'user haproxy': '', 'group haproxy': '', 'chroot /var/lib/haproxy': '' }),
     })
     writeFileSync(file, sample)
     return ['-db', '-f', file]

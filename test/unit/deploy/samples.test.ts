@@ -299,3 +299,13 @@ test('HAProxy leaves old processes their sockets for as long as a drain may take
   const [, seconds] = /hard-stop-after (\d+)s/.exec(deployText('haproxy/haproxy.cfg')) ?? []
   expect(Number(seconds)).toBeGreaterThan(drainSeconds({}))
 })
+
+test('no sample serves strangers as root', () => {
+  for (const line of ['user haproxy', 'group haproxy', 'chroot /var/lib/haproxy']) {
+    expect(deployText('haproxy/haproxy.cfg').split('\n')).toContain(`    ${line}`)
+  }
+  expect(deployText('nginx/nginx.conf')).toMatch(/^user nginx;$/m)
+  expect(unitSettings()['DynamicUser']).toBe('yes')
+  expect(deployText('kubernetes/deployment.yaml')).toContain('runAsNonRoot: true')
+  expect(deployText('../../Dockerfile')).toMatch(/^USER node$/m)
+})
