@@ -15,6 +15,7 @@ import { Secret } from 'kubernetes-models/v1/Secret'
 import { Service } from 'kubernetes-models/v1/Service'
 import { describe, expect, test } from 'vitest'
 import { CONFIG_VARIABLES, loadConfig } from '../../../src/config.ts'
+import { MAX_SOCKET_PATH_BYTES } from '../../../src/embedded-postgres/runtime-dir.ts'
 import { ROUTE_METHODS } from '../../../src/gateway/route-table.ts'
 import { connectionsFor } from '../../../src/postgres/database.ts'
 import {
@@ -281,6 +282,17 @@ describe('systemd', () => {
     expect(unit['ExecStart']).toBe(`/usr/bin/node ${startArguments()}`)
     // What src/run.ts ends with when the configuration is wrong.
     expect(deployText('../run.ts')).toContain(`const WRONG_CONFIGURATION = ${unit['RestartPreventExitStatus']}\n`)
+  })
+
+  test('keeps what the own PostgreSQL needs where commands find it', () => {
+    const variables = Object.fromEntries((unit['Environment'] ?? '').split(' ').map((one) => one.split('=', 2)))
+    expect(variables).toMatchObject({
+      DATA_DIR: `/var/lib/${unit['StateDirectory']}`,
+      TMPDIR: `/run/${unit['RuntimeDirectory']}`,
+    })
+    // The longest path that a socket may have.
+    const socket = join(variables['TMPDIR'] ?? '', 'messaging-pg-XXXXXX', '.s.PGSQL.5432')
+    expect(Buffer.byteLength(socket)).toBeLessThan(MAX_SOCKET_PATH_BYTES)
   })
 
   test.skipIf(!onPath(['systemd-analyze']))('finds no fault in the unit, and little that it leaves open', () => {
