@@ -85,6 +85,18 @@ test('the metrics of the service are all shown, or alerted on, but for those tha
   ])
 })
 
+test('Prometheus reads four times within the shortest time that a rule looks at, however it finds the instances', () => {
+  const windows = alerts.flatMap(({ expr }) =>
+    [...expr.matchAll(/\[(\d+)m\]/g)].map(([, minutes]) => Number(minutes) * 60),
+  )
+  const seconds = (text: string): number => Number(/^(\d+)s$/.exec(text)?.[1])
+  const { global } = parse(deployText('monitoring/prometheus.yml'))
+  const [endpoint] = parse(deployText('monitoring/pod-monitor.yaml')).spec.podMetricsEndpoints
+  for (const interval of [global.scrape_interval, global.evaluation_interval, endpoint.interval]) {
+    expect(seconds(interval) * 4).toBeLessThanOrEqual(Math.min(...windows))
+  }
+})
+
 test('every alert says what is wrong where, and whether somebody has to get up', () => {
   for (const { labels, annotations } of alerts) {
     expect(['page', 'ticket']).toContain(labels.severity)

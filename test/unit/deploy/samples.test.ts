@@ -14,6 +14,7 @@ import { ConfigMap } from 'kubernetes-models/v1/ConfigMap'
 import { Secret } from 'kubernetes-models/v1/Secret'
 import { Service } from 'kubernetes-models/v1/Service'
 import { describe, expect, test } from 'vitest'
+import { parse } from 'yaml'
 import { CONFIG_VARIABLES, loadConfig } from '../../../src/config.ts'
 import { MAX_SOCKET_PATH_BYTES } from '../../../src/embedded-postgres/runtime-dir.ts'
 import { ROUTE_METHODS } from '../../../src/gateway/route-table.ts'
@@ -57,7 +58,7 @@ interface Spec {
     readonly maxReplicas: number
     readonly strategy: { readonly rollingUpdate: { readonly maxSurge: number } }
     readonly scaleTargetRef: { readonly kind: string; readonly name: string }
-    readonly metrics: readonly { readonly pods?: { readonly metric: { readonly name: string } } }[]
+    readonly metrics: readonly [{ readonly pods?: { readonly metric: { readonly name: string } } }]
     readonly ingress: readonly { readonly ports: readonly { readonly port: string }[] }[]
     readonly template: {
       readonly metadata: { readonly labels: Environment }
@@ -227,6 +228,30 @@ describe('Kubernetes', () => {
     expect(ports).toEqual(['http', 'http'])
     const target = manifest('HorizontalPodAutoscaler').spec.scaleTargetRef
     expect(target).toMatchObject({ kind: 'Deployment', name: manifest('Deployment').metadata.name })
+  })
+
+  test('leaves the number of pods to the autoscaler', () => {
+    expect(manifest('Deployment').spec).not.toHaveProperty('replicas')
+  })
+
+  test('has its metric brought from the pods to the autoscaler', () => {
+    const monitor = parse(deployText('monitoring/pod-monitor.yaml')).spec
+    const { labels } = manifest('Deployment').spec.template.metadata
+    expect(monitor.selector.matchLabels).toEqual(labels)
+    // The alerts name the job.
+    expect(labels[monitor.jobLabel]).toBe('messaging')
+    expect(deployText('monitoring/alerts.yml')).toContain('up{job="messaging"}')
+    const [endpoint] = monitor.podMetricsEndpoints
+    const [container] = manifest('Deployment').spec.template.spec.containers
+    expect(container.ports.map(({ name }) => name)).toContain(endpoint.port)
+    const { name, key } = endpoint.authorization.credentials
+    expect([name, Object.keys(manifest('Secret').stringData)]).toEqual([
+      manifest('Secret').metadata.name,
+      expect.arrayContaining([key]),
+    ])
+    const [rule] = parse(deployText('monitoring/adapter-values.yaml')).rules.custom
+    const [{ pods }] = manifest('HorizontalPodAutoscaler').spec.metrics
+    expect(rule.seriesQuery).toContain(`${pods?.metric.name}{job="messaging"`)
   })
 
   test('says how many connections its most pods open', () => {
