@@ -346,3 +346,16 @@ test('no sample serves strangers as root', () => {
   expect(deployText('kubernetes/deployment.yaml')).toContain('runAsNonRoot: true')
   expect(deployText('../../Dockerfile')).toMatch(/^USER node$/m)
 })
+
+test('every proxy gives up an idle connection well before the service does', () => {
+  const limits: Readonly<Record<string, RegExp>> = {
+    'nginx/messaging.conf': /^ +keepalive_timeout (\d+)s;/m,
+    'haproxy/haproxy.cfg': /pool-purge-delay (\d+)s/,
+    'caddy/Caddyfile': /^\t+keepalive (\d+)s/m,
+    'README.md': /`upstream-keepalive-timeout: "(\d+)"`/,
+  }
+  for (const [file, limit] of Object.entries(limits)) {
+    const seconds = Number(limit.exec(deployText(file))?.[1])
+    expect([file, seconds >= 1 && seconds <= 5]).toEqual([file, true])
+  }
+})
