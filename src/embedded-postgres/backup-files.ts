@@ -1,10 +1,11 @@
 // The files of a cluster, out to a backup and back.
 import { createHash } from 'node:crypto'
 import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { errorCode } from '../lib/errors.ts'
 import { accountFor, giveTo } from './account.ts'
 import { CLUSTER, syncPath, unfinishedDirectory } from './cluster.ts'
+import { isRunning, processToken } from './process-state.ts'
 
 /** One file of a backup. */
 export interface BackupFile {
@@ -28,7 +29,8 @@ export interface BackupManifest {
 
 const MANIFEST = 'manifest.json'
 const BACKUP_CLUSTER = 'postgres'
-const UNFINISHED = '.unfinished'
+/** The process that writes it follows. */
+const UNFINISHED = '.unfinished-'
 const CHUNK_BYTES = 2 ** 20
 const SYNCED_AT_ONCE = 8
 
@@ -51,18 +53,21 @@ export class BackupWriter {
   readonly #directory: string
   readonly #files: BackupFile[] = []
 
-  private constructor(clusterDir: string, target: string) {
+  private constructor(clusterDir: string, target: string, directory: string) {
     this.#clusterDir = clusterDir
     this.#target = target
-    this.#directory = target + UNFINISHED
+    this.#directory = directory
   }
 
-  /** Rejects when there is something under the name already. */
+  /** Rejects when there is something under the name already, or another living process writes it. */
   static async begin(dataDir: string, target: string): Promise<BackupWriter> {
     if (await exists(target)) throw new Error(`${target} is there already: name a directory that is not.`)
-    const writer = new BackupWriter(join(dataDir, CLUSTER), target)
-    // What a backup that was interrupted has left.
-    await rm(writer.#directory, { recursive: true, force: true })
+    await removeInterrupted(target)
+    const writer = new BackupWriter(
+      join(dataDir, CLUSTER),
+      target,
+      target + UNFINISHED + (await processToken(process.pid)),
+    )
     await mkdir(join(writer.#directory, BACKUP_CLUSTER), { recursive: true, mode: 0o700 })
     return writer
   }
@@ -123,12 +128,15 @@ export class BackupWriter {
 
   /** False when the server has removed it meanwhile. */
   async #copyFile(path: string): Promise<boolean> {
-    const copied = await copyFile(join(this.#clusterDir, path), this.#to(path)).catch((error: unknown) => {
+    const source = await open(join(this.#clusterDir, path), 'r').catch((error: unknown) => {
       if (errorCode(error) === 'ENOENT') return undefined
       throw error
     })
-    if (copied) this.#note(path, copied.bytes, copied.sha256)
-    return copied !== undefined
+    if (!source) return false
+    // That there is nothing to write into is another matter, and fails.
+    const { bytes, sha256 } = await copyInto(this.#to(path), source)
+    this.#note(path, bytes, sha256)
+    return true
   }
 
   #to(path: string): string {
@@ -137,6 +145,17 @@ export class BackupWriter {
 
   #note(path: string, bytes: number, sha256: string): void {
     this.#files.push({ path, bytes, sha256 })
+  }
+}
+
+/** What a backup to this place has left that was interrupted; rejects while its process lives. */
+async function removeInterrupted(target: string): Promise<void> {
+  const beginning = basename(target) + UNFINISHED
+  const siblings = await readdir(dirname(target)).catch(() => [])
+  for (const name of siblings.filter((one) => one.startsWith(beginning))) {
+    const token = name.slice(beginning.length)
+    if (await isRunning(token)) throw new Error(`${target} is being written by process ${token.split('-', 1)[0]}.`)
+    await rm(join(dirname(target), name), { recursive: true, force: true })
   }
 }
 
@@ -197,10 +216,19 @@ async function copyBack(from: string, to: string, { files }: BackupManifest): Pr
   }
 }
 
-async function copyFile(from: string, to: string): Promise<{ readonly bytes: number; readonly sha256: string }> {
-  const source = await open(from, 'r')
+interface Copied {
+  readonly bytes: number
+  readonly sha256: string
+}
+
+async function copyFile(from: string, to: string): Promise<Copied> {
+  return copyInto(to, await open(from, 'r'))
+}
+
+/** Closes the source. */
+async function copyInto(path: string, source: FileHandle): Promise<Copied> {
   try {
-    const target = await open(to, 'w', 0o600)
+    const target = await open(path, 'w', 0o600)
     try {
       return await pump(source, target)
     } finally {

@@ -23,7 +23,8 @@ export interface BackupOptions {
   readonly logger: Logger
 }
 
-const SLOT = 'messaging_backup'
+/** Of each command its own: two may copy to two places at once. */
+const SLOT = `messaging_backup_${process.pid}`
 /** What a server of the service's own was made with; initdb's default. */
 const SEGMENT_BYTES = 16n * 2n ** 20n
 const SEGMENTS_PER_LOG = 2n ** 32n / SEGMENT_BYTES

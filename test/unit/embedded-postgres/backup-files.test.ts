@@ -1,8 +1,8 @@
 // What a backup is made of, without a PostgreSQL; npm run deploy plays it with one.
-import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { loadConfig } from '../../../src/config.ts'
 import { BackupWriter, layBackup } from '../../../src/embedded-postgres/embedded-postgres.ts'
@@ -88,6 +88,25 @@ test('a file of the log that is gone, and a cluster that lies in two places, are
   expect(readdirSync(directory)).toEqual(['data'])
 })
 
+test('a backup that another one writes is left alone, and one that was interrupted is removed', async () => {
+  const ended = `${backup()}.unfinished-999999-1`
+  mkdirSync(join(ended, 'postgres'), { recursive: true })
+  const writer = await BackupWriter.begin(dataDir, backup())
+  expect(readdirSync(directory)).not.toContain(basename(ended))
+  await expect(BackupWriter.begin(dataDir, backup())).rejects.toThrow(`is being written by process ${process.pid}.`)
+  await writer.copyData()
+  await writer.finish(ABOUT)
+  expect(readdirSync(directory).sort()).toEqual(['backup', 'data'])
+})
+
+test('a place that vanishes while a backup is written is an error, and no file that the server has removed', async () => {
+  const writer = await BackupWriter.begin(dataDir, backup())
+  for (const name of readdirSync(directory)) {
+    if (name.startsWith('backup')) await rm(join(directory, name), { recursive: true })
+  }
+  await expect(writer.copyLog(['000000010000000000000002'])).rejects.toThrow('ENOENT')
+})
+
 test('the commands are for the own PostgreSQL, where there is one', async () => {
   const withDatabase = () => Promise.reject(new Error('not asked'))
   const rest = { logger: () => silentLogger, epochStore: () => expect.unreachable('no epoch is read'), withDatabase }
@@ -96,7 +115,7 @@ test('the commands are for the own PostgreSQL, where there is one', async () => 
   await expect(external.restore(backup())).rejects.toThrow('POSTGRES_DSN is set')
   const none = storageTools({ config: () => loadConfig({ DATA_DIR: join(directory, 'none') }), ...rest })
   await expect(none.backUp(backup())).rejects.toThrow('holds no PostgreSQL of this service')
-  expect(existsSync(`${backup()}.unfinished`)).toBe(false)
+  expect(readdirSync(directory)).toEqual(['data'])
 })
 
 test.each([
