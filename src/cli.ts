@@ -77,7 +77,7 @@ function servicesOf(config: Config, database: Database): CliServices {
     users: auth.mode === 'accounts' ? new PostgresAccountDirectory(queries) : new PostgresUserDirectory(queries),
     accounts: accountTools(config, queries, lifetimeSeconds),
     checkAudit: () => checkAudit(queries),
-    trace: traceIn(queries),
+    trace: traceIn(database.openQueries(1, { takesItsTime: true })),
     epoch: epochStore(config, queries),
     issuer: () => issuerOf(config, queries),
     issuedAt: (userId, seconds) =>

@@ -41,13 +41,21 @@ export function addTrace(
   program
     .command('trace <message_id>')
     .description('what happened to a message: stored, delivered, read, notified')
-    .option('--user <user_id>', 'who wrote or received it; looks at their conversations alone')
+    .option(
+      '--user <user_id>',
+      'who wrote or received it; without this every conversation is asked, which takes minutes where there are millions',
+    )
     .action(async (id: string, { user }: { user?: string }, command: Command) => {
       if (!UUID.test(id)) throw new Error(`${JSON.stringify(id)} is no id of a message: that is a UUID.`)
       const found = await withTrace((trace) => trace(id, user))
-      if (found.length === 0) throw new Error(`No message ${id} is stored: whoever sent it has no "sent" for it.`)
+      if (found.length === 0) throw new Error(nothingOf(id, user))
       print(command, { json: found, text: found.map(told).join('\n\n') })
     })
+}
+
+function nothingOf(id: string, user: string | undefined): string {
+  if (user === undefined) return `No message ${id} is stored: whoever sent it has no "sent" for it.`
+  return `No conversation of ${user} holds a message ${id}: leave out --user to look at those of everybody.`
 }
 
 const UUID = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i

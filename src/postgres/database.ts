@@ -42,6 +42,8 @@ export interface QueriesOptions {
    * whatever is known of the tables, and not each time.
    */
   readonly keepsPlans?: boolean
+  /** For one statement that a person waits for, and may interrupt: it may take as long as it does. */
+  readonly takesItsTime?: boolean
 }
 
 export interface Database {
@@ -109,14 +111,14 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     const writerConnection = createWriterConnection(config, [...ours, ...writerSettings(synchronousCommit)], health)
     const pools = [pool]
     let others = 1
-    const openQueries = (maxConnections: number, { keepsPlans = false }: QueriesOptions = {}): Queries => {
+    const openQueries = (maxConnections: number, how: QueriesOptions = {}): Queries => {
       others += maxConnections
       // Our own server was started for so many, and others plan theirs by it.
       if (others > OTHER_CONNECTIONS) throw new Error(`more than ${OTHER_CONNECTIONS} connections beside the readers`)
       const settings: Settings = [...ours, ['synchronous_commit', synchronousCommit]]
-      const further = createQueriesPool(config, { settings, health, maxConnections, keepsPlans })
+      const further = createQueriesPool(config, { settings, health, maxConnections, ...how })
       pools.push(further)
-      return new Queries(further, { keepsPlans })
+      return new Queries(further, how)
     }
     let trials: Queries | undefined
     const tryCommit = async (): Promise<void> => {
@@ -130,21 +132,23 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   }
 }
 
+type QueriesPoolOptions = QueriesOptions & {
+  readonly settings: Settings
+  readonly health: DependencyLog
+  readonly maxConnections: number
+}
+
 /** Sessions that may write. Unless plans are kept each statement is planned anew: they are few and differ. */
-function createQueriesPool(
-  config: pg.ClientConfig,
-  options: { settings: Settings; health: DependencyLog; maxConnections: number; keepsPlans: boolean },
-): Pool {
-  return createPool(
-    { ...config, query_timeout: QUERY_ANSWER_LIMIT_MS },
-    {
-      health: options.health,
-      max: options.maxConnections,
-      connectionTimeoutMs: READ_WAIT_LIMIT_MS,
-      settings: [...(options.keepsPlans ? PLANNER_SETTINGS : []), ...options.settings],
-      assertUsable: assertDurable,
-    },
-  )
+function createQueriesPool(config: pg.ClientConfig, options: QueriesPoolOptions): Pool {
+  const { health, maxConnections, keepsPlans, takesItsTime } = options
+  return createPool(takesItsTime ? config : { ...config, query_timeout: QUERY_ANSWER_LIMIT_MS }, {
+    health,
+    max: maxConnections,
+    connectionTimeoutMs: READ_WAIT_LIMIT_MS,
+    ...(takesItsTime && { statementTimeoutMs: 0 }),
+    settings: [...(keepsPlans ? PLANNER_SETTINGS : []), ...options.settings],
+    assertUsable: assertDurable,
+  })
 }
 
 /** Its sessions have these settings and keep what they commit, or are not used. */

@@ -344,6 +344,10 @@ describe('messaging trace', () => {
     expect(stdout).toContain(`read       yes: up to 1`)
     expect(stdout).toContain('notified   yes: 2026-01-02T03:04:05')
     expect(stdout).not.toContain('secret')
+    expect(await messaging(['trace', id, '--user', 'somebody-else'])).toMatchObject({
+      code: 1,
+      stderr: `messaging: No conversation of somebody-else holds a message ${id}: leave out --user to look at those of everybody.\n`,
+    })
   })
 
   test('says when there is no such message', async () => {

@@ -62,3 +62,10 @@ test('queries that keep their plans prepare each text once, by index; others are
     expect(await setting('search_path')).toBe('"chat"')
   }
 })
+
+test('only what a person waits for, and may interrupt, takes as long as it does', async () => {
+  const limit = async (takesItsTime: boolean): Promise<unknown> =>
+    (await database.openQueries(1, { takesItsTime }).query('show statement_timeout'))[0]
+  expect(await limit(true)).toEqual({ statement_timeout: '0' })
+  expect(await limit(false)).toEqual({ statement_timeout: '5s' })
+})
