@@ -18,6 +18,8 @@ const TABLES = Object.keys(NEEDED_RIGHTS).filter((table) => table !== 'schema_mi
 /** Where people's data begins: with a row in any of these a database is in use. */
 const IN_USE = ['conversations', 'messages', 'users', 'accounts', 'service_keys']
 const ROWS_AT_ONCE = 500
+/** A row is held as text on its way, and a picture has twice as many letters as bytes. */
+const PICTURES_AT_ONCE = 16
 const UNLIMITED = limitSettings({ statementTimeoutMs: 0, lockTimeoutMs: 0, idleInTransactionTimeoutMs: 0 })
 
 /**
@@ -80,7 +82,7 @@ async function moveTable(source: pg.Client, target: pg.Client, table: string): P
   await source.query(`declare moved no scroll cursor for select to_json(t)::text as row from ${table} t`)
   let count = 0
   for (;;) {
-    const { rows } = await source.query<{ row: string }>(`fetch ${ROWS_AT_ONCE} from moved`)
+    const { rows } = await source.query<{ row: string }>(`fetch ${rowsAtOnce(table)} from moved`)
     if (rows.length === 0) break
     await target.query(
       `insert into ${table} overriding system value
@@ -91,6 +93,11 @@ async function moveTable(source: pg.Client, target: pg.Client, table: string): P
   }
   await source.query('close moved')
   return count
+}
+
+/** How many rows of a table are in memory at a time. */
+export function rowsAtOnce(table: string): number {
+  return table === 'avatars' ? PICTURES_AT_ONCE : ROWS_AT_ONCE
 }
 
 const SEQUENCES = `select format('%I', c.relname) as table, format('%I', a.attname) as column

@@ -3,8 +3,9 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { App } from '../../../src/app.ts'
 import { parseDsn } from '../../../src/postgres/dsn.ts'
 import { migrate } from '../../../src/postgres/migrate.ts'
-import { moveRows } from '../../../src/postgres/move.ts'
+import { moveRows, rowsAtOnce } from '../../../src/postgres/move.ts'
 import { NEEDED_RIGHTS } from '../../../src/postgres/rights.ts'
+import { MAX_PICTURE_BYTES } from '../../../src/users/picture.ts'
 import { ACCOUNTS_ENV, type AccountsBench, accountsBench, login, register, secretIn } from '../../support/accounts.ts'
 import { startOn } from '../../support/app.ts'
 import { createEmptyDatabase, execute, silentLogger, type TestDatabase } from '../../support/databases.ts'
@@ -95,4 +96,12 @@ test('moves every row of every table, whole or not at all, and people go on', as
     headers: { Authorization: `Bearer ${again.token}` },
   })
   expect(opened.status).toBe(201)
+})
+
+test('of no table more is held at a time than a small machine has', () => {
+  const LARGEST_OTHER_ROW = 32 * 1024
+  for (const table of TABLES) {
+    const row = table === 'avatars' ? 2 * MAX_PICTURE_BYTES : LARGEST_OTHER_ROW
+    expect([table, rowsAtOnce(table) * row <= 16 * 2 ** 20]).toEqual([table, true])
+  }
 })
