@@ -8,6 +8,7 @@ import type { Logger } from './lib/logger.ts'
 import { RestartPolicy } from './lib/restart-policy.ts'
 import { connectionsFor } from './postgres/database.ts'
 import { type FromWorker, MetricsHub } from './telemetry/metrics-hub.ts'
+import { loadUws } from './transport/uws.ts'
 import { WORKER_ARGUMENT } from './worker-argument.ts'
 
 export interface Workers {
@@ -19,6 +20,8 @@ export interface Workers {
 
 /** Runs several processes on one port, the kernel spreading connections over them, and replaces those that die. */
 export async function startWorkers(config: Config, logger: Logger): Promise<Workers> {
+  // Says that this machine has no binary before a database is made, and not each worker again and again.
+  loadUws()
   await requireFreePort(config.http)
   return new Supervisor(config.workers, logger, await startOwnPostgres(config, logger))
 }

@@ -106,7 +106,10 @@ test('two instances that start together on an empty database both succeed and sh
   await empty.drop()
 })
 
-test('a machine without a binary is told so, and no database is made on it', async () => {
+test.each([
+  ['one process', {}],
+  ['several', { WORKERS: '2', REDIS_ADDR: '127.0.0.1:1' }],
+])('a machine without a binary is told so by %s, and no database is made on it', async (_, env) => {
   // As on a Linux whose C library is too old for the binary of this Node.
   const preload = `import module from 'node:module'
     const load = module._load
@@ -116,10 +119,12 @@ test('a machine without a binary is told so, and no database is made on it', asy
     }`
   const dataDir = await services.dataDir()
   const service = services.launch({
+    ...env,
+    PORT: String(await freePort()),
     DATA_DIR: dataDir,
     NODE_OPTIONS: `--import data:text/javascript,${encodeURIComponent(preload)}`,
   })
-  expect((await service.exited).code).toBe(1)
+  expect((await within(service.exited, () => 'the end of a service without a binary')).code).toBe(1)
   const told = service.logs.map((line) => JSON.stringify(line)).join('\n')
   expect(told).toContain('uWebSockets.js has no binary for')
   expect(told).toContain('GLIBC_2.38')
