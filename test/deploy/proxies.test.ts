@@ -6,12 +6,13 @@ import { createServer, get as getPlain } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import type { App } from '../../src/app.ts'
 import { startOn } from '../support/app.ts'
 import { type Certificate, makeCertificate } from '../support/certificate.ts'
 import { createDatabase, type TestDatabase } from '../support/databases.ts'
 import { freePort } from '../support/free-port.ts'
+import { isLeftOut } from '../support/plays.ts'
 import { sharedRedis } from '../support/redis.ts'
 import { PROXY_SAMPLES, SampleProxy, versionOf } from '../support/sample-proxy.ts'
 import { type ConnectOptions, JSON_PROTOCOL, MSGPACK_PROTOCOL, SocketClient } from '../support/socket-client.ts'
@@ -56,7 +57,7 @@ const named = PROXY_SAMPLES.map((sample) => {
 })
 
 describe.each(named)('%s', (_name, sample) => {
-  const isSkipped = sample.version === undefined && !inject('playsAll')
+  const isSkipped = isLeftOut(sample.source.programs)
   let proxy: SampleProxy | undefined
   const site = (): TlsSite => ({ port: proxy?.port ?? 0, ca })
   const connect = (user: string, options: ConnectOptions = {}): Promise<SocketClient> =>

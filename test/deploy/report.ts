@@ -1,11 +1,36 @@
 // What `npm run deploy` has played, by the name and version of each program.
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Reporter, TestModule } from 'vitest/node'
 
 const FILE = fileURLToPath(new URL('../../dist/deploy-report.txt', import.meta.url))
-const MARKS = { passed: 'ok      ', failed: 'FAILED  ', skipped: 'skipped ', pending: 'FAILED  ' } as const
+// Here nothing is left out: what is skipped was not played.
+const MARKS = { passed: 'ok      ', failed: 'FAILED  ', skipped: 'FAILED  not played: ', pending: 'FAILED  ' } as const
+
+/** Programs that take part in plays, and how each says its version. */
+const PROGRAMS: Readonly<Record<string, readonly [string, ...string[]]>> = {
+  nginx: ['nginx', '-v'],
+  HAProxy: ['haproxy', '-v'],
+  Caddy: ['caddy', 'version'],
+  Redis: ['redis-server', '--version'],
+  PgBouncer: ['pgbouncer', '--version'],
+  promtool: ['promtool', '--version'],
+  systemd: ['systemd-analyze', '--version'],
+}
+
+/** Name and version of everything that is played with; `missing` where a program is not there. */
+export function versions(): string[] {
+  const root = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
+  const [own] = Object.values<string>(root.optionalDependencies)
+  const others = Object.entries(PROGRAMS).map(([name, [program, argument = '']]) => {
+    // nginx says it on standard error.
+    const { stdout = '', stderr = '' } = spawnSync(program, [argument], { encoding: 'utf8' })
+    return `${name} ${/\d+(\.\d+)*/.exec(stdout + stderr)?.[0] ?? 'missing'}`
+  })
+  return [`Node ${process.version}`, `PostgreSQL ${own}`, ...others]
+}
 
 /** Writes one line for each play to `dist/deploy-report.txt`, and prints it. */
 export class DeployReport implements Reporter {
@@ -17,7 +42,8 @@ export class DeployReport implements Reporter {
       return [...broken, ...plays]
     })
     mkdirSync(dirname(FILE), { recursive: true })
-    writeFileSync(FILE, `${new Date().toISOString()}, Node ${process.version}\n${lines.join('\n')}\n`)
+    if (lines.some((line) => line.startsWith('FAILED'))) process.exitCode = 1
+    writeFileSync(FILE, `${new Date().toISOString()}\n${versions().join(', ')}\n${lines.join('\n')}\n`)
     process.stdout.write(`\n${lines.join('\n')}\n(${FILE})\n`)
   }
 }

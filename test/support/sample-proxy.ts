@@ -212,10 +212,3 @@ function accepts(port: number): Promise<boolean> {
     socket.on('connect', () => socket.destroy())
   })
 }
-
-declare module 'vitest' {
-  interface ProvidedContext {
-    /** Whether plays whose program is missing fail instead of being skipped; undefined within `npm test`. */
-    playsAll: boolean | undefined
-  }
-}

@@ -3,10 +3,11 @@ import { openDatabase } from '../../../src/postgres/database.ts'
 import { PLANNER_SETTINGS } from '../../../src/postgres/session-settings.ts'
 import { pendingMessage } from '../../support/builders.ts'
 import { createEmptyDatabase, silentLogger, type TestDatabase } from '../../support/databases.ts'
-import { type PgBouncer, pgBouncerVersion, startPgBouncer } from '../../support/pgbouncer.ts'
+import { PGBOUNCER, type PgBouncer, pgBouncerVersion, startPgBouncer } from '../../support/pgbouncer.ts'
+import { isLeftOut } from '../../support/plays.ts'
 import { postgresStore } from '../../support/postgres-store.ts'
 
-describe.skipIf(!pgBouncerVersion)(
+describe.skipIf(isLeftOut(PGBOUNCER.programs))(
   `PgBouncer ${pgBouncerVersion ?? '(Debian: pgbouncer)'} in front of PostgreSQL`,
   () => {
     let database: TestDatabase

@@ -29,8 +29,8 @@ import {
   startArguments,
   unitSettings,
 } from '../../support/deploy-files.ts'
-import { onPath } from '../../support/installed-program.ts'
 import { metricTypes } from '../../support/metric-names.ts'
+import { isLeftOut } from '../../support/plays.ts'
 
 /** Of one instance, where the autoscaler adds the next. */
 const MANY_SOCKETS = 20_000
@@ -320,7 +320,7 @@ describe('systemd', () => {
     expect(Buffer.byteLength(socket)).toBeLessThan(MAX_SOCKET_PATH_BYTES)
   })
 
-  test.skipIf(!onPath(['systemd-analyze']))('finds no fault in the unit, and little that it leaves open', () => {
+  test.skipIf(isLeftOut(['systemd-analyze']))('finds no fault in the unit, and little that it leaves open', () => {
     const file = fileURLToPath(new URL('systemd/messaging.service', DEPLOY))
     const told = (args: readonly string[]) =>
       execFileSync('sh', ['-c', 'exec systemd-analyze "$@" 2>&1', '-', ...args, file])
