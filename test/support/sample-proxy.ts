@@ -55,6 +55,22 @@ function changed(path: string, texts: Readonly<Record<string, string>>): string 
 /** Packaged daemons are not started at run level 1. */
 const env = { RUNLEVEL: '1' }
 
+/** Writes the whole nginx.conf of the samples into a directory that has messaging.conf already. */
+export function nginxArguments(directory: string): readonly string[] {
+  const kinds = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
+  const folders = kinds.map((kind) => `${kind}_temp_path ${join(directory, kind)};`)
+  const whole = changed('nginx/nginx.conf', {
+    // The user of the image; whoever is not root stays who they are.
+    'user nginx;': process.getuid?.() === 0 ? 'user www-data;' : '',
+    'worker_processes auto;': 'daemon off; master_process off; worker_processes 1;',
+    '/var/log/nginx/error.log': 'stderr',
+    '/run/nginx.pid': join(directory, 'nginx.pid'),
+    'include /etc/nginx/conf.d/messaging.conf;': `${folders.join(' ')} include messaging.conf;`,
+  })
+  writeFileSync(join(directory, 'nginx.conf'), whole)
+  return ['-e', 'stderr', '-p', directory, '-c', join(directory, 'nginx.conf')]
+}
+
 const NGINX: ProxySample = {
   name: 'nginx',
   source: { programs: ['nginx'], package: 'nginx-light', env },
@@ -74,18 +90,7 @@ const NGINX: ProxySample = {
       '/var/log/nginx/access.log': join(directory, 'access.log'),
     })
     writeFileSync(join(directory, 'messaging.conf'), sample)
-    const kinds = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
-    const folders = kinds.map((kind) => `${kind}_temp_path ${join(directory, kind)};`)
-    const whole = changed('nginx/nginx.conf', {
-      // The user of the image; whoever is not root stays who they are.
-      'user nginx;': process.getuid?.() === 0 ? 'user www-data;' : '',
-      'worker_processes auto;': 'daemon off; master_process off; worker_processes 1;',
-      '/var/log/nginx/error.log': 'stderr',
-      '/run/nginx.pid': join(directory, 'nginx.pid'),
-      'include /etc/nginx/conf.d/messaging.conf;': `${folders.join(' ')} include messaging.conf;`,
-    })
-    writeFileSync(join(directory, 'nginx.conf'), whole)
-    return ['-e', 'stderr', '-p', directory, '-c', join(directory, 'nginx.conf')]
+    return nginxArguments(directory)
   },
 }
 

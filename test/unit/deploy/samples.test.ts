@@ -309,6 +309,13 @@ describe('systemd', () => {
     expect(deployText('../run.ts')).toContain(`const WRONG_CONFIGURATION = ${unit['RestartPreventExitStatus']}\n`)
   })
 
+  test('says how a command is run beside it, as the README does', () => {
+    const [command = ''] = /systemd-run .*$/m.exec(deployText('systemd/messaging.service')) ?? []
+    expect(deployText('README.md')).toContain(command)
+    expect(command).toContain(`-p EnvironmentFile=${unit['EnvironmentFile']} `)
+    expect(command).toContain(`${unit['WorkingDirectory']}/dist/cli.js`)
+  })
+
   test('keeps what the own PostgreSQL needs where commands find it', () => {
     const variables = Object.fromEntries((unit['Environment'] ?? '').split(' ').map((one) => one.split('=', 2)))
     expect(variables).toMatchObject({
