@@ -5,9 +5,12 @@ import type { Compared, Comparison, Look } from './comparison.ts'
 import type { LocalUsers } from './local-users.ts'
 import { type Part, SetApart } from './set-apart.ts'
 
+/** Why it looked: as it does now and then, because something may have been lost, or again at users for whom it failed. */
+export type HealingReason = 'regular' | 'gap' | 'again'
+
 export interface HealingObserver {
   /** One look at the database ended, having found so many conversations with messages that were not pushed. */
-  healed(conversations: number, durationMs: number): void
+  healed(conversations: number, durationMs: number, reason: HealingReason): void
   /** A look at some users failed. */
   healFailed(): void
 }
@@ -158,7 +161,7 @@ export class Healing {
       const asOfMs = await comparison.storeTimeMs()
       const { behind, storeMs } = await this.#compareAll(this.#lookFor(receipts, asOfMs))
       if (this.#isStopped || forgotten !== this.#forgotten) return
-      observer.healed(behind, clock.now() - startedMs)
+      observer.healed(behind, clock.now() - startedMs, receipts ? 'gap' : 'regular')
       // Before the first look no user was here who could lack a receipt.
       if (receipts || this.#comparedMs === 0) this.#receiptsMs = asOfMs
       this.#comparedMs = asOfMs
@@ -208,7 +211,7 @@ export class Healing {
     const startedMs = clock.now()
     try {
       const { behind } = await comparison.compare(part.users, part.look)
-      observer.healed(behind, clock.now() - startedMs)
+      observer.healed(behind, clock.now() - startedMs, 'again')
       this.#apart.done(part)
     } catch (error) {
       await this.#failed(error).then(

@@ -58,7 +58,12 @@ export class Metrics {
     labelNames: ['fault'],
     registers: [this.#registry],
   })
-  readonly #heals = this.#counter('messaging_heals_total', 'Comparisons of what was pushed with what is stored')
+  readonly #heals = new Counter({
+    name: 'messaging_heals_total',
+    help: 'Comparisons of what was pushed with what is stored: regular, after a gap, and again where one failed',
+    labelNames: ['reason'],
+    registers: [this.#registry],
+  })
   readonly #healedConversations = this.#counter('messaging_healed_conversations_total', 'Conversations found behind')
   readonly #healFailures = this.#counter(
     'messaging_heal_failures_total',
@@ -143,8 +148,8 @@ export class Metrics {
     this.#publishFailures.inc()
   }
 
-  healed(conversations: number, durationMs: number): void {
-    this.#heals.inc()
+  healed(conversations: number, durationMs: number, reason: string): void {
+    this.#heals.inc({ reason })
     this.#healedConversations.inc(conversations)
     this.#healSeconds.observe(durationMs * MS_TO_SECONDS)
   }

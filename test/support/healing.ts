@@ -2,7 +2,7 @@ import { Arrivals } from '../../src/delivery/arrivals.ts'
 import { Comparison } from '../../src/delivery/comparison.ts'
 import { Continuity } from '../../src/delivery/continuity.ts'
 import type { EncodedEvent } from '../../src/delivery/encoded.ts'
-import { Healing } from '../../src/delivery/healing.ts'
+import { Healing, type HealingReason } from '../../src/delivery/healing.ts'
 import type { Recipient } from '../../src/delivery/recipient.ts'
 import { Connections } from '../../src/gateway/connections.ts'
 import { CODECS } from '../../src/gateway/wire/codec.ts'
@@ -29,6 +29,8 @@ export class HealingBench {
   readonly receipts: string[] = []
   /** Conversations found behind, by look. */
   readonly looks: number[] = []
+  /** And why it looked. */
+  readonly reasons: HealingReason[] = []
   failures = 0
   /** Of each query for heads the number of its users; those for nobody, which ask for the time, are left out. */
   readonly queries: number[] = []
@@ -68,8 +70,9 @@ export class HealingBench {
       clock,
       health,
       observer: {
-        healed: (conversations) => {
+        healed: (conversations, _, reason) => {
           this.looks.push(conversations)
+          this.reasons.push(reason)
           this.afterLook()
         },
         healFailed: () => {

@@ -484,6 +484,15 @@ describe('a user of whom there is too much to read', () => {
     await bench.healing.stop()
   })
 
+  test('is counted apart from regular looks, and from those after a gap', async () => {
+    bench.reasons.length = 0
+    await bench.gap()
+    expect(bench.reasons).toEqual(['gap'])
+    await bench.clock.advance(60_000)
+    expect(new Set(bench.reasons)).toEqual(new Set(['gap', 'again', 'regular']))
+    await bench.healing.stop()
+  })
+
   test('is asked for no more when it has left', async () => {
     await bench.gap()
     await bench.clock.advance(15_000)
