@@ -14,6 +14,7 @@ import { openStorage } from './storage.ts'
 import { openLogOutput } from './telemetry/log-output.ts'
 import type { RootLogger } from './telemetry/logger.ts'
 import { Metrics } from './telemetry/metrics.ts'
+import { tracingFor } from './tracing.ts'
 import { addressToOpen } from './transport/address.ts'
 import { Server } from './transport/server.ts'
 import { loadUws } from './transport/uws.ts'
@@ -49,7 +50,9 @@ export async function startApp(
   // Says that this machine has no binary before a database is made or migrated.
   loadUws()
   const metrics = new Metrics({ version: VERSION, closeCodes: Object.values(CLOSES).map(({ code }) => code) })
-  const storage = await openStorage(config, logger, metrics)
+  const connections = new Connections()
+  const tracing = await tracingFor(config.tracing, { instanceId, users: connections, logger })
+  const storage = await openStorage(config, { logger, metrics, tracing })
   const { database, epoch, feed, writer, messages } = storage
   const maxConnections = Math.min(config.guard.maxConnections, maxSockets())
   const guard = new Guard({ ...config.guard, maxConnections }, clock)
@@ -59,7 +62,6 @@ export async function startApp(
     await storage.close()
     throw error
   })
-  const connections = new Connections()
   const server = new Server({ ...config.http, logger })
   const instances = joinInstances({
     ...config.redis,
@@ -75,6 +77,7 @@ export async function startApp(
     metrics,
     announced: () => messages.allSettled(),
     revoked: () => authentication?.lookAgain(),
+    traces: tracing?.traces,
   })
   let push: Push | undefined
   const release = async (): Promise<void> => {
@@ -83,6 +86,7 @@ export async function startApp(
     await push?.close()
     await instances.close()
     await storage.close()
+    await tracing?.close()
   }
   const releaseAfter = async (error: unknown): Promise<never> => {
     await release()
@@ -93,6 +97,7 @@ export async function startApp(
   push = await pushFor(config.push, { database, audience, logger, metrics, pageUrl }).catch(releaseAfter)
   const shutdown = new Shutdown(config.shutdown)
   feed.subscribe(instances.fanout)
+  if (tracing) feed.subscribe(tracing.traces)
   if (push) feed.subscribe(push.pending)
   authentication?.whenRevokedHere(() => instances.tellRevoked())
   epoch.whenRenewed(() => instances.forget())

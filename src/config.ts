@@ -4,6 +4,7 @@ import type * as z from 'zod'
 import { authMistakes, authSecrets, toAuthConfig } from './config/auth.ts'
 import { toPushConfig } from './config/push.ts'
 import { redisMistakes, toRedisConfig } from './config/redis.ts'
+import { toTracingConfig } from './config/tracing.ts'
 import { CONFIG_VARIABLES, schema } from './config/variables.ts'
 import { type HostNames, hostNameOf } from './gateway/host.ts'
 import type { OriginPolicy } from './gateway/origin.ts'
@@ -71,6 +72,7 @@ const mayHoldPassword = new Set([
   'JWT_SECRET_PREVIOUS',
   'JWT_JWKS_URL',
   'METRICS_TOKEN',
+  'OTEL_EXPORTER_OTLP_ENDPOINT',
 ])
 
 function describeMistake(name: string, value: string | undefined): string {
@@ -229,6 +231,7 @@ function toConfig(given: Given) {
     }),
     ...toPages(given),
     log: toLog(given),
+    tracing: toTracingConfig(given),
     shutdown: Object.freeze({
       timeoutMs: given.SHUTDOWN_TIMEOUT_MS,
       drainReconnectSpreadMs: given.DRAIN_RECONNECT_SPREAD_MS,

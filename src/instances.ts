@@ -3,7 +3,7 @@ import { LocalAudience } from './delivery/audience.local.ts'
 import { RedisAudience } from './delivery/audience.redis.ts'
 import type { Audience, Watchers } from './delivery/audience.ts'
 import { RedisBroker } from './delivery/broker.redis.ts'
-import type { Broker } from './delivery/broker.ts'
+import type { Broker, BrokerListener, Envelope } from './delivery/broker.ts'
 import { Comparison } from './delivery/comparison.ts'
 import { Continuity } from './delivery/continuity.ts'
 import { EncodedEvent } from './delivery/encoded.ts'
@@ -26,6 +26,7 @@ import type { Presence, PresenceState } from './presence/presence.ts'
 import { presenceEvent } from './presence/presence-event.ts'
 import { PresenceWatches } from './presence/watches.ts'
 import type { UserChanged } from './protocol/events.ts'
+import type { UserId } from './protocol/message.ts'
 import type { RedisAddress } from './redis/address.ts'
 import { openRedis } from './redis/connections.ts'
 import type { Metrics } from './telemetry/metrics.ts'
@@ -57,6 +58,8 @@ export interface InstancesOptions {
   announced(): Promise<void>
   /** Another instance revoked somebody: a look at the database will find whom. */
   revoked(): void
+  /** Told what came from another instance, once it is pushed; and when it came, milliseconds since the epoch. */
+  readonly traces?: { received(userId: UserId, envelopes: readonly Envelope[], beganMs: number): void } | undefined
 }
 
 /** What an instance needs to act as one with the others, or alone. */
@@ -144,7 +147,7 @@ function withOthers(options: InstancesOptions, address: RedisAddress): Instances
 
 /** What is committed here goes to the others, what they commit comes here, and what gets lost is found. */
 function deliveryOf(options: InstancesOptions, broker: Broker): { fanout: ClusterFanout; healing: Healing } {
-  const { store, users, heads, topics, clock, logger, metrics, announced, revoked } = options
+  const { store, users, heads, topics, clock, logger, metrics, announced, revoked, traces } = options
   const continuity = continuityOf(users, clock)
   const health = new DependencyLog({ dependency: 'healing', logger, clock })
   const healing = new Healing({
@@ -165,8 +168,13 @@ function deliveryOf(options: InstancesOptions, broker: Broker): { fanout: Cluste
     comparedMs: () => healing.comparedMs,
     arrived: (user, sinceMs) => arrivals.arrived(user, sinceMs),
   })
+  const traced: BrokerListener['received'] = (userId, envelopes) => {
+    const beganMs = clock.now()
+    fanout.received(userId, envelopes)
+    traces?.received(userId, envelopes, beganMs)
+  }
   broker.listen({
-    received: (userId, envelopes) => fanout.received(userId, envelopes),
+    received: traces ? traced : (userId, envelopes) => fanout.received(userId, envelopes),
     gap: () => healing.gap(),
     told: (message) => (message.kind === 'revoked' ? revoked() : publishUserChanged(topics, message.user)),
   })

@@ -16,6 +16,7 @@ import { WatchedLog } from './messages/watched-log.ts'
 import { MessageWriter } from './messages/writer.ts'
 import { type Database, openDatabase } from './postgres/database.ts'
 import type { Metrics } from './telemetry/metrics.ts'
+import type { Tracing } from './tracing.ts'
 import { PostgresAvatars } from './users/avatars.postgres.ts'
 import type { Avatars } from './users/avatars.ts'
 import type { UserDirectory } from './users/user.ts'
@@ -38,11 +39,17 @@ export interface Storage {
   close(): Promise<void>
 }
 
+export interface StorageParts {
+  readonly logger: Logger
+  readonly metrics: Metrics
+  readonly tracing?: Tracing | undefined
+}
+
 /** For the directory of people; no message waits for it. */
 const DIRECTORY_CONNECTIONS = 2
 
 /** The part of the composition root that keeps messages. */
-export async function openStorage(config: Config, logger: Logger, metrics: Metrics): Promise<Storage> {
+export async function openStorage(config: Config, { logger, metrics, tracing }: StorageParts): Promise<Storage> {
   const database = await openDatabase({ ...config.postgres, logger })
   const { writerConnection, reader, health } = database
   const beginnings = config.auth.mode === 'accounts' ? 'accounts' : 'anybody'
@@ -58,7 +65,11 @@ export async function openStorage(config: Config, logger: Logger, metrics: Metri
   writerConnection.checkSessions((session) => epoch.confirm(new PostgresEpochStore(session)))
   const feed = new CommitFeed(logger)
   const outcomes = new Outcomes({ feed, heads, positions, observer: metrics, clock, logger })
-  const writer = new MessageWriter({ log, outcomes, clock, logger, limits: config.writer, observer: metrics })
+  const writer = new MessageWriter({
+    log: tracing?.watching(log) ?? log,
+    outcomes: tracing?.traces.tracing(outcomes) ?? outcomes,
+    ...{ clock, logger, limits: config.writer, observer: metrics },
+  })
   const messages = new MessageService({ reads, writer, heads, positions, clock, observer: metrics })
   const close = async (): Promise<void> => {
     await epoch.stop()

@@ -32,6 +32,7 @@ const mayImport: Record<string, readonly string[]> = {
   'gateway/wire': ['protocol', 'lib'],
   transport: ['gateway/wire', 'protocol', 'lib', 'gateway', 'delivery'],
   telemetry: ['lib'],
+  tracing: ['protocol', 'lib', 'messages', 'delivery'],
   postgres: ['lib', 'embedded-postgres'],
   'embedded-postgres': ['lib'],
   redis: ['lib'],
@@ -82,6 +83,7 @@ const isRoot = (file: string) =>
     'shutdown.ts',
     'storage.ts',
     'storage-tools.ts',
+    'tracing.ts',
     'workers.ts',
   ].includes(file)
 const adapterOf = (file: string) => /\.(postgres|redis|memory|local|cluster)\.ts$/.exec(file)?.[1]

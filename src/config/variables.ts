@@ -5,6 +5,7 @@ import { networks, origins, publicUrl, schemaName } from './formats.ts'
 import { documentation, file, oneOf, optional, variable, wholeNumber } from './kinds.ts'
 import { pushVariables } from './push.ts'
 import { redisVariables } from './redis.ts'
+import { tracingVariables } from './tracing.ts'
 
 /**
  * A client that escapes everything outside ASCII turns the two bytes of a letter into six (`\u00e9`), three times as many.
@@ -54,6 +55,7 @@ export const schema = z.object({
   WORKERS: wholeNumber(1, 256, 1, 'processes that share the port; more than one needs `REDIS_ADDR`'),
   ...authVariables,
   ...pushVariables,
+  ...tracingVariables,
   WEB: optional(z.enum(['on', 'off']), '`on`; `off` with `AUTH=jwt`', {
     expects: 'one of on, off',
     meaning: 'the chat page at `/`',

