@@ -10,7 +10,7 @@ import { PushDelivery } from './push/delivery.ts'
 import { Dispatcher } from './push/dispatcher.ts'
 import { PushHosts } from './push/hosts.ts'
 import type { HeldJob, JobStore } from './push/job.ts'
-import { type RanJob, runJob } from './push/job-run.ts'
+import { brokenJob, type RanJob, runJob } from './push/job-run.ts'
 import { PostgresJobStore } from './push/job-store.postgres.ts'
 import { PostgresPushKeyStore } from './push/key-store.postgres.ts'
 import { type PushKeyStore, SharedKeys } from './push/keys.ts'
@@ -139,5 +139,6 @@ function sending({ hosts: named, subject, ttlSeconds }: NonNullable<PushConfig>,
   const delivery = new PushDelivery({ ...shared, hosts, headers, breaker })
   const running = { delivery, breaker, keys, pageUrl, ttlSeconds, random: Math.random }
   const run = (job: HeldJob): Promise<RanJob> => runJob(job, running)
-  return { hosts, delivery, dispatcher: new Dispatcher({ ...shared, clock, subscriptions: store, run }) }
+  const broken = (job: HeldJob): RanJob => brokenJob(job, running)
+  return { hosts, delivery, dispatcher: new Dispatcher({ ...shared, clock, subscriptions: store, run, broken }) }
 }

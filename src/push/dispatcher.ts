@@ -12,6 +12,8 @@ export interface DispatcherOptions {
   readonly jobs: Pick<JobStore, 'claim' | 'settle'>
   readonly subscriptions: Pick<SubscriptionStore, 'note'>
   readonly run: (job: HeldJob) => Promise<RanJob>
+  /** What becomes of a job whose run broke, or did not end. */
+  readonly broken: (job: HeldJob) => RanJob
   readonly clock: Clock
   readonly logger: Logger
   readonly health: Pick<DependencyLog, 'failed' | 'works'>
@@ -28,6 +30,8 @@ const REPORTED_PER_RUNNING = 20
 const RUNNING_PER_MS = 0.8
 /** Milliseconds after which a job that was not begun is left to its lease: two attempts and the report of them fit into the rest. */
 const MAX_WAIT_MS = 4_000
+/** Milliseconds in which a run ends for sure, with two attempts of 5 s; one that does not would be under way for ever. */
+const MAX_RUN_MS = 11_000
 /** Jobs that it holds for each that may be under way: those that it is killed over wait for the end of its lease. */
 const HELD_PER_RUNNING = 4
 /** How often an instance that nobody woke looks whether there is something to do. */
@@ -166,20 +170,33 @@ export class Dispatcher {
 
   /** Never rejects. */
   async #run(job: HeldJob): Promise<void> {
-    const { run, observer, logger, clock } = this.#options
+    const { observer, clock } = this.#options
+    const startMs = clock.now()
+    const { end, verdicts, outcome } = await this.#ranInTime(job)
+    // One that is cancelled asks no push service, and says nothing of how quick it is.
+    if (outcome === 'sent') this.#quickest.took(clock.now() - startMs)
+    if (outcome === 'sent') observer.pushLag(job.ageSeconds)
+    if (outcome === 'cancelled') observer.pushesCancelled(1)
+    if (outcome === 'given_up') observer.pushesGivenUp(1)
+    this.#ended.push({ job, end })
+    this.#note(verdicts)
+    await this.#settle()
+  }
+
+  /** Never rejects, and resolves in time: a job that ends in neither way would come back with its lease for ever. */
+  async #ranInTime(job: HeldJob): Promise<RanJob> {
+    const { run, broken, logger, clock } = this.#options
+    let cancel = (): void => undefined
+    const late = new Promise<never>((_, reject) => {
+      cancel = clock.after(MAX_RUN_MS, () => reject(new Error('it did not end in time')))
+    })
     try {
-      const startMs = clock.now()
-      const { end, verdicts, outcome } = await run(job)
-      // One that is cancelled asks no push service, and says nothing of how quick it is.
-      if (outcome === 'sent') this.#quickest.took(clock.now() - startMs)
-      if (outcome === 'sent') observer.pushLag(job.ageSeconds)
-      if (outcome === 'cancelled') observer.pushesCancelled(1)
-      if (outcome === 'given_up') observer.pushesGivenUp(1)
-      this.#ended.push({ job, end })
-      this.#note(verdicts)
-      await this.#settle()
+      return await Promise.race([run(job), late])
     } catch (error) {
       logger.error({ err: error }, 'a notification failed')
+      return broken(job)
+    } finally {
+      cancel()
     }
   }
 

@@ -66,6 +66,21 @@ export async function runJob(job: HeldJob, options: JobRunOptions): Promise<RanJ
   return { end: { end: 'done', isPushed, seq: unread.seq }, verdicts, outcome }
 }
 
+/** What becomes of a job whose run broke or never ended: a failure like any other. Those that have it already keep it. */
+export function brokenJob(job: HeldJob, { ttlSeconds, random }: Pick<JobRunOptions, 'ttlSeconds' | 'random'>): RanJob {
+  const { kind, unread, attempts, ageSeconds, sentTo } = job
+  if (kind === 'clear') return { end: { end: 'void' }, verdicts: [], outcome: 'cancelled' }
+  if (ageSeconds >= ttlSeconds) {
+    return { end: { end: 'done', isPushed: false, seq: unread.seq }, verdicts: [], outcome: 'given_up' }
+  }
+  const afterSeconds = retrySeconds(attempts, random())
+  return {
+    end: { end: 'again', isPushed: false, afterSeconds, isFailure: true, sentTo },
+    verdicts: [],
+    outcome: 'waits',
+  }
+}
+
 async function runTarget(job: HeldJob, target: Target, options: JobRunOptions): Promise<TargetEnd> {
   const { breaker, random } = options
   const skipped = { target, isDone: true, isSent: false, verdict: undefined, afterSeconds: 0, isFailure: false }

@@ -14,6 +14,12 @@ const SENT: RanJob = {
   outcome: 'sent',
 }
 
+const BROKEN: RanJob = {
+  end: { end: 'again', isPushed: false, afterSeconds: 5, isFailure: true, sentTo: [] },
+  verdicts: [],
+  outcome: 'waits',
+}
+
 interface Scene {
   readonly due?: number
   /** How long a push takes, and a report; milliseconds. */
@@ -29,6 +35,7 @@ function bench({ due = 0, pushMs = 0, settleMs = 0, claimMs = 0, ran = () => SEN
   const state = { isAway: false, pushMs, underWay: 0, mostUnderWay: 0, claims: 0 }
   const waiting = Array.from({ length: due }, (_, index) => heldJob({ conversationId: index + 1 }))
   const begun: number[] = []
+  const broken: number[] = []
   const settles: (readonly EndedJob[])[] = []
   const verdicts: Verdict[] = []
   const failures = new Set<string>()
@@ -62,6 +69,10 @@ function bench({ due = 0, pushMs = 0, settleMs = 0, claimMs = 0, ran = () => SEN
       await pause(state.pushMs)
       return ran(job)
     },
+    broken: (job) => {
+      broken.push(job.conversationId)
+      return BROKEN
+    },
     clock,
     logger: silentLogger,
     health: { failed: (part) => void failures.add(part), works: (part) => void failures.delete(part) },
@@ -84,7 +95,7 @@ function bench({ due = 0, pushMs = 0, settleMs = 0, claimMs = 0, ran = () => SEN
     for (const list of [begun, settles, verdicts]) list.length = 0
     state.mostUnderWay = 0
   }
-  return { clock, state, waiting, begun, settles, verdicts, failures, counts, dispatcher, told, warm }
+  return { clock, state, waiting, begun, broken, settles, verdicts, failures, counts, dispatcher, told, warm }
 }
 
 test('what is due is taken when somebody wakes it, sent, reported, and noted', async () => {
@@ -236,8 +247,8 @@ test('what was being taken when the history became another one is forgotten, and
   expect([begun, state.claims]).toEqual([[], 2])
 })
 
-test('cancelled and given up are counted, and one that breaks holds up nobody', async () => {
-  const { clock, counts, dispatcher, told } = bench({
+test('cancelled and given up are counted, and one that breaks is reported as a failure', async () => {
+  const { clock, broken, settles, counts, dispatcher, told } = bench({
     due: 3,
     ran: ({ conversationId }) => {
       if (conversationId === 2) throw new Error('broken')
@@ -246,5 +257,19 @@ test('cancelled and given up are counted, and one that breaks holds up nobody', 
   })
   dispatcher.wake()
   await clock.advance(500)
-  expect([told(), counts]).toEqual([2, { cancelled: 1, givenUp: 1, lags: 0 }])
+  expect([told(), counts]).toEqual([3, { cancelled: 1, givenUp: 1, lags: 0 }])
+  expect(broken).toEqual([2])
+  expect(settles.flat().find(({ job }) => job.conversationId === 2)?.end).toBe(BROKEN.end)
+})
+
+test('one that never ends is reported as a failure, and holds up neither the others nor the end', async () => {
+  const never = 1e9
+  const { clock, state, broken, dispatcher, told } = bench({ due: 1, pushMs: never })
+  dispatcher.wake()
+  await settled()
+  state.pushMs = 0
+  const closed = dispatcher.close()
+  await clock.advance(12_000)
+  await closed
+  expect([broken, told()]).toEqual([[1], 1])
 })

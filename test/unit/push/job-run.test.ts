@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest'
 import type { PushFate } from '../../../src/push/answer.ts'
 import type { PushMessage } from '../../../src/push/delivery.ts'
-import { runJob } from '../../../src/push/job-run.ts'
+import { brokenJob, runJob } from '../../../src/push/job-run.ts'
 import { heldJob, PUSH_KEYS, target } from '../../support/push-jobs.ts'
 
 interface Scene {
@@ -145,4 +145,15 @@ test('a notification is taken away silently, only where that does no harm and wh
     { id: 'a', ttlSeconds: 0, urgency: 'low', data: { kind: 'clear' } },
     { id: 'd', ttlSeconds: 0 },
   ])
+})
+
+test('one whose run broke is tried again later, until it is too old', () => {
+  const options = { ttlSeconds: 86_400, random: () => 0.5 }
+  expect(brokenJob(heldJob({ attempts: 1, sentTo: ['a'] }), options)).toEqual({
+    end: { end: 'again', isPushed: false, afterSeconds: 30, isFailure: true, sentTo: ['a'] },
+    verdicts: [],
+    outcome: 'waits',
+  })
+  const { end, outcome } = brokenJob(heldJob({ ageSeconds: 86_400 }), options)
+  expect([end, outcome]).toEqual([{ end: 'done', isPushed: false, seq: 7 }, 'given_up'])
 })
