@@ -94,7 +94,8 @@ async function runTarget(job: HeldJob, target: Target, options: JobRunOptions): 
 }
 
 async function pushTo(job: HeldJob, target: Target, { delivery, ...options }: JobRunOptions): Promise<PushFate> {
-  const place: PayloadPlace = { tag: tagOf(job, options.keys.current.tagSecret), pageUrl: options.pageUrl }
+  const tag = tagOf(job, options.keys.current.tagSecret)
+  const place: PayloadPlace = { of: job.userId, tag, pageUrl: options.pageUrl }
   if (job.kind === 'clear') {
     // Nothing is kept for later, and what is kept of this topic goes.
     const message = { ttlSeconds: 0, urgency: 'low', topic: place.tag } as const

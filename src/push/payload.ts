@@ -21,8 +21,10 @@ export interface Reader {
   readonly locale: string | undefined
 }
 
-/** Names the conversation to the browser and to the push service, and tells neither which it is. */
 export interface PayloadPlace {
+  /** The user who is told: a browser may be that of several people. */
+  readonly of: string
+  /** Names the conversation to the browser and to the push service, and tells neither which it is. */
   readonly tag: string
   /** Where the page is; without a slash at the end. */
   readonly pageUrl: string
@@ -34,24 +36,26 @@ const PADDED_BYTES = [1_024, 3_072] as const
 const MAX_TEXT_BYTES = 1_500
 
 /** A notification about unread messages, padded. */
-export function notifyPayload(unread: Unread, { content, locale }: Reader, { tag, pageUrl }: PayloadPlace): Buffer {
+export function notifyPayload(unread: Unread, { content, locale }: Reader, place: PayloadPlace): Buffer {
   const texts = textsOf(locale)
   const counted = countText(unread.count, texts)
   const isNamed = content !== 'none'
   const title = isNamed ? unread.peerName : texts.unnamed
-  // A conversation is named to the worker only where its other person may be: the payload is what a device may show.
-  const place = isNamed ? { with: unread.peer } : {}
+  const { of, tag, pageUrl } = place
+  // People are named to the worker only where the sender may be: the payload is what a device may show.
+  const named = isNamed ? { with: unread.peer } : {}
   const navigate = isNamed ? `${pageUrl}/c/${encodeURIComponent(unread.peer)}` : `${pageUrl}/`
   return fitted((maxBytes) => {
-    const shown = content === 'full' ? cut(unread.text, maxBytes) : ''
-    const body = shown !== '' ? shown : isNamed || unread.count > 1 ? counted : ''
-    const data = { kind: 'notify', ...place, seq: unread.seq, count: unread.count }
-    return declarative({ title, body, navigate, tag, locale }, unread.badge, data)
+    const text = content === 'full' ? cut(unread.text, maxBytes) : ''
+    const body = text !== '' ? text : isNamed || unread.count > 1 ? counted : ''
+    const data = { kind: 'notify', ...named, seq: unread.seq, count: unread.count }
+    const shown = { title, body, navigate, tag, locale, data: { ...data, ...(isNamed && { of }) } }
+    return declarative(shown, unread.badge, data)
   })
 }
 
 /** Takes a notification away that was shown. */
-export function clearPayload({ tag }: PayloadPlace, badge: number): Buffer {
+export function clearPayload({ tag }: Pick<PayloadPlace, 'tag'>, badge: number): Buffer {
   return padded(JSON.stringify({ kind: 'clear', tag, badge }))
 }
 
@@ -67,18 +71,20 @@ interface Shown {
   readonly navigate: string
   readonly tag: string
   readonly locale: string | undefined
+  /** Stays with the notification. */
+  readonly data?: object
 }
 
 /**
  * Declarative Web Push (WebKit 18.4 and newer): shown even where the service worker fails, and then without a penalty. Our
- * own fields stand beside it for the worker. Source: https://webkit.org/blog/16535/meet-declarative-web-push/
+ * own fields stand beside it for a worker that shows it, and within it where the browser does. Source: https://webkit.org/blog/16535/meet-declarative-web-push/
  */
-function declarative({ title, body, navigate, tag, locale }: Shown, badge: number | undefined, data: object): string {
+function declarative({ locale, data, ...shown }: Shown, badge: number | undefined, fields: object): string {
   return JSON.stringify({
     web_push: 8030,
-    notification: { title, body, navigate, tag, ...(locale !== undefined && { lang: locale }) },
+    notification: { ...shown, ...(locale !== undefined && { lang: locale }), ...(data && { data }) },
     ...(badge !== undefined && { app_badge: badge }),
-    ...data,
+    ...fields,
   })
 }
 

@@ -82,6 +82,7 @@ describe.concurrent('a notification', () => {
         navigate: 'https://chat.test/c/bob',
         tag: push.topic,
         lang: 'de',
+        data: { kind: 'notify', with: 'bob', seq: 3, count: 3, of: 'ann' },
       },
       app_badge: 1,
       kind: 'notify',

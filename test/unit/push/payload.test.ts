@@ -4,19 +4,30 @@ import { clearPayload, notifyPayload, servicePayload } from '../../../src/push/p
 import { PUSH_CONTENTS } from '../../../src/push/subscription.ts'
 import { subjectFault } from '../../../src/push/vapid.ts'
 
-const place = { tag: 't'.repeat(22), pageUrl: 'https://chat.example.com' }
+const place = { of: 'ann', tag: 't'.repeat(22), pageUrl: 'https://chat.example.com' }
 const unread = { peer: 'bob', peerName: 'Bob', count: 1, text: 'hello', seq: 7, badge: 2 }
 const parsed = (payload: Buffer) => JSON.parse(payload.toString('utf8'))
 
 test('says no more than its reader allows', () => {
   const say = (content: (typeof PUSH_CONTENTS)[number], count = 1, locale?: string) =>
     parsed(notifyPayload({ ...unread, count }, { content, locale }, place)).notification
-  expect(say('none')).toEqual({ title: 'New message', body: '', navigate: `${place.pageUrl}/`, tag: place.tag })
+  expect(say('none')).toEqual({
+    ...{ title: 'New message', body: '', navigate: `${place.pageUrl}/`, tag: place.tag },
+    data: { kind: 'notify', seq: 7, count: 1 },
+  })
   expect(say('none', 3)).toMatchObject({ title: 'New message', body: '3 new messages' })
   expect(say('sender')).toMatchObject({ title: 'Bob', body: 'New message', navigate: `${place.pageUrl}/c/bob` })
   expect(say('sender', 100, 'de-CH')).toMatchObject({ body: '99+ neue Nachrichten', lang: 'de-CH' })
   expect(say('sender', 2, 'xx')).toMatchObject({ body: '2 new messages' })
   expect(say('full', 3)).toMatchObject({ title: 'Bob', body: 'hello' })
+})
+
+test('says whose it is and of whom, also to a browser that shows it without the worker', () => {
+  for (const content of ['sender', 'full'] as const) {
+    const { notification, ...fields } = parsed(notifyPayload(unread, { content, locale: undefined }, place))
+    expect(fields).toEqual({ web_push: 8030, app_badge: 2, kind: 'notify', with: 'bob', seq: 7, count: 1 })
+    expect(notification.data).toEqual({ kind: 'notify', with: 'bob', seq: 7, count: 1, of: 'ann' })
+  }
 })
 
 test('has one of two sizes, is JSON, and is cut between characters, whatever the text', () => {
