@@ -44,10 +44,9 @@ const SPREAD_SECONDS = 5
 
 /** Tells everybody of one job who is to be told. Never rejects. */
 export async function runJob(job: HeldJob, options: JobRunOptions): Promise<RanJob> {
-  const { kind, isNeeded, wasPushed, unread, ageSeconds, targets, sentTo } = job
+  const { kind, isNeeded, wasPushed, ageSeconds, targets, sentTo } = job
   if (!isNeeded) {
-    const end: JobEnd =
-      wasPushed && kind === 'notify' ? { end: 'done', isPushed: false, seq: unread.seq } : { end: 'void' }
+    const end: JobEnd = wasPushed && kind === 'notify' ? { end: 'done', isPushed: false } : { end: 'void' }
     return { end, verdicts: [], outcome: 'cancelled' }
   }
   const ends = await Promise.all(targets.map((target) => runTarget(job, target, options)))
@@ -63,15 +62,15 @@ export async function runJob(job: HeldJob, options: JobRunOptions): Promise<RanJ
   }
   if (kind === 'clear') return { end: { end: 'void' }, verdicts, outcome: isPushed ? 'sent' : 'cancelled' }
   const outcome = isPushed ? 'sent' : open.length > 0 ? 'given_up' : 'cancelled'
-  return { end: { end: 'done', isPushed, seq: unread.seq }, verdicts, outcome }
+  return { end: { end: 'done', isPushed }, verdicts, outcome }
 }
 
 /** What becomes of a job whose run broke or never ended: a failure like any other. Those that have it already keep it. */
 export function brokenJob(job: HeldJob, { ttlSeconds, random }: Pick<JobRunOptions, 'ttlSeconds' | 'random'>): RanJob {
-  const { kind, unread, attempts, ageSeconds, sentTo } = job
+  const { kind, attempts, ageSeconds, sentTo } = job
   if (kind === 'clear') return { end: { end: 'void' }, verdicts: [], outcome: 'cancelled' }
   if (ageSeconds >= ttlSeconds) {
-    return { end: { end: 'done', isPushed: false, seq: unread.seq }, verdicts: [], outcome: 'given_up' }
+    return { end: { end: 'done', isPushed: false }, verdicts: [], outcome: 'given_up' }
   }
   const afterSeconds = retrySeconds(attempts, random())
   return {

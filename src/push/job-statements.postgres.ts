@@ -54,7 +54,7 @@ const upsert = (
       when j.lease_owner is not null and j.due_at > now() then j.due_at
       when j.due_at is not null and j.kind = 0 and coalesce(j.pushed_seq, 0) < j.last_seq then j.due_at
       else ${AFTER_PAUSE} end
-  where excluded.last_seq > j.last_seq
+  where excluded.last_seq > greatest(j.last_seq, coalesce(j.pushed_seq, 0))
     or (j.due_at is null and excluded.last_seq > coalesce(j.pushed_seq, 0))
   returning 1`
 
@@ -88,7 +88,7 @@ export const CLAIM = `with due as (
     from due where o.user_id = due.user_id and o.conversation_id = due.conversation_id returning o.*)
   select j.user_id, j.conversation_id::float8 as conversation_id, j.kind, j.attempts,
     extract(epoch from now() - j.wanted_at)::float8 as age, j.pushed_at is not null as was_pushed,
-    coalesce(j.sent_to, '{}')::text[] as sent_to, j.last_seq::float8 as last_seq,
+    coalesce(j.sent_to, '{}')::text[] as sent_to, greatest(j.last_seq, j.pushed_seq)::float8 as last_seq,
     case when j.user_id = c.user_lo then c.user_hi else c.user_lo end as peer, u.display_name as peer_name,
     coalesce(n.seq, 0)::float8 as newest, left(n.content, 2000) as text,
     (case when j.until = 0 then ${position('j.user_id', 'delivered')} else 0 end)::float8 as delivered,

@@ -102,12 +102,12 @@ function toJob(row: JobRow, leaseOwner: string): HeldJob {
     // A clear is needed as long as everything is read; when something new came it is a notification again.
     isNeeded: isClear ? newest === 0 : newest > delivered,
     wasPushed: row.was_pushed,
+    toldSeq: row.sent_to.length > 0 ? row.last_seq : Math.max(newest, row.last_seq),
     unread: {
       peer,
       peerName: row.peer_name ?? peer,
       count: row.unread,
       text: row.text ?? '',
-      // What is told to be done covers what the job was made for.
       seq: Math.max(newest, row.last_seq),
       badge: row.badge + (isClear ? 0 : 1),
     },
@@ -123,9 +123,9 @@ function toTarget({ closed, spent, clears_left, ...row }: TargetRow): Target {
 }
 
 function toEndRow({ job, end }: EndedJob) {
-  const { userId, conversationId, leaseOwner, unread } = job
-  const place = { user_id: userId, conversation_id: conversationId, owner: leaseOwner, end: end.end, seq: unread.seq }
-  if (end.end === 'done') return { ...place, seq: end.seq, pushed: end.isPushed }
+  const { userId, conversationId, leaseOwner, toldSeq } = job
+  const place = { user_id: userId, conversation_id: conversationId, owner: leaseOwner, end: end.end, seq: toldSeq }
+  if (end.end === 'done') return { ...place, pushed: end.isPushed }
   if (end.end === 'void') return place
   return { ...place, pushed: end.isPushed, after: end.afterSeconds, failure: end.isFailure, sent_to: end.sentTo }
 }

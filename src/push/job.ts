@@ -52,6 +52,11 @@ export interface HeldJob {
   /** A notification of it may be on a screen. */
   readonly wasPushed: boolean
   readonly unread: Unread
+  /**
+   * Up to which message everybody has been told once its targets are: the newest one, but those that have it already heard of no
+   * more than what it was made for.
+   */
+  readonly toldSeq: number
   readonly attempts: number
   /** Since how long there is something to tell, seconds. */
   readonly ageSeconds: number
@@ -64,10 +69,10 @@ export interface HeldJob {
 /** What became of a job. */
 export type JobEnd =
   /**
-   * Told to everybody who was to be told, or given up: nothing is to be done up to this message. `isPushed`: somebody was told
+   * Told to everybody who was to be told, or given up: nothing is to be done up to its `toldSeq`. `isPushed`: somebody was told
    * now, and not by an attempt before.
    */
-  | { readonly end: 'done'; readonly isPushed: boolean; readonly seq: number }
+  | { readonly end: 'done'; readonly isPushed: boolean }
   /** No notification of it is to be on a screen, and none is. */
   | { readonly end: 'void' }
   /** Some have it, others are to be tried again. `isPushed`: somebody was told now. `isFailure`: it counts as an attempt. */

@@ -94,7 +94,7 @@ async function backlog(userId: string, count = 1, peer = 'bob') {
 }
 
 const settle = (job: HeldJob | undefined, end: JobEnd): Promise<void> => jobs.settle(job ? [{ job, end }] : [])
-const done = (seq: number): JobEnd => ({ end: 'done', isPushed: true, seq })
+const DONE: JobEnd = { end: 'done', isPushed: true }
 /** Lets everything that waits be due now. */
 const hurry = (): Promise<unknown> => queries.query('update push_jobs set due_at = now() where due_at is not null')
 /** Seconds until the only job is due. */
@@ -239,7 +239,7 @@ describe('a job', () => {
     const [job] = [...first, ...second]
     expect(job?.unread).toEqual({ peer: 'cid', peerName: 'cid', count: 2, text: 'more', seq: 2, badge: 1 })
     expect(job?.targets).toMatchObject([{ content: 'full', closedSeconds: 0, spentSeconds: 0, clearsLeft: 10 }])
-    await settle(job, done(2))
+    await settle(job, DONE)
     expect([await openJobs(), await want()]).toEqual([0, 0])
     await more()
     expect(await want()).toBe(1)
@@ -258,10 +258,46 @@ describe('a job', () => {
     await more()
     await want()
     expect(await jobs.claim(10)).toEqual([])
-    await settle(job, done(1))
+    await settle(job, DONE)
     expect(await openJobs()).toBe(1)
     await hurry()
     expect(await jobs.claim(10)).toMatchObject([{ unread: { seq: 2 } }])
+  })
+
+  test('told of what came before its sending is not sent again for that', async () => {
+    const user = newUser()
+    for (let count = 0; count < 2; count += 1) await subscribe(user)
+    const { want, more } = await backlog(user)
+    await want()
+    await more()
+    const [job] = await jobs.claim(10)
+    expect(job).toMatchObject({ toldSeq: 2, unread: { seq: 2 } })
+    const sentTo = [job?.targets[0]?.id ?? '']
+    await settle(job, { end: 'again', isPushed: true, afterSeconds: 0, isFailure: true, sentTo })
+    const [rest] = await jobs.claim(10)
+    expect(rest).toMatchObject({ toldSeq: 2, sentTo })
+    await settle(rest, DONE)
+    // The wheel comes to the second message now, and then the sweeper.
+    expect(await want()).toBe(0)
+    expect(await new PostgresSweepStore(queries).sweep(0, Date.now() + 60_000)).toBe(0)
+    expect(await openJobs()).toBe(0)
+  })
+
+  test('that some had before something new came is told to them, too', async () => {
+    const user = newUser()
+    for (let count = 0; count < 2; count += 1) await subscribe(user)
+    const { want, more } = await backlog(user)
+    await want()
+    const [first] = await jobs.claim(10)
+    const sentTo = [first?.targets[0]?.id ?? '']
+    await settle(first, { end: 'again', isPushed: true, afterSeconds: 0, isFailure: true, sentTo })
+    await more()
+    const [second] = await jobs.claim(10)
+    expect(second).toMatchObject({ toldSeq: 1, unread: { seq: 2 } })
+    await settle(second, DONE)
+    expect(await want()).toBe(1)
+    await hurry()
+    expect((await jobs.claim(10))[0]?.targets).toHaveLength(2)
   })
 
   test('is void once it is delivered, or read', async () => {
@@ -288,7 +324,7 @@ describe('a job', () => {
     const [lost] = await jobs.claim(10)
     await hurry()
     const [taken] = await jobs.claim(10)
-    await settle(lost, done(1))
+    await settle(lost, DONE)
     expect(await openJobs()).toBe(1)
     await settle(taken, {
       ...{ end: 'again', isPushed: false, afterSeconds: 0, isFailure: true },
@@ -296,7 +332,7 @@ describe('a job', () => {
     })
     const [again] = await jobs.claim(10)
     expect(again).toMatchObject({ attempts: 1, targets: [], sentTo: [taken?.targets[0]?.id] })
-    await settle(again, done(1))
+    await settle(again, DONE)
     expect(await openJobs()).toBe(0)
   })
 
@@ -362,9 +398,9 @@ describe('a job', () => {
     await subscribe(user)
     const [shown, given] = [await backlog(user, 1, 'cid'), await backlog(user, 1, 'dan')]
     await shown.want()
-    await settle((await jobs.claim(10))[0], done(1))
+    await settle((await jobs.claim(10))[0], DONE)
     await given.want()
-    await settle((await jobs.claim(10))[0], { end: 'done', isPushed: false, seq: 1 })
+    await settle((await jobs.claim(10))[0], { end: 'done', isPushed: false })
     await (await backlog(user)).want()
     // Of Cid and Bob; what Dan wrote is on no screen.
     expect((await jobs.claim(10))[0]?.unread.badge).toBe(2)
@@ -381,7 +417,7 @@ describe('a job', () => {
     await subscribe(user)
     const { place, want, move } = await backlog(user, 2)
     await want()
-    await settle((await jobs.claim(10))[0], done(2))
+    await settle((await jobs.claim(10))[0], DONE)
     await move('delivered', 2)
     await move('read', 1)
     await jobs.read([place])
@@ -414,7 +450,7 @@ test('the sweeper finds what nobody told, once, and only one instance sweeps', a
   await backlog(away)
   const [had, has] = [await backlog(told), await backlog(acked)]
   await had.want()
-  await settle((await jobs.claim(10))[0], done(1))
+  await settle((await jobs.claim(10))[0], DONE)
   await has.move('delivered', 1)
   const store = new PostgresSweepStore(queries)
   const taken = await store.take(crypto.randomUUID())

@@ -9,7 +9,7 @@ import { FakeClock, settled } from '../../support/fake-clock.ts'
 import { heldJob } from '../../support/push-jobs.ts'
 
 const SENT: RanJob = {
-  end: { end: 'done', isPushed: true, seq: 7 },
+  end: { end: 'done', isPushed: true },
   verdicts: [{ id: 'a', kind: 'sent' }],
   outcome: 'sent',
 }

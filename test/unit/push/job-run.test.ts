@@ -43,7 +43,7 @@ test('everybody is told, and it is done', async () => {
   const { pushed, run } = scene()
   const ran = await run(heldJob({ targets: two, ageSeconds: 100.5 }))
   expect(ran).toEqual({
-    end: { end: 'done', isPushed: true, seq: 7 },
+    end: { end: 'done', isPushed: true },
     verdicts: [
       { id: 'a', kind: 'sent' },
       { id: 'b', kind: 'sent' },
@@ -74,7 +74,7 @@ test('one that fails is tried again alone, later each time, and the others are n
 test('what nobody was told of now is not pushed now, whoever was told before', async () => {
   const { run } = scene({ fates: { b: ['gone'] } })
   expect(await run(heldJob({ targets: [target('b')], sentTo: ['a'] }))).toEqual({
-    end: { end: 'done', isPushed: false, seq: 7 },
+    end: { end: 'done', isPushed: false },
     verdicts: [{ id: 'b', kind: 'gone' }],
     outcome: 'cancelled',
   })
@@ -94,7 +94,6 @@ test('what is not needed asks nobody: it is void, or stays as what is on the scr
   expect((await run(heldJob({ isNeeded: false, wasPushed: true }))).end).toEqual({
     end: 'done',
     isPushed: false,
-    seq: 7,
   })
   expect((await run(heldJob({ isNeeded: false, wasPushed: true, kind: 'clear' }))).end).toEqual({ end: 'void' })
   expect(pushed).toEqual([])
@@ -155,5 +154,5 @@ test('one whose run broke is tried again later, until it is too old', () => {
     outcome: 'waits',
   })
   const { end, outcome } = brokenJob(heldJob({ ageSeconds: 86_400 }), options)
-  expect([end, outcome]).toEqual([{ end: 'done', isPushed: false, seq: 7 }, 'given_up'])
+  expect([end, outcome]).toEqual([{ end: 'done', isPushed: false }, 'given_up'])
 })
