@@ -46,8 +46,7 @@ const SPREAD_SECONDS = 5
 export async function runJob(job: HeldJob, options: JobRunOptions): Promise<RanJob> {
   const { kind, isNeeded, wasPushed, ageSeconds, targets, sentTo } = job
   if (!isNeeded) {
-    const end: JobEnd = wasPushed && kind === 'notify' ? { end: 'done', isPushed: false } : { end: 'void' }
-    return { end, verdicts: [], outcome: 'cancelled' }
+    return { end: { end: wasPushed ? 'kept' : 'void' }, verdicts: [], outcome: 'cancelled' }
   }
   const ends = await Promise.all(targets.map((target) => runTarget(job, target, options)))
   const verdicts = ends.flatMap(({ verdict }) => verdict ?? [])

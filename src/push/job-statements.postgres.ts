@@ -115,9 +115,12 @@ export const CLAIM = `with due as (
     from push_subscriptions s left join push_hosts h on h.host = s.host
     where s.user_id = j.user_id and not s.subscription_id = any(coalesce(j.sent_to, '{}')) and ${IS_LIVE}) t`
 
-/** $1 a list of {user_id, conversation_id, owner, end, seq, pushed, after, failure, sent_to}. */
-const ENDED = `jsonb_to_recordset($1::jsonb) v(user_id text, conversation_id int8, owner uuid, "end" text, seq int8, pushed bool,
-    after float8, failure bool, sent_to uuid[])`
+/**
+ * $1 a list of {user_id, conversation_id, owner, end, seq, wanted, newest, pushed, after, failure, sent_to}. `seq`: up to where it
+ * was told; `wanted`: what it was made for, when it was taken; `newest`: what there was then.
+ */
+const ENDED = `jsonb_to_recordset($1::jsonb) v(user_id text, conversation_id int8, owner uuid, "end" text, seq int8, wanted int8,
+    newest int8, pushed bool, after float8, failure bool, sent_to uuid[])`
 const IS_HELD = 'j.user_id = v.user_id and j.conversation_id = v.conversation_id and j.lease_owner = v.owner'
 
 /** How long after a notification it is worth a push to take it away. */
@@ -126,7 +129,9 @@ const CLEARED_WITHIN = `interval '1 day'`
 const CLEAR_DELAY = `interval '1 second'`
 /** It was read while it was sent, and may be on a screen. */
 const IS_TO_CLEAR = `(v."end" <> 'void' and (v.pushed or j.pushed_at >= now() - ${CLEARED_WITHIN})
-  and ${position('v.user_id', 'read')} >= greatest(j.last_seq, v.seq))`
+  and ${position('v.user_id', 'read')} >= greatest(j.last_seq, v.newest))`
+/** Nothing was told: what it was made for alone is done with. */
+const WAS_COVERED = `j.last_seq <= case when v."end" in ('void', 'kept') then v.wanted else v.seq end`
 
 /**
  * The end of a transaction that PostgreSQL may forget when it crashes: what it held is due again then, as after the crash of an
@@ -140,11 +145,11 @@ const WITHOUT_WAITING = `with unsynced as materialized (select set_config('synch
  */
 export const SETTLE = `${WITHOUT_WAITING}
   update push_jobs j set lease_owner = null,
-    kind = case when ${IS_TO_CLEAR} then 1 else j.kind end,
+    kind = case when ${IS_TO_CLEAR} then 1 when v."end" = 'kept' then 0 else j.kind end,
     sent_to = case when v."end" = 'again' and j.last_seq <= v.seq and not ${IS_TO_CLEAR} then v.sent_to end,
     attempts = case when v."end" <> 'again' or ${IS_TO_CLEAR} then 0 when v.failure then least(j.attempts + 1, 1000) else j.attempts end,
     pushed_seq = case when v."end" = 'done' or v.pushed then v.seq else j.pushed_seq end,
-    pushed_at = case when v.pushed then now() else j.pushed_at end,
+    pushed_at = case when v.pushed then now() when v."end" <> 'void' then j.pushed_at end,
     pushes = case when ${IS_TO_CLEAR} then 0
       when v.pushed and v.seq > coalesce(j.pushed_seq, 0) then least(j.pushes + 1, 1000) else j.pushes end,
     wanted_at = case when v."end" = 'done' or ${IS_TO_CLEAR} then now() else j.wanted_at end,
@@ -152,14 +157,14 @@ export const SETTLE = `${WITHOUT_WAITING}
       when ${IS_TO_CLEAR} then now() + ${CLEAR_DELAY}
       when v."end" = 'again' and (j.last_seq <= v.seq or not v.pushed) then now() + make_interval(secs => v.after)
       when v."end" = 'void' then now()
-      when j.last_seq <= v.seq then null
+      when ${WAS_COVERED} then null
       when v.pushed then now() + make_interval(secs => least(600, 10 * power(3, least(j.pushes, 9))))
       else ${AFTER_PAUSE} end
   from unsynced cross join ${ENDED} left join conversations c on c.conversation_id = v.conversation_id
-  where ${IS_HELD} and (v."end" <> 'void' or j.last_seq > v.seq)`
+  where ${IS_HELD} and (v."end" <> 'void' or not ${WAS_COVERED})`
 /** What is void, unless something new came meanwhile: that was kept above, and is due. */
 export const SETTLE_VOID = `delete from push_jobs j using ${ENDED}
-  where ${IS_HELD} and v."end" = 'void' and j.last_seq <= v.seq`
+  where ${IS_HELD} and v."end" = 'void' and ${WAS_COVERED}`
 
 /**
  * $1 lower and $2 higher user ids, $3 who read. What was shown is to be taken away, what was not is forgotten; whether what is

@@ -102,6 +102,7 @@ function toJob(row: JobRow, leaseOwner: string): HeldJob {
     // A clear is needed as long as everything is read; when something new came it is a notification again.
     isNeeded: isClear ? newest === 0 : newest > delivered,
     wasPushed: row.was_pushed,
+    wantedSeq: row.last_seq,
     toldSeq: row.sent_to.length > 0 ? row.last_seq : Math.max(newest, row.last_seq),
     unread: {
       peer,
@@ -123,9 +124,10 @@ function toTarget({ closed, spent, clears_left, ...row }: TargetRow): Target {
 }
 
 function toEndRow({ job, end }: EndedJob) {
-  const { userId, conversationId, leaseOwner, toldSeq } = job
-  const place = { user_id: userId, conversation_id: conversationId, owner: leaseOwner, end: end.end, seq: toldSeq }
+  const { userId, conversationId, leaseOwner, toldSeq, wantedSeq, unread } = job
+  const seqs = { seq: toldSeq, wanted: wantedSeq, newest: unread.seq }
+  const place = { user_id: userId, conversation_id: conversationId, owner: leaseOwner, end: end.end, ...seqs }
   if (end.end === 'done') return { ...place, pushed: end.isPushed }
-  if (end.end === 'void') return place
+  if (end.end === 'void' || end.end === 'kept') return place
   return { ...place, pushed: end.isPushed, after: end.afterSeconds, failure: end.isFailure, sent_to: end.sentTo }
 }

@@ -52,6 +52,8 @@ export interface HeldJob {
   /** A notification of it may be on a screen. */
   readonly wasPushed: boolean
   readonly unread: Unread
+  /** What it was made for when it was taken; what is wanted meanwhile is newer. */
+  readonly wantedSeq: number
   /**
    * Up to which message everybody has been told once its targets are: the newest one, but those that have it already heard of no
    * more than what it was made for.
@@ -75,6 +77,8 @@ export type JobEnd =
   | { readonly end: 'done'; readonly isPushed: boolean }
   /** No notification of it is to be on a screen, and none is. */
   | { readonly end: 'void' }
+  /** Called off. What is on a screen stays there until it is read. */
+  | { readonly end: 'kept' }
   /** Some have it, others are to be tried again. `isPushed`: somebody was told now. `isFailure`: it counts as an attempt. */
   | {
       readonly end: 'again'

@@ -29,7 +29,7 @@ export function heldJob(more: Partial<HeldJob> = {}): HeldJob {
     ...{ userId: 'bob', conversationId: 1, leaseOwner: crypto.randomUUID(), kind: 'notify', isNeeded: true },
     ...{ wasPushed: false, attempts: 0, ageSeconds: 1, targets: [target('a')], sentTo: [] },
     unread: { peer: 'ann', peerName: 'ann', count: 1, text: 'hello', seq: 7, badge: 1 },
-    toldSeq: 7,
+    ...{ wantedSeq: 7, toldSeq: 7 },
     ...more,
   }
 }

@@ -91,11 +91,10 @@ test('one that is too old is given up', async () => {
 test('what is not needed asks nobody: it is void, or stays as what is on the screen', async () => {
   const { pushed, run } = scene()
   expect((await run(heldJob({ isNeeded: false }))).end).toEqual({ end: 'void' })
-  expect((await run(heldJob({ isNeeded: false, wasPushed: true }))).end).toEqual({
-    end: 'done',
-    isPushed: false,
-  })
-  expect((await run(heldJob({ isNeeded: false, wasPushed: true, kind: 'clear' }))).end).toEqual({ end: 'void' })
+  for (const kind of ['notify', 'clear'] as const) {
+    const { end } = await run(heldJob({ isNeeded: false, wasPushed: true, kind }))
+    expect(end).toEqual({ end: 'kept' })
+  }
   expect(pushed).toEqual([])
 })
 
