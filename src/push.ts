@@ -15,7 +15,8 @@ import { PostgresJobStore } from './push/job-store.postgres.ts'
 import { PostgresPushKeyStore } from './push/key-store.postgres.ts'
 import { type PushKeyStore, SharedKeys } from './push/keys.ts'
 import type { PushObserver } from './push/observer.ts'
-import { PendingPushes, type PushDelays } from './push/pending.ts'
+import { PendingPushes } from './push/pending.ts'
+import type { PushDelays } from './push/pending-entry.ts'
 import { PushService } from './push/service.ts'
 import { Subscribers } from './push/subscribers.ts'
 import type { SubscriptionStore } from './push/subscription.ts'
@@ -72,7 +73,7 @@ async function assembled(config: NonNullable<PushConfig>, options: PushOptions):
   const http = new OutboundHttp()
   const shared = { clock, logger, health, keys, observer: metrics.push, store, jobs, pageUrl, http }
   const subscribers = new Subscribers(shared)
-  const { delivery, hosts, dispatcher } = sending(config, shared)
+  const { delivery, hosts, dispatcher } = sending(config, shared, (job) => pending.received(job))
   const service = new PushService({ ...shared, subscribers, hosts, delivery })
   const wake = (): void => dispatcher.wake()
   const delays = delaysOf(config.afterMs)
@@ -127,7 +128,11 @@ interface Shared {
 }
 
 /** What hands notifications to the push services. */
-function sending({ hosts: named, subject, ttlSeconds }: NonNullable<PushConfig>, shared: Shared) {
+function sending(
+  { hosts: named, subject, ttlSeconds }: NonNullable<PushConfig>,
+  shared: Shared,
+  received: (job: HeldJob) => void,
+) {
   const { logger, jobs, store, keys, pageUrl } = shared
   const hosts = new PushHosts(named)
   const breaker = new Breaker(clock, (host, seconds) => {
@@ -140,5 +145,6 @@ function sending({ hosts: named, subject, ttlSeconds }: NonNullable<PushConfig>,
   const running = { delivery, breaker, keys, pageUrl, ttlSeconds, random: Math.random }
   const run = (job: HeldJob): Promise<RanJob> => runJob(job, running)
   const broken = (job: HeldJob): RanJob => brokenJob(job, running)
-  return { hosts, delivery, dispatcher: new Dispatcher({ ...shared, clock, subscriptions: store, run, broken }) }
+  const dispatcher = new Dispatcher({ ...shared, clock, subscriptions: store, run, broken, received })
+  return { hosts, delivery, dispatcher }
 }

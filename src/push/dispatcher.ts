@@ -14,6 +14,8 @@ export interface DispatcherOptions {
   readonly run: (job: HeldJob) => Promise<RanJob>
   /** What becomes of a job whose run broke, or did not end. */
   readonly broken: (job: HeldJob) => RanJob
+  /** It was called off because it was received, and what was received is unread. */
+  readonly received: (job: HeldJob) => void
   readonly clock: Clock
   readonly logger: Logger
   readonly health: Pick<DependencyLog, 'failed' | 'works'>
@@ -170,13 +172,14 @@ export class Dispatcher {
 
   /** Never rejects. */
   async #run(job: HeldJob): Promise<void> {
-    const { observer, clock } = this.#options
+    const { observer, received, clock } = this.#options
     const startMs = clock.now()
     const { end, verdicts, outcome } = await this.#ranInTime(job)
     // One that is cancelled asks no push service, and says nothing of how quick it is.
     if (outcome === 'sent') this.#quickest.took(clock.now() - startMs)
     if (outcome === 'sent') observer.pushLag(job.ageSeconds)
     if (outcome === 'cancelled') observer.pushesCancelled(1)
+    if (!job.isNeeded && job.isUnread && job.kind === 'notify') received(job)
     if (outcome === 'given_up') observer.pushesGivenUp(1)
     this.#ended.push({ job, end })
     this.#note(verdicts)

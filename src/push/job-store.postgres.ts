@@ -101,6 +101,7 @@ function toJob(row: JobRow, leaseOwner: string): HeldJob {
     kind: isClear ? 'clear' : 'notify',
     // A clear is needed as long as everything is read; when something new came it is a notification again.
     isNeeded: isClear ? newest === 0 : newest > delivered,
+    isUnread: newest > 0,
     wasPushed: row.was_pushed,
     wantedSeq: row.last_seq,
     toldSeq: row.sent_to.length > 0 ? row.last_seq : Math.max(newest, row.last_seq),

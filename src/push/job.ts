@@ -49,6 +49,8 @@ export interface HeldJob {
   readonly kind: 'notify' | 'clear'
   /** False: it was delivered, read or forgotten meanwhile. */
   readonly isNeeded: boolean
+  /** There is something that was not read. */
+  readonly isUnread: boolean
   /** A notification of it may be on a screen. */
   readonly wasPushed: boolean
   readonly unread: Unread

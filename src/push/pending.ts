@@ -3,25 +3,16 @@ import { chunks } from '../lib/chunks.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { DependencyLog } from '../lib/dependency-log.ts'
 import type { CommitListener } from '../messages/commit-feed.ts'
-import type { Conversation } from '../messages/conversation.ts'
+import { type Conversation, conversationBetween } from '../messages/conversation.ts'
 import type { QueuedSend } from '../messages/send-queue.ts'
 import type { PositionChange } from '../messages/store.ts'
 import type { UserId } from '../protocol/message.ts'
-import type { JobStore, Place, Standing, Wanted } from './job.ts'
+import type { HeldJob, JobStore, Standing, Wanted } from './job.ts'
 import type { PushObserver } from './observer.ts'
+import { dueMs, type Entry, newEntry, noteRead, type PushDelays, type Stage, waitFrom } from './pending-entry.ts'
 import { ReadNotes } from './read-notes.ts'
-import { Slots, type Slotted } from './slots.ts'
+import { Slots } from './slots.ts'
 import type { Subscribers } from './subscribers.ts'
-
-/** How long after its commit a message is looked at again; milliseconds. */
-export interface PushDelays {
-  /** Where nobody is connected: long enough for a burst to become one notification. */
-  readonly nobodyMs: number
-  /** Where somebody is connected and has not acknowledged it. */
-  readonly undeliveredMs: number
-  /** Where it was acknowledged and nobody looks. */
-  readonly unreadMs: number
-}
 
 export interface PendingOptions {
   readonly subscribers: Pick<Subscribers, 'has'>
@@ -33,21 +24,6 @@ export interface PendingOptions {
   readonly observer: Pick<PushObserver, 'pushesDue' | 'pushesCollapsed'>
   /** There are jobs to send. */
   readonly wake: () => void
-}
-
-type Stage = 'nobody' | 'undelivered' | 'unread'
-
-/** What one person may have to be told of one conversation: at most one entry, however many messages. */
-interface Entry extends Place, Slotted {
-  /** The first message that is waited for, and when it was committed. */
-  first: number
-  firstMs: number
-  newest: number
-  newestMs: number
-  stage: Stage
-  /** All of it was acknowledged. */
-  isDelivered: boolean
-  isGone: boolean
 }
 
 /** More than that are left to the sweeper, which finds them in the database. */
@@ -100,10 +76,24 @@ export class PendingPushes implements CommitListener {
     const side = this.#sideOf(conversation, user)
     const entry = side.get(conversation.key)
     if (entry && read >= entry.newest) this.#drop(entry)
-    else if (entry && delivered >= entry.newest) entry.isDelivered = true
-    else if (entry && delivered >= entry.first) this.#waitFrom(entry, delivered + 1)
+    else if (entry) {
+      noteRead(entry, read)
+      if (delivered >= entry.newest) entry.isDelivered = true
+      else if (delivered >= entry.first) waitFrom(entry, delivered + 1)
+    }
     // Whoever has read less than they received has left something unread, which stays on their screen.
     if (read >= delivered && read > 0 && this.#options.subscribers.has(user)) this.#reads.note(user, conversation)
+  }
+
+  /** A job was called off because this was received, and it is unread: whether it stays so is another question. */
+  received({ userId, unread: { peer, seq } }: Pick<HeldJob, 'userId' | 'unread'>): void {
+    const conversation = conversationBetween(peer, userId)
+    const side = this.#sideOf(conversation, userId)
+    if (side.has(conversation.key) || this.size >= MAX_ENTRIES) return
+    const entry = newEntry({ userId, conversation }, seq, this.#options.clock.now())
+    entry.isDelivered = true
+    side.set(conversation.key, entry)
+    this.#wait(entry, 'unread')
   }
 
   batchDone(): void {
@@ -136,7 +126,8 @@ export class PendingPushes implements CommitListener {
     const known = side.get(conversation.key)
     if (known) this.#more(known, seq)
     if (known || this.size >= MAX_ENTRIES) return known
-    const entry = this.#added(side, conversation, receiver_id, seq)
+    const entry = newEntry({ userId: receiver_id, conversation }, seq, this.#now)
+    side.set(conversation.key, entry)
     this.#wait(entry, 'nobody')
     return entry
   }
@@ -157,15 +148,6 @@ export class PendingPushes implements CommitListener {
 
   #sideOf(conversation: Conversation, userId: UserId): Map<string, Entry> {
     return userId === conversation.lo ? this.#ofLo : this.#ofHi
-  }
-
-  #added(side: Map<string, Entry>, conversation: Conversation, userId: UserId, seq: number): Entry {
-    const now = this.#now
-    const times = { first: seq, firstMs: now, newest: seq, newestMs: now }
-    const state = { stage: 'nobody', isDelivered: false, slot: 0, isGone: false } as const
-    const entry: Entry = { userId, conversation, ...times, ...state }
-    side.set(conversation.key, entry)
-    return entry
   }
 
   /** What it waited for was acknowledged, and here is more. */
@@ -192,13 +174,14 @@ export class PendingPushes implements CommitListener {
     this.#slots.put(entry, Math.max(this.#dueMs(entry), this.#options.clock.now() + atLeastMs))
   }
 
-  #dueMs({ firstMs, stage }: Entry): number {
-    const { nobodyMs, undeliveredMs, unreadMs } = this.#options.delays
-    return firstMs + { nobody: nobodyMs, undelivered: undeliveredMs, unread: unreadMs }[stage]
+  #dueMs(entry: Entry, stage = entry.stage): number {
+    return dueMs(entry, stage, this.#options.delays)
   }
 
   #run(due: readonly Entry[]): void {
     const now = this.#options.clock.now()
+    // Acknowledged here: no question to the database tells more.
+    for (const entry of due) if (entry.isDelivered) entry.stage = 'unread'
     // One of which the first message was acknowledged since waits for the next.
     const ready = due.filter((entry) => this.#dueMs(entry) <= now)
     for (const entry of due) if (this.#dueMs(entry) > now) this.#wait(entry, entry.stage)
@@ -210,18 +193,19 @@ export class PendingPushes implements CommitListener {
 
   /** Never rejects. */
   async #look(due: readonly Entry[]): Promise<void> {
-    const { health, audience } = this.#options
-    // Acknowledged here: no question to the database tells more.
-    const isAcknowledged = ({ stage, isDelivered }: Entry): boolean => isDelivered && stage !== 'unread'
-    const looked = due.filter((entry) => !isAcknowledged(entry))
-    for (const entry of due) if (isAcknowledged(entry)) this.#wait(entry, 'unread')
-    const attention = await audience.of(looked.map(({ userId }) => userId))
+    const { health, audience, delays, clock } = this.#options
+    const now = clock.now()
+    const attention = await audience.of(due.map(({ userId }) => userId))
     const wanted: Entry[] = []
-    looked.forEach((entry, index) => {
+    due.forEach((entry, index) => {
       const there = attention[index] ?? 'unknown'
       if (entry.isGone) return
-      if (entry.stage === 'nobody' && there !== 'nobody') this.#wait(entry, 'undelivered')
-      else if (entry.stage === 'unread' && there !== 'away') this.#drop(entry)
+      // Acknowledged meanwhile, or begun anew.
+      if (this.#dueMs(entry) > now) this.#wait(entry, entry.stage)
+      else if (entry.stage === 'nobody' && there !== 'nobody') this.#wait(entry, 'undelivered')
+      else if (entry.stage === 'unread' && there === 'looking') this.#drop(entry)
+      // They may be looking elsewhere: to be told late does less harm than to be told what one sees.
+      else if (entry.stage === 'unread' && there === 'unknown') this.#wait(entry, 'unread', delays.unreadMs)
       else wanted.push(entry)
     })
     for (const part of chunks(wanted, PLACES_PER_QUERY)) {
@@ -260,13 +244,14 @@ export class PendingPushes implements CommitListener {
     const { delays, clock } = this.#options
     const now = clock.now()
     const ageSeconds = (now - entry.firstMs) / 1000
+    noteRead(entry, standing.read)
     if (standing.delivered < entry.first) return { userId: entry.userId, standing, until: 'delivered', ageSeconds }
     if (standing.delivered < entry.newest) {
       // What was waited for has arrived; what came later has its own time.
       const isLate = now - entry.newestMs >= delays.undeliveredMs
       if (isLate) return { userId: entry.userId, standing, until: 'delivered', ageSeconds }
       this.#restart(entry)
-    } else if (entry.stage === 'unread') {
+    } else if (entry.stage === 'unread' && this.#dueMs(entry) <= now) {
       return { userId: entry.userId, standing, until: 'read', ageSeconds }
     } else {
       entry.isDelivered = true
@@ -276,21 +261,13 @@ export class PendingPushes implements CommitListener {
   }
 
   #restart(entry: Entry): void {
-    this.#waitFrom(entry, entry.newest)
+    waitFrom(entry, entry.newest)
     this.#wait(entry, 'undelivered')
-  }
-
-  /**
-   * What came before `seq` has arrived. The time of `seq` is not kept; that of the newest is no earlier, so it may be told late but
-   * never early. The entry keeps its slot, and is put into a later one when that has come.
-   */
-  #waitFrom(entry: Entry, seq: number): void {
-    entry.first = seq
-    entry.firstMs = entry.newestMs
   }
 
   #toldUpTo(entry: Entry, seq: number): void {
     if (entry.isGone) return
+    noteRead(entry, seq)
     if (entry.newest > seq) this.#restart(entry)
     else this.#drop(entry)
   }

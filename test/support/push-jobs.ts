@@ -27,7 +27,7 @@ export function target(id: string, more: Partial<Target> = {}): Target {
 export function heldJob(more: Partial<HeldJob> = {}): HeldJob {
   return {
     ...{ userId: 'bob', conversationId: 1, leaseOwner: crypto.randomUUID(), kind: 'notify', isNeeded: true },
-    ...{ wasPushed: false, attempts: 0, ageSeconds: 1, targets: [target('a')], sentTo: [] },
+    ...{ isUnread: true, wasPushed: false, attempts: 0, ageSeconds: 1, targets: [target('a')], sentTo: [] },
     unread: { peer: 'ann', peerName: 'ann', count: 1, text: 'hello', seq: 7, badge: 1 },
     ...{ wantedSeq: 7, toldSeq: 7 },
     ...more,

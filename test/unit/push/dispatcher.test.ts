@@ -36,6 +36,7 @@ function bench({ due = 0, pushMs = 0, settleMs = 0, claimMs = 0, ran = () => SEN
   const waiting = Array.from({ length: due }, (_, index) => heldJob({ conversationId: index + 1 }))
   const begun: number[] = []
   const broken: number[] = []
+  const received: number[] = []
   const settles: (readonly EndedJob[])[] = []
   const verdicts: Verdict[] = []
   const failures = new Set<string>()
@@ -69,6 +70,7 @@ function bench({ due = 0, pushMs = 0, settleMs = 0, claimMs = 0, ran = () => SEN
       await pause(state.pushMs)
       return ran(job)
     },
+    received: ({ conversationId }) => void received.push(conversationId),
     broken: (job) => {
       broken.push(job.conversationId)
       return BROKEN
@@ -95,7 +97,7 @@ function bench({ due = 0, pushMs = 0, settleMs = 0, claimMs = 0, ran = () => SEN
     for (const list of [begun, settles, verdicts]) list.length = 0
     state.mostUnderWay = 0
   }
-  return { clock, state, waiting, begun, broken, settles, verdicts, failures, counts, dispatcher, told, warm }
+  return { clock, state, waiting, begun, broken, received, settles, verdicts, failures, counts, dispatcher, told, warm }
 }
 
 test('what is due is taken when somebody wakes it, sent, reported, and noted', async () => {
@@ -272,4 +274,19 @@ test('one that never ends is reported as a failure, and holds up neither the oth
   await clock.advance(12_000)
   await closed
   expect([broken, told()]).toEqual([[1], 1])
+})
+
+test('one that was called off by a receipt is handed back, unless all was read', async () => {
+  const { clock, waiting, received, dispatcher } = bench({
+    ran: () => ({ end: { end: 'kept' }, verdicts: [], outcome: 'cancelled' }),
+  })
+  waiting.push(
+    heldJob({ conversationId: 1, isNeeded: false }),
+    heldJob({ conversationId: 2, isNeeded: false, isUnread: false }),
+    heldJob({ conversationId: 3, isNeeded: false, kind: 'clear' }),
+    heldJob({ conversationId: 4, targets: [] }),
+  )
+  dispatcher.wake()
+  await clock.advance(500)
+  expect(received).toEqual([1])
 })

@@ -8,6 +8,7 @@ import { queuedSend } from '../../support/builders.ts'
 import { FakeClock, settled } from '../../support/fake-clock.ts'
 
 const DELAYS = { nobodyMs: 1_000, undeliveredMs: 5_000, unreadMs: 30_000 }
+const UNREAD = { peer: 'ann', peerName: 'Ann', count: 1, text: 'hi', badge: 1 }
 /** How late it may be: a slot of the wheel, and a look that was under way. */
 const SLACK_MS = 500
 
@@ -134,7 +135,7 @@ test.each(['looking', 'away', 'unknown'] as const)(
 )
 
 test('who acknowledged is told after thirty seconds where nobody looks at any client, and else never', async () => {
-  for (const attention of ['away', 'looking', 'nobody', 'unknown'] as const) {
+  for (const attention of ['away', 'nobody', 'looking'] as const) {
     const { clock, bob, wanted, counts, send, move } = bench()
     bob.attention = attention
     send()
@@ -142,7 +143,67 @@ test('who acknowledged is told after thirty seconds where nobody looks at any cl
     await clock.advance(29_900)
     expect([attention, wanted, counts.looks]).toEqual([attention, [], 0])
     await clock.advance(60_000)
-    expect([attention, wanted.map(({ until }) => until)]).toEqual([attention, attention === 'away' ? ['read'] : []])
+    const told = attention === 'looking' ? [] : ['read']
+    expect([attention, wanted.map(({ until }) => until)]).toEqual([attention, told])
+  }
+})
+
+test('who acknowledged and may be looking elsewhere is told once nobody is', async () => {
+  const { clock, bob, wanted, send, move } = bench()
+  bob.attention = 'unknown'
+  send()
+  move(1, false, true)
+  await clock.advance(300_000)
+  expect(wanted).toEqual([])
+  bob.attention = 'away'
+  await clock.advance(DELAYS.unreadMs + SLACK_MS)
+  expect(wanted).toMatchObject([{ until: 'read' }])
+})
+
+test('who acknowledges message after message and reads none is told after thirty seconds, not after the last', async () => {
+  for (const everyMs of [500, 20_000]) {
+    const { clock, bob, wanted, send, move } = bench()
+    bob.attention = 'away'
+    for (let sinceMs = 0; sinceMs < 40_000; sinceMs += everyMs) {
+      send()
+      await clock.advance(100)
+      move(bob.head, false, true)
+      await clock.advance(everyMs - 100)
+    }
+    expect(wanted[0]).toMatchObject({ until: 'read' })
+  }
+})
+
+test('a read begins the wait for what was not read anew, wherever it came from', async () => {
+  for (const isHere of [true, false]) {
+    const { clock, bob, wanted, send, move } = bench()
+    bob.attention = 'away'
+    send()
+    move(1, false, true)
+    await clock.advance(20_000)
+    move(1, true, isHere)
+    send()
+    move(2, false, isHere)
+    await clock.advance(29_000)
+    expect(wanted).toEqual([])
+    await clock.advance(2_000)
+    expect(wanted).toMatchObject([{ until: 'read', standing: { newest: 2 } }])
+  }
+})
+
+test('what a receipt called a job off for is told after thirty seconds, unless it is read', async () => {
+  for (const isRead of [true, false]) {
+    const { clock, bob, wanted, pending, move } = bench()
+    Object.assign(bob, { attention: 'away', head: 1, delivered: 1 })
+    pending.received({ userId: 'bob', unread: { ...UNREAD, seq: 1 } })
+    pending.received({ userId: 'bob', unread: { ...UNREAD, seq: 1 } })
+    expect(pending.size).toBe(1)
+    await clock.advance(29_000)
+    expect(wanted).toEqual([])
+    if (isRead) move(1, true, true)
+    await clock.advance(2_000)
+    expect(wanted.map(({ until }) => until)).toEqual(isRead ? [] : ['read'])
+    expect(pending.size).toBe(0)
   }
 })
 
@@ -239,7 +300,10 @@ test('whatever happens: nobody is told too early, and of what stays unacknowledg
         await settled()
       }
       for (const { atMs, until, standing } of wanted) {
-        if (until === 'read') continue
+        if (until === 'read') {
+          expect(atMs - (sentMs[standing.read] ?? 0)).toBeGreaterThanOrEqual(DELAYS.unreadMs)
+          continue
+        }
         // Something was unacknowledged, for at least as long as where nobody is there.
         const first = standing.delivered + 1
         expect(standing.newest).toBeGreaterThanOrEqual(first)
@@ -248,6 +312,7 @@ test('whatever happens: nobody is told too early, and of what stays unacknowledg
       await clock.advance(2 * DELAYS.undeliveredMs + SLACK_MS)
       const told = Math.max(0, ...wanted.map(({ standing }) => standing.newest))
       if (bob.delivered < bob.head && bob.read < bob.head) expect(told).toBeGreaterThan(bob.delivered)
+      if (bob.attention === 'unknown') bob.attention = 'looking'
       await clock.advance(60_000)
       expect(pending.size).toBe(0)
     }),
