@@ -28,19 +28,24 @@ const FORGET_AFTER_DAYS = 90
 const SECONDS_BETWEEN_TESTS = 10
 /** One who is asked is told so once; a few at a time, each ten seconds. */
 const ASKED_AT_ONCE = 100
+const REMOVED_AT_ONCE = 1_000
+/** Longer than a declaration may take that passed the check of its login just before that ended. */
+const LOOKED_AT_AGAIN = `interval '5 minutes'`
 
 const COLUMNS = `s.subscription_id as id, s.user_id, s.endpoint, s.host, s.p256dh, s.auth, s.vapid_kid, s.content, s.locale`
 
+/** A login of the built-in accounts that was not used for so long has ended; as `accounts/session.ts` has it. */
+const IDLE_DAYS = 30
 /**
- * Of a subscription `s`: its login still stands. Sessions of the built-in accounts end by their own row; those of another
- * issuer, and all of a user, by a revocation, unless that spares logins (`sessionless`).
+ * Of a subscription `s`: its login still stands. Sessions of the built-in accounts end by their own row, and a subscription is
+ * removed with that; those of another issuer, and all of a user, end by a revocation, unless that spares logins (`sessionless`).
  */
 export const IS_LIVE = `(s.expires_at is null or s.expires_at > now())
   and not exists (select from revocations r where r.session_id = s.session_id)
   and not exists (select from revocations r where r.user_id = s.user_id and r.not_before >= s.confirmed_at
     and (s.session_id is null or r.reason is distinct from 'sessionless'))
   and not exists (select from sessions l where l.session_id = ${asUuid('s.session_id')}
-    and (l.revoked_at is not null or l.expires_at <= now()))`
+    and (l.revoked_at is not null or l.expires_at <= now() or l.last_used_at <= now() - interval '${IDLE_DAYS} days'))`
 
 /** Another owner's past does not count. */
 const PUT = `insert into push_subscriptions as s
@@ -81,8 +86,22 @@ const NOTE_REFUSED =
 const FORGET_REFUSED = `delete from push_subscriptions where subscription_id = any($1::uuid[]) and failures >= 3
   and last_success_at is null`
 
-const REMOVE_DEAD = `delete from push_subscriptions s where not (${IS_LIVE})
-  or confirmed_at < now() - make_interval(days => ${FORGET_AFTER_DAYS})`
+/** Looked for by an index each, a few at a time: the browsers that are to be told share this connection. */
+const removeSome = (from: string): string => `delete from push_subscriptions where subscription_id in (
+    select s.subscription_id from push_subscriptions s where s.subscription_id in (
+      select o.subscription_id from ${from} limit ${REMOVED_AT_ONCE})
+    order by s.subscription_id for update)`
+/**
+ * What ended by its time. The end of a login removes what is bound to it; of what was declared in that very moment the revocation is
+ * looked at once more.
+ */
+const REMOVE_DEAD = [
+  'push_subscriptions o where o.expires_at <= now()',
+  `push_subscriptions o where o.confirmed_at < now() - make_interval(days => ${FORGET_AFTER_DAYS})`,
+  `revocations r join push_subscriptions o on o.session_id = r.session_id where r.at > now() - ${LOOKED_AT_AGAIN}`,
+  `revocations r join push_subscriptions o on o.user_id = r.user_id and o.confirmed_at <= r.not_before
+     and (o.session_id is null or r.reason is distinct from 'sessionless') where r.at > now() - ${LOOKED_AT_AGAIN}`,
+].map(removeSome)
 const TAKE_SILENT = `update push_subscriptions s set asked_at = now() where subscription_id in
     (select subscription_id from push_subscriptions
       where confirmed_at < now() - make_interval(days => ${ASK_AFTER_DAYS}) and asked_at is null
@@ -154,7 +173,7 @@ export class PostgresSubscriptionStore implements SubscriptionStore {
   }
 
   async cleanUp(): Promise<Subscription[]> {
-    await this.#queries.query(REMOVE_DEAD)
+    for (const statement of REMOVE_DEAD) await this.#queries.query(statement)
     return (await this.#queries.query<SubscriptionRow>(TAKE_SILENT)).map(toSubscription)
   }
 }

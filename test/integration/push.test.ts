@@ -1,5 +1,4 @@
 // Subscriptions, jobs and the sweeper on a real PostgreSQL.
-import { createECDH, randomBytes } from 'node:crypto'
 import pg from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { IS_FRESH } from '../../src/accounts/session-store.postgres.ts'
@@ -16,6 +15,7 @@ import { PostgresSweepStore } from '../../src/push/sweep-store.postgres.ts'
 import { backlogOf } from '../support/app.ts'
 import { createDatabase, silentLogger, type TestDatabase } from '../support/databases.ts'
 import { costOfExecuting } from '../support/plan-cost.ts'
+import { browserSubscription } from '../support/push-jobs.ts'
 
 let database: TestDatabase
 let opened: Database
@@ -47,13 +47,12 @@ const newUser = (): string => {
 }
 
 async function subscribe(userId: string, more: { endpoint?: string; sessionId?: string } = {}): Promise<string> {
-  const { endpoint = `https://fcm.googleapis.com/${crypto.randomUUID()}`, sessionId } = more
-  const curve = createECDH('prime256v1')
-  curve.generateKeys()
-  const keys = { p256dh: curve.getPublicKey('base64url'), auth: randomBytes(16).toString('base64url') }
-  const subscription = { endpoint, ...keys, expiresAtMs: undefined }
-  await subscriptions.put({ userId, sessionId, subscription, content: 'full', locale: undefined }, 'kid')
-  return endpoint
+  const subscription = browserSubscription(more.endpoint)
+  await subscriptions.put(
+    { userId, sessionId: more.sessionId, subscription, content: 'full', locale: undefined },
+    'kid',
+  )
+  return subscription.endpoint
 }
 
 const endpointsOf = async (userId: string): Promise<string[]> => {
@@ -131,11 +130,9 @@ describe('subscriptions', () => {
     const job = await backlog(user)
     await job.want()
     expect((await jobs.claim(10))[0]?.targets).toHaveLength(1)
-    await subscriptions.cleanUp()
     expect(await endpointsOf(user)).toHaveLength(1)
     await revoke('user_id', user)
     expect(await subscriptions.takeForTest(user)).toEqual([])
-    await subscriptions.cleanUp()
     expect(await endpointsOf(user)).toEqual([])
     // A new login after that counts.
     await subscribe(user, { sessionId: 'c' })
@@ -148,7 +145,6 @@ describe('subscriptions', () => {
     await subscribe(user, { sessionId: 'kept' })
     await subscribe(user)
     await queries.query(`insert into revocations (user_id, actor, reason) values ($1, 'test', 'sessionless')`, [user])
-    await subscriptions.cleanUp()
     expect(await endpointsOf(user)).toHaveLength(1)
     expect(await subscriptions.takeForTest(user)).toHaveLength(1)
   })
