@@ -185,9 +185,12 @@ export const READ = `with r as (${READ_JOBS}),
 export const CLOSE_HOST = `insert into push_hosts as h (host, not_before) values ($1, now() + make_interval(secs => $2))
   on conflict (host) do update set not_before = greatest(h.not_before, excluded.not_before)`
 
+/** The look for what was not pushed waits for it. */
+const FORGOTTEN_AT_ONCE = 1_000
 /** What stays on screens for good or was given up, and hosts that were open again long ago. */
-export const FORGET_JOBS = `delete from push_jobs where due_at is null and (pushed_at < now() - interval '30 days'
-  or (pushed_at is null and wanted_at < now() - interval '30 days'))`
+export const FORGET_JOBS = `delete from push_jobs where (user_id, conversation_id) in (
+  select user_id, conversation_id from push_jobs where due_at is null and (pushed_at < now() - interval '30 days'
+    or (pushed_at is null and wanted_at < now() - interval '30 days')) limit ${FORGOTTEN_AT_ONCE} for update skip locked)`
 export const FORGET_HOSTS = `delete from push_hosts where not_before < now() - interval '1 day'`
 
 /** So long the others leave the sweeping to an instance that was heard of; longer than a look may take. */

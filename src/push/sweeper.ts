@@ -29,9 +29,9 @@ export interface SweeperOptions {
 }
 
 const PART = 'look for what was not pushed'
+const CLEAN_UP_PART = 'what is over of notifications'
 /** With the lease of whoever was killed, and the age that a message has before it is looked for, this makes less than 20 s. */
 const INTERVAL_MS = 5_000
-/** Looks through all subscriptions, which takes long where there are many. */
 const CLEAN_UP_INTERVAL_MS = 60_000
 /** How far the first look goes back. */
 const FIRST_LOOK_MS = 10 * 60_000
@@ -54,6 +54,7 @@ export class Sweeper {
   #cleanedUpMs = Number.NEGATIVE_INFINITY
   #cancelNext = (): void => undefined
   #looking: Promise<void> = Promise.resolve()
+  #cleaningUp: Promise<void> | undefined
   #isClosed = false
 
   constructor(options: SweeperOptions) {
@@ -68,6 +69,7 @@ export class Sweeper {
     this.#isClosed = true
     this.#cancelNext()
     await this.#looking
+    await this.#cleaningUp
   }
 
   #schedule(ms: number): void {
@@ -80,49 +82,68 @@ export class Sweeper {
 
   /** Never rejects. */
   async #look(): Promise<void> {
-    const { clock, health } = this.#options
-    const startMs = clock.now()
+    const { health } = this.#options
+    let tookMs = 0
     try {
-      await this.#sweep()
+      tookMs = await this.#sweep()
       health.works(PART)
     } catch (error) {
       health.failed(PART, error)
       this.#stepMs = Math.max(1_000, this.#stepMs / 4)
     }
-    const tookMs = clock.now() - startMs
     this.#schedule(Math.min(MAX_PAUSE_MS, Math.max(INTERVAL_MS, tookMs * PAUSE_PER_LOOK)))
   }
 
-  async #sweep(): Promise<void> {
-    const { store, ageMs, cleanUp, clock } = this.#options
+  /** Resolves with how long the database looked. */
+  async #sweep(): Promise<number> {
+    const { store, ageMs } = this.#options
     const taken = await store.take(this.#owner)
-    if (!taken) return
+    if (!taken) return 0
     const endMs = taken.nowMs - ageMs
     // A time to come was written by a clock that was ahead, before a restore to another machine.
     const { sweptUntilMs, nowMs } = taken
     const isKnown = sweptUntilMs !== undefined && sweptUntilMs <= nowMs
-    let fromMs = isKnown ? sweptUntilMs : endMs - FIRST_LOOK_MS
-    while (fromMs < endMs && !this.#isClosed) {
-      const toMs = Math.min(endMs, fromMs + this.#stepMs)
-      await this.#step(fromMs, toMs)
-      await store.swept(this.#owner, toMs)
-      fromMs = toMs
+    let doneMs = isKnown ? sweptUntilMs : endMs - FIRST_LOOK_MS
+    // A row may become visible so much after the time that it carries.
+    let fromMs = doneMs - COMMIT_SLACK_MS
+    let tookMs = 0
+    while (doneMs < endMs && !this.#isClosed) {
+      doneMs = Math.min(endMs, doneMs + this.#stepMs)
+      tookMs += await this.#step(fromMs, doneMs)
+      await store.swept(this.#owner, doneMs)
+      fromMs = doneMs
     }
+    // Nobody waits for it: it asks push services, and takes its time where much is over.
+    this.#cleaningUp ??= this.#cleanUp().finally(() => {
+      this.#cleaningUp = undefined
+    })
+    return tookMs
+  }
+
+  /** Never rejects. */
+  async #cleanUp(): Promise<void> {
+    const { store, cleanUp, clock, health } = this.#options
     const now = clock.now()
     if (now - this.#cleanedUpMs < CLEAN_UP_INTERVAL_MS) return
     this.#cleanedUpMs = now
-    await store.forget()
-    await cleanUp()
+    try {
+      await store.forget()
+      await cleanUp()
+      health.works(CLEAN_UP_PART)
+    } catch (error) {
+      health.failed(CLEAN_UP_PART, error)
+    }
   }
 
-  async #step(fromMs: number, toMs: number): Promise<void> {
+  /** Resolves with how long it took; milliseconds. */
+  async #step(fromMs: number, toMs: number): Promise<number> {
     const { store, clock, observer, found } = this.#options
     const startMs = clock.now()
-    // A row may become visible so much after the time that it carries.
-    const count = await store.sweep(fromMs - COMMIT_SLACK_MS, toMs)
+    const count = await store.sweep(fromMs, toMs)
     const tookMs = clock.now() - startMs
     observer.pushSwept(count, tookMs)
     if (count > 0) found()
     this.#stepMs = tookMs > SLOW_MS ? Math.max(1_000, this.#stepMs / 2) : Math.min(MAX_STEP_MS, this.#stepMs * 2)
+    return tookMs
   }
 }

@@ -6,11 +6,12 @@ import { FakeClock } from '../../support/fake-clock.ts'
 
 const AGE_MS = 8_000
 
-function bench({ found = 0, tookMs = 0 } = {}) {
+function bench({ found = 0, tookMs = 0, cleanUpMs = 0 } = {}) {
   const clock = new FakeClock()
-  const database = { sweptUntilMs: undefined as number | undefined, isTaken: false, isAway: false, aheadMs: 0 }
+  const database = { sweptUntilMs: undefined as number | undefined, isTaken: false, isAway: false, isStuck: false }
   const looks: { readonly fromMs: number; readonly toMs: number; readonly atMs: number }[] = []
   const failures = new Set<string>()
+  const pause = (ms: number): Promise<void> => new Promise((resolve) => clock.after(ms, resolve))
   const counts = { wakes: 0, cleanUps: 0, forgotten: 0 }
   const sweeper = new Sweeper({
     store: {
@@ -20,13 +21,14 @@ function bench({ found = 0, tookMs = 0 } = {}) {
       },
       sweep: async (fromMs, toMs) => {
         looks.push({ fromMs, toMs, atMs: clock.now() })
-        if (tookMs > 0) await new Promise<void>((resolve) => clock.after(tookMs, resolve))
+        if (tookMs > 0) await pause(tookMs)
         return found
       },
       swept: async (_, untilMs) => {
         database.sweptUntilMs = untilMs
       },
       forget: async () => {
+        if (database.isStuck) throw new Error('it takes too long')
         counts.forgotten += 1
       },
     },
@@ -39,6 +41,7 @@ function bench({ found = 0, tookMs = 0 } = {}) {
     },
     cleanUp: async () => {
       counts.cleanUps += 1
+      if (cleanUpMs > 0) await pause(cleanUpMs)
     },
   })
   sweeper.start()
@@ -69,6 +72,8 @@ test('the first look goes back ten minutes, also where the time of the last one 
     const [first, ...more] = looks
     expect((first?.atMs ?? 0) - AGE_MS - 600_000 - COMMIT_SLACK_MS).toBe(first?.fromMs)
     expect(more.length).toBeGreaterThan(0)
+    // Nothing is looked through twice.
+    expect(more.map(({ fromMs }) => fromMs)).toEqual(looks.slice(0, -1).map(({ toMs }) => toMs))
     await sweeper.close()
   }
 })
@@ -107,5 +112,32 @@ test('what is over is cleaned up once a minute', async () => {
   await clock.advance(3 * 60_000)
   expect(counts.cleanUps).toBeGreaterThanOrEqual(3)
   expect(counts.cleanUps).toBeLessThanOrEqual(4)
+  await sweeper.close()
+})
+
+test('cleaning up makes no look later, however long it takes, and the end waits for it', async () => {
+  const { clock, looks, counts, sweeper } = bench({ cleanUpMs: 30_000 })
+  await clock.advance(29_000)
+  const times = [...new Set(looks.map(({ atMs }) => atMs))]
+  expect(times.length).toBeGreaterThanOrEqual(5)
+  let isClosed = false
+  const closed = sweeper.close().then(() => {
+    isClosed = true
+  })
+  await clock.advance(1)
+  expect([isClosed, counts.cleanUps]).toEqual([false, 1])
+  await clock.advance(30_000)
+  await closed
+  expect(isClosed).toBe(true)
+})
+
+test('a clean-up that fails is told of by itself', async () => {
+  const { clock, database, failures, sweeper } = bench()
+  database.isStuck = true
+  await clock.advance(6_000)
+  expect([...failures]).toEqual(['what is over of notifications'])
+  database.isStuck = false
+  await clock.advance(66_000)
+  expect(failures.size).toBe(0)
   await sweeper.close()
 })
