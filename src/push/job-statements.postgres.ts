@@ -47,7 +47,7 @@ const upsert = (
   order by w.user_id collate "C", w.conversation_id
   on conflict (user_id, conversation_id) do update set
     kind = 0, until = excluded.until, last_seq = greatest(j.last_seq, excluded.last_seq),
-    wanted_at = case when j.due_at is null or j.kind = 1 then excluded.wanted_at else j.wanted_at end,
+    wanted_at = excluded.wanted_at,
     attempts = case when j.due_at is null then 0 else j.attempts end,
     sent_to = case when excluded.last_seq > j.last_seq then null else j.sent_to end,
     due_at = case

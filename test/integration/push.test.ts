@@ -498,6 +498,18 @@ describe('a job', () => {
     expect(await jobs.claim(10)).toMatchObject([{ isNeeded: true, unread: { seq: 2 } }])
   })
 
+  test('is as old as the newest of what it tells', async () => {
+    const user = newUser()
+    await subscribe(user)
+    const { want, more } = await backlog(user)
+    await want()
+    await queries.query(`update push_jobs set wanted_at = now() - interval '1 day'`)
+    expect(await want()).toBe(0)
+    await more()
+    await want()
+    expect((await jobs.claim(10))[0]?.ageSeconds).toBeLessThan(60)
+  })
+
   test('goes to no host that wants to be left alone, and no user beyond sixty an hour', async () => {
     const user = newUser()
     await subscribe(user)
