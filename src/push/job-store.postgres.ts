@@ -69,7 +69,8 @@ export class PostgresJobStore implements JobStore {
   }
 
   async settle(ended: readonly EndedJob[]): Promise<void> {
-    const list = JSON.stringify(ended.map(toEndRow))
+    // In the order in which jobs are made and read, so that two statements never wait for each other.
+    const list = JSON.stringify([...ended].sort(byPlace).map(toEndRow))
     if (ended.some(({ end }) => end.end === 'void')) await this.#queries.query(sql.SETTLE_VOID, [list])
     await this.#queries.query(sql.SETTLE, [list])
   }
@@ -122,6 +123,11 @@ function toJob(row: JobRow, leaseOwner: string): HeldJob {
 
 function toTarget({ closed, spent, clears_left, ...row }: TargetRow): Target {
   return { ...toSubscription(row), closedSeconds: closed, spentSeconds: spent, clearsLeft: clears_left }
+}
+
+function byPlace({ job: a }: EndedJob, { job: b }: EndedJob): number {
+  if (a.userId !== b.userId) return Buffer.compare(Buffer.from(a.userId), Buffer.from(b.userId))
+  return a.conversationId - b.conversationId
 }
 
 function toEndRow({ job, end }: EndedJob) {

@@ -16,6 +16,7 @@ import { backlogOf } from '../support/app.ts'
 import { createDatabase, silentLogger, type TestDatabase } from '../support/databases.ts'
 import { costOfExecuting } from '../support/plan-cost.ts'
 import { browserSubscription } from '../support/push-jobs.ts'
+import { openTransaction } from '../support/transactions.ts'
 
 let database: TestDatabase
 let opened: Database
@@ -496,6 +497,24 @@ describe('a job', () => {
     expect([await openJobs(), await want('read')]).toEqual([0, 1])
     await hurry()
     expect(await jobs.claim(10)).toMatchObject([{ isNeeded: true, unread: { seq: 2 } }])
+  })
+
+  test('is reported in one order with others, so that no two statements wait for each other', async () => {
+    const users = [newUser(), newUser()].sort()
+    for (const user of users) {
+      await subscribe(user)
+      await (await backlog(user)).want()
+    }
+    const held = (await jobs.claim(10)).sort((a, b) => (a.userId < b.userId ? 1 : -1))
+    const first = await openTransaction(database.dsn, `select from push_jobs where user_id = '${users[0]}' for update`)
+    const settling = jobs.settle(held.map((job) => ({ job, end: DONE })))
+    const waiting = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
+    await expect.poll(() => queries.query(waiting), { interval: 5 }).toHaveLength(1)
+    // Whoever has the first may take the second.
+    await queries.query(`select from push_jobs where user_id = '${users[1]}' for update nowait`)
+    await first.end()
+    await settling
+    expect(await openJobs()).toBe(0)
   })
 
   test('is as old as the newest of what it tells', async () => {
