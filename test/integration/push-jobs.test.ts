@@ -1,0 +1,340 @@
+// What becomes of jobs on a real PostgreSQL.
+import { beforeAll, describe, expect, test } from 'vitest'
+import type { Queries } from '../../src/postgres/queries.ts'
+import type { HeldJob } from '../../src/push/job.ts'
+import type { PostgresJobStore } from '../../src/push/job-store.postgres.ts'
+import { PostgresSweepStore } from '../../src/push/sweep-store.postgres.ts'
+import type { TestDatabase } from '../support/databases.ts'
+import { DONE, usePushDatabase } from '../support/push-database.ts'
+import { openTransaction } from '../support/transactions.ts'
+
+const bench = usePushDatabase()
+const { newUser, subscribe, backlog, settle, hurry, dueIn, openJobs } = bench
+let database: TestDatabase
+let queries: Queries
+let jobs: PostgresJobStore
+beforeAll(() => {
+  ;({ database, queries, jobs } = bench.opened())
+})
+
+describe('a job', () => {
+  test('collapses, is taken by one, and says what is unread', async () => {
+    const user = newUser()
+    expect(await (await backlog(user, 3)).want()).toBe(0) // nobody subscribed
+    await subscribe(user)
+    const { want, more } = await backlog(user, 1, 'cid')
+    await want()
+    await more()
+    await want()
+    const [first, second] = await Promise.all([jobs.claim(10), jobs.claim(10)])
+    expect([...first, ...second]).toMatchObject([
+      { userId: user, kind: 'notify', isNeeded: true, wasPushed: false, attempts: 0 },
+    ])
+    const [job] = [...first, ...second]
+    expect(job?.unread).toEqual({ peer: 'cid', peerName: 'cid', count: 2, text: 'more', seq: 2, badge: 1 })
+    expect(job?.targets).toMatchObject([{ content: 'full', closedSeconds: 0, spentSeconds: 0, clearsLeft: 10 }])
+    await settle(job, DONE)
+    expect([await openJobs(), await want()]).toEqual([0, 0])
+    await more()
+    expect(await want()).toBe(1)
+    // Not at once: the last one is on the screen.
+    expect(await jobs.claim(10)).toEqual([])
+    await hurry()
+    expect(await jobs.claim(10)).toMatchObject([{ wasPushed: true, unread: { count: 3 } }])
+  })
+
+  test('that gets more to tell while it is sent is due again', async () => {
+    const user = newUser()
+    await subscribe(user)
+    const { want, more } = await backlog(user)
+    await want()
+    const [job] = await jobs.claim(10)
+    await more()
+    await want()
+    expect(await jobs.claim(10)).toEqual([])
+    await settle(job, DONE)
+    expect(await openJobs()).toBe(1)
+    await hurry()
+    expect(await jobs.claim(10)).toMatchObject([{ unread: { seq: 2 } }])
+  })
+
+  test('told of what came before its sending is not sent again for that', async () => {
+    const user = newUser()
+    for (let count = 0; count < 2; count += 1) await subscribe(user)
+    const { want, more } = await backlog(user)
+    await want()
+    await more()
+    const [job] = await jobs.claim(10)
+    expect(job).toMatchObject({ toldSeq: 2, unread: { seq: 2 } })
+    const sentTo = [job?.targets[0]?.id ?? '']
+    await settle(job, { end: 'again', isPushed: true, afterSeconds: 0, isFailure: true, sentTo })
+    const [rest] = await jobs.claim(10)
+    expect(rest).toMatchObject({ toldSeq: 2, sentTo })
+    await settle(rest, DONE)
+    // The wheel comes to the second message now, and then the sweeper.
+    expect(await want()).toBe(0)
+    expect(await new PostgresSweepStore(queries).sweep(0, Date.now() + 60_000)).toBe(0)
+    expect(await openJobs()).toBe(0)
+  })
+
+  test('that some had before something new came is told to them, too', async () => {
+    const user = newUser()
+    for (let count = 0; count < 2; count += 1) await subscribe(user)
+    const { want, more } = await backlog(user)
+    await want()
+    const [first] = await jobs.claim(10)
+    const sentTo = [first?.targets[0]?.id ?? '']
+    await settle(first, { end: 'again', isPushed: true, afterSeconds: 0, isFailure: true, sentTo })
+    await more()
+    const [second] = await jobs.claim(10)
+    expect(second).toMatchObject({ toldSeq: 1, unread: { seq: 2 } })
+    await settle(second, DONE)
+    expect(await want()).toBe(1)
+    await hurry()
+    expect((await jobs.claim(10))[0]?.targets).toHaveLength(2)
+  })
+
+  test('is void once it is delivered, or read', async () => {
+    const user = newUser()
+    await subscribe(user)
+    const { want, move } = await backlog(user)
+    await want('delivered')
+    await move('delivered', 1)
+    const [job] = await jobs.claim(10)
+    expect(job).toMatchObject({ isNeeded: false, wasPushed: false })
+    await settle(job, { end: 'void' })
+    expect(await queries.query('select 1 from push_jobs')).toEqual([])
+    await want('read')
+    expect(await jobs.claim(10)).toMatchObject([{ isNeeded: true }])
+    await move('read', 1)
+    await hurry()
+    expect(await jobs.claim(10)).toMatchObject([{ isNeeded: false }])
+  })
+
+  test('of which the lease has ended is taken by another, and the first says nothing any more', async () => {
+    const user = newUser()
+    await subscribe(user)
+    await (await backlog(user)).want()
+    const [lost] = await jobs.claim(10)
+    await hurry()
+    const [taken] = await jobs.claim(10)
+    await settle(lost, DONE)
+    expect(await openJobs()).toBe(1)
+    await settle(taken, {
+      ...{ end: 'again', isPushed: false, afterSeconds: 0, isFailure: true },
+      sentTo: [taken?.targets[0]?.id ?? ''],
+    })
+    const [again] = await jobs.claim(10)
+    expect(again).toMatchObject({ attempts: 1, targets: [], sentTo: [taken?.targets[0]?.id] })
+    await settle(again, DONE)
+    expect(await openJobs()).toBe(0)
+  })
+
+  test('that some have and others wait for is told to all again when there is more', async () => {
+    const user = newUser()
+    for (let count = 0; count < 2; count += 1) await subscribe(user)
+    const { want, more } = await backlog(user)
+    await want()
+    const partly = async (job: HeldJob | undefined, isPushed: boolean): Promise<void> =>
+      settle(job, { end: 'again', isPushed, afterSeconds: 3_600, isFailure: true, sentTo: [job?.targets[0]?.id ?? ''] })
+    await partly((await jobs.claim(10))[0], true)
+    expect(await dueIn()).toBeCloseTo(3_600, -2)
+    // What is told already is no news.
+    expect(await want()).toBe(0)
+    await more()
+    await want()
+    // After the pause that follows a notification, not after that of a failure.
+    expect(await dueIn()).toBeCloseTo(10, -1)
+    await hurry()
+    const [job] = await jobs.claim(10)
+    expect(job?.targets).toHaveLength(2)
+    expect(job).toMatchObject({ wasPushed: true, sentTo: [], attempts: 1 })
+    // What comes while it is sent is for all, too.
+    await more()
+    await want()
+    await partly(job, true)
+    expect(await dueIn()).toBeCloseTo(30, -1)
+    await hurry()
+    const [last] = await jobs.claim(10)
+    expect(last?.targets).toHaveLength(2)
+    // Where nobody was told, everything waits for the next attempt.
+    await more()
+    await want()
+    await partly(last, false)
+    expect(await dueIn()).toBeCloseTo(3_600, -2)
+  })
+
+  test('that was read while it was sent is taken away, and one that nobody was told of is void', async () => {
+    const [told, untold] = [newUser(), newUser()]
+    for (const user of [told, untold]) {
+      await subscribe(user)
+      const { place, want, move } = await backlog(user)
+      await want()
+      const [job] = await jobs.claim(10)
+      await move('delivered', 1)
+      await move('read', 1)
+      // By those who told of the read it is left to whoever sends it.
+      await jobs.read([place])
+      const isPushed = user === told
+      await settle(job, { end: 'again', isPushed, afterSeconds: 3_600, isFailure: true, sentTo: [] })
+      if (isPushed) expect(await dueIn()).toBeLessThanOrEqual(1)
+      else expect(await dueIn()).toBeCloseTo(3_600, -2)
+      await hurry()
+      const [next] = await jobs.claim(10)
+      expect(next).toMatchObject({ kind: isPushed ? 'clear' : 'notify', isNeeded: isPushed, wasPushed: isPushed })
+      await settle(next, { end: 'void' })
+      expect(await queries.query('select 1 from push_jobs')).toEqual([])
+    }
+  })
+
+  test('that was given up is not counted by the badge, and forgotten like one that was shown', async () => {
+    const user = newUser()
+    await subscribe(user)
+    const [shown, given] = [await backlog(user, 1, 'cid'), await backlog(user, 1, 'dan')]
+    await shown.want()
+    await settle((await jobs.claim(10))[0], DONE)
+    await given.want()
+    await settle((await jobs.claim(10))[0], { end: 'done', isPushed: false })
+    await (await backlog(user)).want()
+    // Of Cid and Bob; what Dan wrote is on no screen.
+    expect((await jobs.claim(10))[0]?.unread.badge).toBe(2)
+    const ages = ['pushed_at', 'wanted_at', 'due_at'].map((column) => `${column} = ${column} - interval '31 days'`)
+    await queries.query(`update push_jobs set ${ages}`)
+    await new PostgresSweepStore(queries).forget()
+    // One that waits is kept.
+    expect(await queries.query('select conversation_id from push_jobs where due_at is null')).toEqual([])
+    expect(await openJobs()).toBe(1)
+  })
+
+  test('that was shown is taken away when its conversation was read to the end', async () => {
+    const user = newUser()
+    await subscribe(user)
+    const { place, want, move } = await backlog(user, 2)
+    await want()
+    await settle((await jobs.claim(10))[0], DONE)
+    await move('delivered', 2)
+    await move('read', 1)
+    await jobs.read([place])
+    expect(await openJobs()).toBe(0)
+    await move('read', 2)
+    await jobs.read([place])
+    await hurry()
+    const [clear] = await jobs.claim(10)
+    expect(clear).toMatchObject({ kind: 'clear', isNeeded: true })
+    await settle(clear, { end: 'void' })
+    expect(await queries.query('select 1 from push_jobs')).toEqual([])
+  })
+
+  test('that takes away is put off by something new, and done when that was read', async () => {
+    const user = newUser()
+    await subscribe(user)
+    const { place, want, move, more } = await backlog(user)
+    await want()
+    await settle((await jobs.claim(10))[0], DONE)
+    await move('delivered', 1)
+    await move('read', 1)
+    await jobs.read([place])
+    // Received where somebody is, so nobody is to be told of it.
+    await more()
+    await move('delivered', 2)
+    await hurry()
+    const [clear] = await jobs.claim(10)
+    expect(clear).toMatchObject({ kind: 'clear', isNeeded: false, wasPushed: true })
+    await settle(clear, { end: 'kept' })
+    expect(await openJobs()).toBe(0)
+    await move('read', 2)
+    await jobs.read([place])
+    await hurry()
+    const [again] = await jobs.claim(10)
+    expect(again).toMatchObject({ kind: 'clear', isNeeded: true })
+    // And so it is where the new message is read before the first is put off.
+    await more()
+    await hurry()
+    const [put] = await jobs.claim(10)
+    await move('read', 3)
+    await settle(put, { end: 'kept' })
+    await hurry()
+    expect(await jobs.claim(10)).toMatchObject([{ kind: 'clear', isNeeded: true }])
+  })
+
+  test('made while a notification is taken away is kept, and is due at once', async () => {
+    for (const end of [{ end: 'void' }, { end: 'kept' }] as const) {
+      await queries.query('delete from push_jobs')
+      const user = newUser()
+      await subscribe(user)
+      const { place, want, move, more } = await backlog(user)
+      await want()
+      await settle((await jobs.claim(10))[0], DONE)
+      await move('read', 1)
+      await jobs.read([place])
+      await hurry()
+      if (end.end === 'kept') await more()
+      const [clear] = await jobs.claim(10)
+      expect(clear).toMatchObject({ kind: 'clear', isNeeded: end.end === 'void' })
+      if (end.end === 'void') await more()
+      expect(await want()).toBe(1)
+      await settle(clear, end)
+      expect(await jobs.claim(10)).toMatchObject([{ kind: 'notify', isNeeded: true, unread: { seq: 2 } }])
+    }
+  })
+
+  test('called off by what was received is made again where that stays unread', async () => {
+    const user = newUser()
+    await subscribe(user)
+    const { want, move, more } = await backlog(user)
+    await want()
+    await settle((await jobs.claim(10))[0], DONE)
+    await more()
+    await want()
+    await move('delivered', 2)
+    await hurry()
+    const [job] = await jobs.claim(10)
+    expect(job).toMatchObject({ isNeeded: false, wasPushed: true })
+    await settle(job, { end: 'kept' })
+    expect([await openJobs(), await want('read')]).toEqual([0, 1])
+    await hurry()
+    expect(await jobs.claim(10)).toMatchObject([{ isNeeded: true, unread: { seq: 2 } }])
+  })
+
+  test('is reported in one order with others, so that no two statements wait for each other', async () => {
+    const users = [newUser(), newUser()].sort()
+    for (const user of users) {
+      await subscribe(user)
+      await (await backlog(user)).want()
+    }
+    const held = (await jobs.claim(10)).sort((a, b) => (a.userId < b.userId ? 1 : -1))
+    const first = await openTransaction(database.dsn, `select from push_jobs where user_id = '${users[0]}' for update`)
+    const settling = jobs.settle(held.map((job) => ({ job, end: DONE })))
+    const waiting = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
+    await expect.poll(() => queries.query(waiting), { interval: 5 }).toHaveLength(1)
+    // Whoever has the first may take the second.
+    await queries.query(`select from push_jobs where user_id = '${users[1]}' for update nowait`)
+    await first.end()
+    await settling
+    expect(await openJobs()).toBe(0)
+  })
+
+  test('is as old as the newest of what it tells', async () => {
+    const user = newUser()
+    await subscribe(user)
+    const { want, more } = await backlog(user)
+    await want()
+    await queries.query(`update push_jobs set wanted_at = now() - interval '1 day'`)
+    expect(await want()).toBe(0)
+    await more()
+    await want()
+    expect((await jobs.claim(10))[0]?.ageSeconds).toBeLessThan(60)
+  })
+
+  test('goes to no host that wants to be left alone, and no user beyond sixty an hour', async () => {
+    const user = newUser()
+    await subscribe(user)
+    await jobs.closeHost('fcm.googleapis.com', 100)
+    await queries.query('update push_subscriptions set window_pushes = 60')
+    await (await backlog(user)).want()
+    const [job] = await jobs.claim(10)
+    expect(job?.targets[0]?.closedSeconds).toBeCloseTo(100, -1)
+    expect(job?.targets[0]?.spentSeconds).toBeCloseTo(3_600, -2)
+    await queries.query('delete from push_hosts')
+  })
+})
