@@ -42,6 +42,9 @@ const SMALL = { content: 'none' as const, locale: undefined }
 /** A push service may hold a host back for a moment longer than it says; spread so that not everything comes at once. */
 const SPREAD_SECONDS = 5
 
+/** Seconds for which what was read is tried to be taken away from a push service that fails; longer than one is left alone. */
+const CLEARED_FOR_SECONDS = 2 * 60 * 60
+
 /** Tells everybody of one job who is to be told. Never rejects. */
 export async function runJob(job: HeldJob, options: JobRunOptions): Promise<RanJob> {
   const { kind, isNeeded, wasPushed, ageSeconds, targets, sentTo } = job
@@ -52,26 +55,32 @@ export async function runJob(job: HeldJob, options: JobRunOptions): Promise<RanJ
   const verdicts = ends.flatMap(({ verdict }) => verdict ?? [])
   const open = ends.filter(({ isDone }) => !isDone)
   const isPushed = ends.some(({ isSent }) => isSent)
-  if (open.length > 0 && ageSeconds < options.ttlSeconds && kind === 'notify') {
+  if (open.length > 0 && ageSeconds < worthSeconds(kind, options)) {
     const afterSeconds = Math.min(...open.map((one) => one.afterSeconds))
     const isFailure = open.some((one) => one.isFailure)
     const done = ends.filter(({ isDone }) => isDone).map(({ target }) => target.id)
     const end: JobEnd = { end: 'again', isPushed, afterSeconds, isFailure, sentTo: [...sentTo, ...done] }
     return { end, verdicts, outcome: isPushed ? 'sent' : 'waits' }
   }
-  if (kind === 'clear') return { end: { end: 'void' }, verdicts, outcome: isPushed ? 'sent' : 'cancelled' }
   const outcome = isPushed ? 'sent' : open.length > 0 ? 'given_up' : 'cancelled'
+  if (kind === 'clear') return { end: { end: 'void' }, verdicts, outcome }
   return { end: { end: 'done', isPushed }, verdicts, outcome }
 }
 
+/** How long a job is tried. */
+function worthSeconds(kind: HeldJob['kind'], { ttlSeconds }: Pick<JobRunOptions, 'ttlSeconds'>): number {
+  return kind === 'clear' ? CLEARED_FOR_SECONDS : ttlSeconds
+}
+
+type BrokenOptions = Pick<JobRunOptions, 'ttlSeconds' | 'random'>
+
 /** What becomes of a job whose run broke or never ended: a failure like any other. Those that have it already keep it. */
-export function brokenJob(job: HeldJob, { ttlSeconds, random }: Pick<JobRunOptions, 'ttlSeconds' | 'random'>): RanJob {
-  const { kind, attempts, ageSeconds, sentTo } = job
-  if (kind === 'clear') return { end: { end: 'void' }, verdicts: [], outcome: 'cancelled' }
-  if (ageSeconds >= ttlSeconds) {
-    return { end: { end: 'done', isPushed: false }, verdicts: [], outcome: 'given_up' }
+export function brokenJob({ kind, attempts, ageSeconds, sentTo }: HeldJob, options: BrokenOptions): RanJob {
+  if (ageSeconds >= worthSeconds(kind, options)) {
+    const end: JobEnd = kind === 'clear' ? { end: 'void' } : { end: 'done', isPushed: false }
+    return { end, verdicts: [], outcome: 'given_up' }
   }
-  const afterSeconds = retrySeconds(attempts, random())
+  const afterSeconds = retrySeconds(attempts, options.random())
   return {
     end: { end: 'again', isPushed: false, afterSeconds, isFailure: true, sentTo },
     verdicts: [],

@@ -116,11 +116,11 @@ export const CLAIM = `with due as (
     where s.user_id = j.user_id and not s.subscription_id = any(coalesce(j.sent_to, '{}')) and ${IS_LIVE}) t`
 
 /**
- * $1 a list of {user_id, conversation_id, owner, end, seq, wanted, newest, pushed, after, failure, sent_to}. `seq`: up to where it
+ * $1 a list of {user_id, conversation_id, owner, end, seq, wanted, newest, pushed, clear, after, failure, sent_to}. `seq`: up to where it
  * was told; `wanted`: what it was made for, when it was taken; `newest`: what there was then.
  */
 const ENDED = `jsonb_to_recordset($1::jsonb) v(user_id text, conversation_id int8, owner uuid, "end" text, seq int8, wanted int8,
-    newest int8, pushed bool, after float8, failure bool, sent_to uuid[])`
+    newest int8, pushed bool, clear bool, after float8, failure bool, sent_to uuid[])`
 const IS_HELD = 'j.user_id = v.user_id and j.conversation_id = v.conversation_id and j.lease_owner = v.owner'
 
 /** How long after a notification it is worth a push to take it away. */
@@ -128,7 +128,7 @@ const CLEARED_WITHIN = `interval '1 day'`
 /** A moment: an open page closes its notifications by itself, and a push that is still on its way comes first. */
 const CLEAR_DELAY = `interval '1 second'`
 /** It was read while it was sent, and may be on a screen. */
-const IS_TO_CLEAR = `(v."end" <> 'void' and (v.pushed or j.pushed_at >= now() - ${CLEARED_WITHIN})
+const IS_TO_CLEAR = `(v."end" <> 'void' and (j.kind = 0 or v."end" = 'kept') and (v.pushed or j.pushed_at >= now() - ${CLEARED_WITHIN})
   and ${position('v.user_id', 'read')} >= greatest(j.last_seq, v.newest))`
 /** Nothing was told: what it was made for alone is done with. */
 const WAS_COVERED = `j.last_seq <= case when v."end" in ('void', 'kept') then v.wanted else v.seq end`
@@ -155,6 +155,7 @@ export const SETTLE = `${WITHOUT_WAITING}
     wanted_at = case when v."end" = 'done' or ${IS_TO_CLEAR} then now() else j.wanted_at end,
     due_at = case
       when ${IS_TO_CLEAR} then now() + ${CLEAR_DELAY}
+      when v.clear and j.kind = 0 then ${AFTER_PAUSE}
       when v."end" = 'again' and (j.last_seq <= v.seq or not v.pushed) then now() + make_interval(secs => v.after)
       when v."end" = 'void' then now()
       when ${WAS_COVERED} then null

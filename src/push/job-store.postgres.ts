@@ -131,10 +131,12 @@ function byPlace({ job: a }: EndedJob, { job: b }: EndedJob): number {
 }
 
 function toEndRow({ job, end }: EndedJob) {
-  const { userId, conversationId, leaseOwner, toldSeq, wantedSeq, unread } = job
+  const { userId, conversationId, leaseOwner, kind, toldSeq, wantedSeq, unread } = job
   const seqs = { seq: toldSeq, wanted: wantedSeq, newest: unread.seq }
   const place = { user_id: userId, conversation_id: conversationId, owner: leaseOwner, end: end.end, ...seqs }
   if (end.end === 'done') return { ...place, pushed: end.isPushed }
   if (end.end === 'void' || end.end === 'kept') return place
-  return { ...place, pushed: end.isPushed, after: end.afterSeconds, failure: end.isFailure, sent_to: end.sentTo }
+  const { isPushed, afterSeconds, isFailure, sentTo } = end
+  const clear = kind === 'clear'
+  return { ...place, pushed: isPushed && !clear, clear, after: afterSeconds, failure: isFailure, sent_to: sentTo }
 }

@@ -326,6 +326,33 @@ describe('a job', () => {
     expect((await jobs.claim(10))[0]?.ageSeconds).toBeLessThan(60)
   })
 
+  test('that takes away and fails is tried again later, unless something new comes', async () => {
+    for (const isMore of [false, true]) {
+      await queries.query('delete from push_jobs')
+      const user = newUser()
+      for (let count = 0; count < 2; count += 1) await subscribe(user)
+      const { place, want, move, more } = await backlog(user)
+      await want()
+      await settle((await jobs.claim(10))[0], DONE)
+      await move('read', 1)
+      await jobs.read([place])
+      await hurry()
+      const [clear] = await jobs.claim(10)
+      const sentTo = [clear?.targets[0]?.id ?? '']
+      if (isMore) await more()
+      if (isMore) await want()
+      await settle(clear, { end: 'again', isPushed: true, afterSeconds: 3_600, isFailure: true, sentTo })
+      if (!isMore) expect(await dueIn()).toBeCloseTo(3_600, -2)
+      if (!isMore) await hurry()
+      const [next] = await jobs.claim(10)
+      expect(next?.targets).toHaveLength(isMore ? 2 : 1)
+      const fields = isMore
+        ? { kind: 'notify', isNeeded: true }
+        : { kind: 'clear', attempts: 1, isNeeded: true, sentTo }
+      expect(next).toMatchObject(fields)
+    }
+  })
+
   test('goes to no host that wants to be left alone, and no user beyond sixty an hour', async () => {
     const user = newUser()
     await subscribe(user)

@@ -137,12 +137,19 @@ test('a notification is taken away silently, only where that does no harm and wh
     target('c', { clearsLeft: 0 }),
     target('d'),
   ]
-  const ran = await run(heldJob({ kind: 'clear', targets }))
-  expect(ran).toEqual({ end: { end: 'void' }, verdicts: [{ id: 'a', kind: 'clear' }], outcome: 'sent' })
+  // What fails is tried again for two hours.
+  const clear = heldJob({ kind: 'clear', targets, sentTo: ['e'] })
+  const { end, ...ran } = await run(clear)
+  const sentTo = ['e', 'a', 'b', 'c']
+  expect(end).toEqual({ end: 'again', isPushed: true, afterSeconds: 5, isFailure: true, sentTo })
+  expect(ran).toEqual({ verdicts: [{ id: 'a', kind: 'clear' }], outcome: 'sent' })
   expect(pushed).toMatchObject([
     { id: 'a', ttlSeconds: 0, urgency: 'low', data: { kind: 'clear' } },
     { id: 'd', ttlSeconds: 0 },
   ])
+  expect(await run({ ...clear, targets: [target('d')], ageSeconds: 7_200 })).toEqual({
+    ...{ end: { end: 'void' }, verdicts: [], outcome: 'given_up' },
+  })
 })
 
 test('one whose run broke is tried again later, until it is too old', () => {
@@ -154,4 +161,5 @@ test('one whose run broke is tried again later, until it is too old', () => {
   })
   const { end, outcome } = brokenJob(heldJob({ ageSeconds: 86_400 }), options)
   expect([end, outcome]).toEqual([{ end: 'done', isPushed: false }, 'given_up'])
+  expect(brokenJob(heldJob({ kind: 'clear', ageSeconds: 7_200 }), options).end).toEqual({ end: 'void' })
 })
