@@ -46,6 +46,12 @@ const MAX_ATTEMPTS = 20
 const NOTE_INTERVAL_MS = 100
 const PARTS = { claim: 'notifications that are due', settle: 'ends of notifications', note: 'answers of push services' }
 
+interface Claimed {
+  readonly job: HeldJob
+  /** When it was asked for. */
+  readonly claimedMs: number
+}
+
 /**
  * Takes jobs that are due, as many as can be under way, and reports what became of them. Reports gather while the one before
  * is written; a job is under way until its report is. One that is lost with the process is sent again by whoever takes
@@ -55,7 +61,7 @@ export class Dispatcher {
   readonly #options: DispatcherOptions
   readonly #turns = new Turns()
   readonly #quickest: Quickest
-  #waiting: { readonly job: HeldJob; readonly claimedMs: number }[] = []
+  #waiting: Claimed[] = []
   #running = 0
   /** Since the start. */
   #reported = 0
@@ -131,11 +137,12 @@ export class Dispatcher {
     const { jobs, health, clock } = this.#options
     const room = this.#room
     const generation = this.#generation
+    // Its lease began no earlier.
+    const claimedMs = clock.now()
     try {
       const claimed = await jobs.claim(room)
       // Begun before a restore it took what was there before.
       if (generation !== this.#generation) return true
-      const claimedMs = clock.now()
       health.works(PARTS.claim)
       for (const job of claimed) this.#waiting.push({ job, claimedMs })
       this.#fill()
@@ -152,15 +159,15 @@ export class Dispatcher {
     while (this.#running < limit && !this.#isClosed) {
       const next = this.#waiting.shift()
       if (!next) break
-      if (now - next.claimedMs < MAX_WAIT_MS) this.#start(next.job)
+      if (now - next.claimedMs < MAX_WAIT_MS) this.#start(next)
     }
   }
 
-  #start(job: HeldJob): void {
+  #start(claimed: Claimed): void {
     this.#running += 1
     const work = this.#turns
       .next()
-      .then(() => this.#run(job))
+      .then(() => this.#run(claimed))
       .finally(() => {
         this.#running -= 1
         this.#underWay.delete(work)
@@ -171,13 +178,14 @@ export class Dispatcher {
   }
 
   /** Never rejects. */
-  async #run(job: HeldJob): Promise<void> {
+  async #run({ job, claimedMs }: Claimed): Promise<void> {
     const { observer, received, clock } = this.#options
     const startMs = clock.now()
     const { end, verdicts, outcome } = await this.#ranInTime(job)
     // One that is cancelled asks no push service, and says nothing of how quick it is.
-    if (outcome === 'sent') this.#quickest.took(clock.now() - startMs)
-    if (outcome === 'sent') observer.pushLag(job.ageSeconds)
+    const endMs = clock.now()
+    if (outcome === 'sent') this.#quickest.took(endMs - startMs)
+    if (outcome === 'sent') observer.pushLag(job.ageSeconds + (endMs - claimedMs) / 1000)
     if (outcome === 'cancelled') observer.pushesCancelled(1)
     if (!job.isNeeded && job.isUnread && job.kind === 'notify') received(job)
     if (outcome === 'given_up') observer.pushesGivenUp(1)

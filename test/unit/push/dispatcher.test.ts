@@ -41,6 +41,7 @@ function bench({ due = 0, pushMs = 0, settleMs = 0, claimMs = 0, ran = () => SEN
   const verdicts: Verdict[] = []
   const failures = new Set<string>()
   const counts = { cancelled: 0, givenUp: 0, lags: 0 }
+  const lags: number[] = []
   const pause = (ms: number): Promise<void> | undefined =>
     ms === 0 ? undefined : new Promise((resolve) => clock.after(ms, resolve))
   const answer = <T>(value: T): T => {
@@ -81,7 +82,10 @@ function bench({ due = 0, pushMs = 0, settleMs = 0, claimMs = 0, ran = () => SEN
     observer: {
       pushesCancelled: (count) => (counts.cancelled += count),
       pushesGivenUp: (count) => (counts.givenUp += count),
-      pushLag: () => (counts.lags += 1),
+      pushLag: (seconds) => {
+        counts.lags += 1
+        lags.push(seconds)
+      },
     },
   })
   const told = (): number => settles.flat().length
@@ -97,7 +101,22 @@ function bench({ due = 0, pushMs = 0, settleMs = 0, claimMs = 0, ran = () => SEN
     for (const list of [begun, settles, verdicts]) list.length = 0
     state.mostUnderWay = 0
   }
-  return { clock, state, waiting, begun, broken, received, settles, verdicts, failures, counts, dispatcher, told, warm }
+  return {
+    clock,
+    state,
+    waiting,
+    begun,
+    broken,
+    received,
+    settles,
+    verdicts,
+    failures,
+    counts,
+    lags,
+    dispatcher,
+    told,
+    warm,
+  }
 }
 
 test('what is due is taken when somebody wakes it, sent, reported, and noted', async () => {
@@ -289,4 +308,19 @@ test('one that was called off by a receipt is handed back, unless all was read',
   dispatcher.wake()
   await clock.advance(500)
   expect(received).toEqual([1])
+})
+
+test('the lag is that of the answer of the push service', async () => {
+  const { clock, lags, dispatcher } = bench({ due: 1, claimMs: 500, pushMs: 2_000 })
+  dispatcher.wake()
+  await clock.advance(3_000)
+  // A second old when it was taken.
+  expect(lags).toEqual([3.5])
+})
+
+test('a job that took long to be taken has so much less time to be begun', async () => {
+  const { clock, begun, dispatcher } = bench({ due: 1, claimMs: 4_500 })
+  dispatcher.wake()
+  await clock.advance(5_000)
+  expect(begun).toEqual([])
 })
