@@ -12,9 +12,9 @@ const MAX_UNREAD_COUNT = 100
 const MAX_PUSHES_PER_HOUR = 60
 const MAX_CLEARS_PER_DAY = 10
 
-/** Of a conversation `c` and the user `who`. */
-const position = (who: string, of: 'delivered' | 'read') =>
-  `case when ${who} = c.user_lo then c.lo_${of}_seq else c.hi_${of}_seq end`
+/** Of a conversation and the user `who`. */
+const position = (who: string, of: 'delivered' | 'read', c = 'c') =>
+  `case when ${who} = ${c}.user_lo then ${c}.lo_${of}_seq else ${c}.hi_${of}_seq end`
 /** The newest message that somebody else than `who` wrote above what `who` has read. */
 const newest = (who: string, columns: string) => `left join lateral (
     select ${columns} from messages m where m.conversation_id = c.conversation_id and m.sender_id <> ${who}
@@ -102,8 +102,9 @@ export const CLAIM = `with due as (
         and m.seq > greatest(${position('j.user_id', 'read')}, c.last_seq - ${UNREAD_WINDOW})
       order by m.seq desc limit ${MAX_UNREAD_COUNT}) unread) k
   cross join lateral (select count(*) from (select from push_jobs o
-      where o.user_id = j.user_id and o.kind = 0 and o.conversation_id <> j.conversation_id
-        and o.pushed_at is not null limit ${MAX_UNREAD_COUNT}) others) b
+      join conversations oc on oc.conversation_id = o.conversation_id
+      where o.user_id = j.user_id and o.kind = 0 and o.conversation_id <> j.conversation_id and o.pushed_at is not null
+        and ${position('o.user_id', 'read', 'oc')} < greatest(o.last_seq, o.pushed_seq) limit ${MAX_UNREAD_COUNT}) others) b
   cross join lateral (select coalesce(json_agg(json_build_object(
       'id', s.subscription_id, 'user_id', s.user_id, 'endpoint', s.endpoint, 'host', s.host, 'p256dh', s.p256dh, 'auth', s.auth,
       'vapid_kid', s.vapid_kid, 'content', s.content, 'locale', s.locale,
@@ -176,12 +177,34 @@ const READ_JOBS = `select j.user_id, j.conversation_id, j.pushed_at from unnest(
   join push_jobs j on j.user_id = v.user_id and j.conversation_id = c.conversation_id
   where j.lease_owner is null and ${position('v.user_id', 'read')} >= greatest(j.last_seq, coalesce(j.pushed_seq, 0))
   order by j.user_id, j.conversation_id for update of j`
+const TAKEN_AWAY = `kind = 1, due_at = now() + ${CLEAR_DELAY}, wanted_at = now(), attempts = 0, sent_to = null, pushes = 0`
 export const READ = `with r as (${READ_JOBS}),
   gone as (delete from push_jobs j using r where j.user_id = r.user_id and j.conversation_id = r.conversation_id
     and (r.pushed_at is null or r.pushed_at < now() - ${CLEARED_WITHIN}))
-  update push_jobs j set kind = 1, due_at = now() + ${CLEAR_DELAY}, wanted_at = now(), attempts = 0, sent_to = null, pushes = 0
+  update push_jobs j set ${TAKEN_AWAY}
   from r where j.user_id = r.user_id and j.conversation_id = r.conversation_id and j.kind = 0
     and r.pushed_at >= now() - ${CLEARED_WITHIN}`
+
+/** Jobs that are looked at in one go. */
+const PAGE = 5_000
+/**
+ * $1 and $2 after which job. What was read and is on a screen because nobody could tell: an instance was killed within a second.
+ * Returns how many, and the last job that was looked at; no row: there are no more.
+ */
+export const READ_AGAIN = `with page as (
+    select user_id, conversation_id from push_jobs where (user_id, conversation_id) > ($1::text, $2::int8)
+    order by user_id, conversation_id limit ${PAGE}),
+  r as (
+    select j.user_id, j.conversation_id from page join push_jobs j using (user_id, conversation_id)
+    join conversations c on c.conversation_id = j.conversation_id
+    where j.lease_owner is null and j.due_at is null and j.kind = 0 and j.pushed_at >= now() - ${CLEARED_WITHIN}
+      and ${position('j.user_id', 'read')} >= greatest(j.last_seq, j.pushed_seq)
+    order by j.user_id, j.conversation_id for update of j skip locked),
+  taken as (
+    update push_jobs j set ${TAKEN_AWAY} from r
+    where j.user_id = r.user_id and j.conversation_id = r.conversation_id returning 1)
+  select user_id, conversation_id::text, (select count(*) from taken)::int as taken from page
+  order by user_id desc, conversation_id desc limit 1`
 
 export const CLOSE_HOST = `insert into push_hosts as h (host, not_before) values ($1, now() + make_interval(secs => $2))
   on conflict (host) do update set not_before = greatest(h.not_before, excluded.not_before)`

@@ -17,7 +17,7 @@ const PART = 'notifications of what was read'
 /** What was read within this time is told at once. */
 const INTERVAL_MS = 1_000
 const PLACES_PER_QUERY = 500
-/** More are not kept: their notifications stay until the next read of the conversation. */
+/** More are not kept: the sweeping instance finds them. */
 const MAX_PLACES = 100_000
 
 /** Gathers which conversations were read, so that notifications of them can be taken away. */
@@ -27,6 +27,7 @@ export class ReadNotes {
   #cancel: (() => void) | undefined
   #telling: Promise<void> = Promise.resolve()
   #isClosed = false
+  #generation = 0
 
   constructor(options: ReadNotesOptions) {
     this.#options = options
@@ -36,36 +37,51 @@ export class ReadNotes {
     if (this.#places.size >= MAX_PLACES || this.#isClosed) return
     // A user id holds no space, so no two keys are equal.
     this.#places.set(`${userId} ${conversation.key}`, { userId, conversation })
+    this.#tellSoon()
+  }
+
+  #tellSoon(): void {
     this.#cancel ??= this.#options.clock.after(INTERVAL_MS, () => {
       this.#cancel = undefined
       this.#telling = this.#tell(this.#telling)
     })
   }
 
+  /** Forgets everything, also what is being told: it was read in another history. */
   clear(): void {
-    this.#places.clear()
+    this.#places = new Map()
+    this.#generation += 1
   }
 
-  /** Resolves when what was told is written; what was not is left. */
+  /** Resolves when everything up to now is told, or cannot be. */
   async close(): Promise<void> {
     this.#isClosed = true
     this.#cancel?.()
+    this.#telling = this.#tell(this.#telling)
     await this.#telling
   }
 
   /** Never rejects. */
   async #tell(before: Promise<void>): Promise<void> {
     await before
+    if (this.#places.size === 0) return
     const { store, health, wake } = this.#options
-    const places = [...this.#places.values()]
+    const places = this.#places
+    const generation = this.#generation
     this.#places = new Map()
     try {
-      for (const part of chunks(places, PLACES_PER_QUERY)) await store.read(part)
+      for (const part of chunks([...places.values()], PLACES_PER_QUERY)) await store.read(part)
       health.works(PART)
       wake()
     } catch (error) {
-      // These stay until the next read of their conversation.
       health.failed(PART, error)
+      // To tell the same again does nothing.
+      if (generation === this.#generation && !this.#isClosed) this.#tellAgain(places)
     }
+  }
+
+  #tellAgain(places: ReadonlyMap<string, Place>): void {
+    this.#places = new Map([...places, ...this.#places])
+    this.#tellSoon()
   }
 }

@@ -1,10 +1,14 @@
 import type { Queryable } from '../postgres/queries.ts'
-import { FORGET_HOSTS, FORGET_JOBS, SWEEP, SWEPT, TAKE_SWEEP } from './job-statements.postgres.ts'
+import { FORGET_HOSTS, FORGET_JOBS, READ_AGAIN, SWEEP, SWEPT, TAKE_SWEEP } from './job-statements.postgres.ts'
 import type { SweepStore } from './sweeper.ts'
+
+const START = ['', '0'] as const
 
 /** By the lease in `push_sweep`: a lock of a session would be lost in a pooler, and with every connection. */
 export class PostgresSweepStore implements SweepStore {
   readonly #queries: Queryable
+  /** Up to where jobs were looked at for what was read. */
+  #after: readonly [string, string] = START
 
   constructor(queries: Queryable) {
     this.#queries = queries
@@ -21,6 +25,13 @@ export class PostgresSweepStore implements SweepStore {
 
   async swept(owner: string, untilMs: number): Promise<void> {
     await this.#queries.query(SWEPT, [owner, untilMs])
+  }
+
+  async readAgain(): Promise<number> {
+    type Row = { user_id: string; conversation_id: string; taken: number }
+    const [row] = await this.#queries.query<Row>(READ_AGAIN, this.#after)
+    this.#after = row ? [row.user_id, row.conversation_id] : START
+    return row?.taken ?? 0
   }
 
   async forget(): Promise<void> {

@@ -12,6 +12,11 @@ export interface SweepStore {
   sweep(fromMs: number, toMs: number): Promise<number>
   /** Everything up to here is swept. */
   swept(owner: string, untilMs: number): Promise<void>
+  /**
+   * Makes jobs of what was read and is still shown, of some people at a time and of all in the end; resolves with how many. Whoever
+   * read it told an instance that could not pass it on.
+   */
+  readAgain(): Promise<number>
   /** Takes away what nobody will look at any more. */
   forget(): Promise<void>
 }
@@ -122,12 +127,13 @@ export class Sweeper {
 
   /** Never rejects. */
   async #cleanUp(): Promise<void> {
-    const { store, cleanUp, clock, health } = this.#options
+    const { store, cleanUp, found, clock, health } = this.#options
     const now = clock.now()
     if (now - this.#cleanedUpMs < CLEAN_UP_INTERVAL_MS) return
     this.#cleanedUpMs = now
     try {
       await store.forget()
+      if ((await store.readAgain()) > 0) found()
       await cleanUp()
       health.works(CLEAN_UP_PART)
     } catch (error) {

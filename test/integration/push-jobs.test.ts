@@ -353,6 +353,30 @@ describe('a job', () => {
     }
   })
 
+  test('of what was read when no instance could tell is not counted, and found in the end', async () => {
+    const user = newUser()
+    await subscribe(user)
+    const [read, unread, other] = [await backlog(user), await backlog(user, 1, 'cid'), await backlog(user, 1, 'dan')]
+    for (const { want } of [read, unread]) {
+      await want()
+      await settle((await jobs.claim(10))[0], DONE)
+    }
+    await read.move('delivered', 1)
+    await read.move('read', 1)
+    await other.want()
+    const [job] = await jobs.claim(10)
+    // Of Cid and Dan.
+    expect(job?.unread.badge).toBe(2)
+    await settle(job, DONE)
+    const sweeps = new PostgresSweepStore(queries)
+    // The second look finds the end, and the third begins anew.
+    expect([await sweeps.readAgain(), await sweeps.readAgain(), await sweeps.readAgain()]).toEqual([1, 0, 0])
+    await hurry()
+    expect(await jobs.claim(10)).toMatchObject([{ kind: 'clear', isNeeded: true, unread: { peer: 'bob' } }])
+    await unread.move('read', 1)
+    expect([await sweeps.readAgain(), await sweeps.readAgain()]).toEqual([0, 1])
+  })
+
   test('goes to no host that wants to be left alone, and no user beyond sixty an hour', async () => {
     const user = newUser()
     await subscribe(user)

@@ -248,16 +248,22 @@ test('what was read is told once a second, and only what was read to its end', a
   expect(read.map(({ userId }) => userId)).toEqual(['bob', 'bob'])
 })
 
-test('what was read while the database is away is told of by the health of the database', async () => {
+test('what was read while the database is away is told when it is back', async () => {
   const { clock, bob, failures, read, move } = bench()
   bob.isAway = true
   move(1, true, true)
-  await clock.advance(1_500)
+  await clock.advance(2_500)
   expect([...failures]).toEqual(['notifications of what was read'])
   bob.isAway = false
-  move(2, true, true)
   await clock.advance(1_500)
-  expect([failures.size, read.length]).toEqual([0, 1])
+  expect([failures.size, read.length, clock.pending]).toEqual([0, 1, 0])
+})
+
+test('what was read is told before the end, also within the second', async () => {
+  const { read, pending, move } = bench()
+  move(1, true, true)
+  await pending.close()
+  expect(read).toHaveLength(1)
 })
 
 test('numbers of another history are forgotten', async () => {

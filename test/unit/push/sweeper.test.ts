@@ -8,7 +8,13 @@ const AGE_MS = 8_000
 
 function bench({ found = 0, tookMs = 0, cleanUpMs = 0 } = {}) {
   const clock = new FakeClock()
-  const database = { sweptUntilMs: undefined as number | undefined, isTaken: false, isAway: false, isStuck: false }
+  const database = {
+    sweptUntilMs: undefined as number | undefined,
+    isTaken: false,
+    isAway: false,
+    isStuck: false,
+    read: 0,
+  }
   const looks: { readonly fromMs: number; readonly toMs: number; readonly atMs: number }[] = []
   const failures = new Set<string>()
   const pause = (ms: number): Promise<void> => new Promise((resolve) => clock.after(ms, resolve))
@@ -27,6 +33,7 @@ function bench({ found = 0, tookMs = 0, cleanUpMs = 0 } = {}) {
       swept: async (_, untilMs) => {
         database.sweptUntilMs = untilMs
       },
+      readAgain: async () => database.read,
       forget: async () => {
         if (database.isStuck) throw new Error('it takes too long')
         counts.forgotten += 1
@@ -129,6 +136,16 @@ test('cleaning up makes no look later, however long it takes, and the end waits 
   await clock.advance(30_000)
   await closed
   expect(isClosed).toBe(true)
+})
+
+test('what was read and is still shown is looked for with the cleaning up', async () => {
+  for (const read of [0, 3]) {
+    const { clock, database, counts, sweeper } = bench()
+    database.read = read
+    await clock.advance(6_000)
+    expect(counts.wakes).toBe(read === 0 ? 0 : 1)
+    await sweeper.close()
+  }
 })
 
 test('a clean-up that fails is told of by itself', async () => {
