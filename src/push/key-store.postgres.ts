@@ -6,6 +6,8 @@ import { newPrivateScalar, vapidKeyOf } from './vapid.ts'
 /** Of each name one is in use at a time; whoever comes second finds it made. */
 const ADD = 'insert into secrets (name, kid, value) values ($1, $2, $3) on conflict do nothing'
 const FIND = 'select kid, value from secrets where name = $1 and retired_at is null'
+const RETIRED =
+  'select kid, value from secrets where name = $1 and retired_at is not null order by retired_at desc, kid'
 
 interface SecretRow {
   readonly kid: string
@@ -26,7 +28,12 @@ export class PostgresPushKeyStore implements PushKeyStore {
       return { kid: kidOf(value), value }
     })
     const tag = await this.#ensured('push_tag', () => ({ kid: '1', value: randomBytes(32) }))
-    return { vapid: vapidKeyOf(vapid.kid, vapid.value), tagSecret: tag.value }
+    const retired = await this.#queries.query<SecretRow>(RETIRED, ['vapid'])
+    return {
+      vapid: vapidKeyOf(vapid.kid, vapid.value),
+      retired: retired.map(({ kid, value }) => vapidKeyOf(kid, value)),
+      tagSecret: tag.value,
+    }
   }
 
   async #ensured(name: string, make: () => SecretRow): Promise<SecretRow> {

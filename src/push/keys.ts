@@ -5,6 +5,8 @@ import type { VapidKey } from './vapid.ts'
 /** What all instances of a database share, and what is made once. */
 export interface PushKeys {
   readonly vapid: VapidKey
+  /** Those that were in use before: subscriptions that were made with one of them are signed for with it. */
+  readonly retired: readonly VapidKey[]
   /** Makes names of conversations that tell nothing. */
   readonly tagSecret: Buffer
 }
@@ -48,10 +50,12 @@ export class SharedKeys {
     this.#keys = await this.#options.store.read()
   }
 
-  /** Undefined for a key that is not the one in use; then it is looked whether that has changed. */
+  /** Undefined for a key that is neither in use nor retired; then it is looked whether that has changed. */
   vapid(kid: string): VapidKey | undefined {
-    const { vapid } = this.current
+    const { vapid, retired } = this.current
     if (vapid.kid === kid) return vapid
+    const known = retired.find((one) => one.kid === kid)
+    if (known) return known
     if (this.#options.clock.now() - this.#lookedAtMs >= LOOK_AGAIN_MS) void this.read()
     return undefined
   }

@@ -82,9 +82,10 @@ const NOTE_CLEAR = `update push_subscriptions set last_success_at = now(), failu
 const FORGET = 'delete from push_subscriptions where subscription_id = any($1::uuid[])'
 const NOTE_REFUSED =
   'update push_subscriptions set failures = least(failures + 1, 1000) where subscription_id = any($1::uuid[])'
-/** What never worked. */
-const FORGET_REFUSED = `delete from push_subscriptions where subscription_id = any($1::uuid[]) and failures >= 3
-  and last_success_at is null`
+/** What never worked, or was made with a key that is no longer in use: the page subscribes with the new one when it is opened. */
+const FORGET_REFUSED = `delete from push_subscriptions s where subscription_id = any($1::uuid[]) and failures >= 3
+  and (last_success_at is null
+    or exists (select from secrets k where k.name = 'vapid' and k.kid = s.vapid_kid and k.retired_at is not null))`
 
 /** Looked for by an index each, a few at a time: the browsers that are to be told share this connection. */
 const removeSome = (from: string): string => `delete from push_subscriptions where subscription_id in (

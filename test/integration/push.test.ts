@@ -23,6 +23,18 @@ beforeAll(() => {
   ;({ database, queries, subscriptions, jobs } = bench.opened())
 })
 
+test('a key that is retired is kept for the subscriptions that were made with it', async () => {
+  const store = new PostgresPushKeyStore(queries)
+  const before = await store.read()
+  await queries.query(`update secrets set retired_at = now() where kid = $1`, [before.vapid.kid])
+  const after = await store.read()
+  expect(after.vapid.kid).not.toBe(before.vapid.kid)
+  expect(after.retired.map(({ kid, publicKey }) => [kid, publicKey])).toEqual([
+    [before.vapid.kid, before.vapid.publicKey],
+  ])
+  expect(after.tagSecret).toEqual(before.tagSecret)
+})
+
 describe('subscriptions', () => {
   test('belong to their last owner, ten of one user', async () => {
     const [a, b] = [newUser(), newUser()]
@@ -109,6 +121,20 @@ describe('subscriptions', () => {
       ])
       expect(await idsOf(user)).toEqual(count < 2 ? [worked, never] : [worked])
     }
+  })
+
+  test('go by refusals once the key that they were made with is retired', async () => {
+    const user = newUser()
+    await subscribe(user)
+    const [id] = await idsOf(user)
+    await subscriptions.note([{ id, kind: 'sent' }])
+    const refuse = () => subscriptions.note([{ id, kind: 'refused' }])
+    for (let count = 0; count < 5; count += 1) await refuse()
+    expect(await idsOf(user)).toEqual([id])
+    await queries.query(`insert into secrets (name, kid, value, retired_at) values ('vapid', 'kid', '\\x', now())`)
+    await refuse()
+    expect(await idsOf(user)).toEqual([])
+    await queries.query(`delete from secrets where kid = 'kid'`)
   })
 
   test('that were silent are asked once, and then forgotten', async () => {

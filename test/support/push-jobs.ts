@@ -5,7 +5,11 @@ import type { PushKeys } from '../../src/push/keys.ts'
 import type { BrowserSubscription } from '../../src/push/subscription.ts'
 import { vapidKeyOf } from '../../src/push/vapid.ts'
 
-export const PUSH_KEYS: PushKeys = { vapid: vapidKeyOf('kid', Buffer.alloc(32, 1)), tagSecret: Buffer.alloc(32, 2) }
+export const PUSH_KEYS: PushKeys = {
+  vapid: vapidKeyOf('kid', Buffer.alloc(32, 1)),
+  retired: [],
+  tagSecret: Buffer.alloc(32, 2),
+}
 
 export function target(id: string, more: Partial<Target> = {}): Target {
   const host = 'fcm.googleapis.com'

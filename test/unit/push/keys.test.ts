@@ -5,7 +5,7 @@ import { vapidKeyOf } from '../../../src/push/vapid.ts'
 import { FakeClock, settled } from '../../support/fake-clock.ts'
 import { PUSH_KEYS } from '../../support/push-jobs.ts'
 
-const OTHERS = { vapid: vapidKeyOf('other', Buffer.alloc(32, 3)), tagSecret: Buffer.alloc(32, 4) }
+const OTHERS = { vapid: vapidKeyOf('other', Buffer.alloc(32, 3)), retired: [], tagSecret: Buffer.alloc(32, 4) }
 const health = { failed: () => undefined, works: () => undefined }
 
 async function bench() {
@@ -34,6 +34,14 @@ test('the keys are those of the database, also after it was set back', async () 
   await read
   expect(keys.current).toBe(OTHERS)
   expect([keys.vapid('kid'), keys.vapid('other')]).toEqual([undefined, OTHERS.vapid])
+})
+
+test('a key that is retired is known, and makes no look', async () => {
+  const { database, keys } = await bench()
+  database.keys = { ...OTHERS, retired: [PUSH_KEYS.vapid] }
+  await keys.read()
+  expect([keys.vapid('kid'), keys.vapid('other')]).toEqual([PUSH_KEYS.vapid, OTHERS.vapid])
+  expect([keys.current.vapid, database.looks]).toEqual([OTHERS.vapid, 2])
 })
 
 test('a key that is not known makes one look, once a second', async () => {
