@@ -73,8 +73,8 @@ async function assembled(config: NonNullable<PushConfig>, options: PushOptions):
   const http = new OutboundHttp()
   const shared = { clock, logger, health, keys, observer: metrics.push, store, jobs, pageUrl, http }
   const subscribers = new Subscribers(shared)
-  const { delivery, hosts, dispatcher } = sending(config, shared, (job) => pending.received(job))
-  const service = new PushService({ ...shared, subscribers, hosts, delivery })
+  const { delivery, hosts, breaker, dispatcher } = sending(config, shared, (job) => pending.received(job))
+  const service = new PushService({ ...shared, subscribers, hosts, delivery, breaker })
   const wake = (): void => dispatcher.wake()
   const delays = delaysOf(config.afterMs)
   const pending = new PendingPushes({ ...shared, store: jobs, subscribers, audience, delays, wake })
@@ -146,5 +146,5 @@ function sending(
   const run = (job: HeldJob): Promise<RanJob> => runJob(job, running)
   const broken = (job: HeldJob): RanJob => brokenJob(job, running)
   const dispatcher = new Dispatcher({ ...shared, clock, subscriptions: store, run, broken, received })
-  return { hosts, delivery, dispatcher }
+  return { hosts, delivery, breaker, dispatcher }
 }

@@ -1,5 +1,6 @@
 import type { Logger } from '../lib/logger.ts'
 import type { UserId } from '../protocol/message.ts'
+import type { Breaker } from './breaker.ts'
 import type { PushDelivery } from './delivery.ts'
 import type { PushHosts } from './hosts.ts'
 import type { SharedKeys } from './keys.ts'
@@ -12,6 +13,7 @@ export interface PushServiceOptions {
   readonly subscribers: Pick<Subscribers, 'add'>
   readonly hosts: PushHosts
   readonly delivery: Pick<PushDelivery, 'push'>
+  readonly breaker: Pick<Breaker, 'closedSeconds'>
   readonly keys: Pick<SharedKeys, 'current'>
   readonly pageUrl: string
   readonly logger: Logger
@@ -56,7 +58,7 @@ export class PushService {
     await this.#options.store.remove(userId, endpoint)
   }
 
-  /** Sends a notification to every browser of this user, at most once in ten seconds. */
+  /** Sends a notification to every browser of this user whose push service works, at most once in ten seconds. */
   async test(userId: UserId): Promise<'sent' | 'none' | 'wait'> {
     const taken = await this.#options.store.takeForTest(userId)
     if (taken === 'wait') return 'wait'
@@ -71,14 +73,15 @@ export class PushService {
   }
 
   async #tell(subscriptions: readonly Subscription[], kind: 'test' | 'stillThere', ttlSeconds: number): Promise<void> {
-    const { delivery, store, pageUrl } = this.#options
+    const { delivery, breaker, store, pageUrl } = this.#options
+    const asked = subscriptions.filter(({ host }) => breaker.closedSeconds(host) === 0)
     const fates = await Promise.all(
-      subscriptions.map((subscription) => {
+      asked.map((subscription) => {
         const payload = servicePayload(kind, subscription.locale, pageUrl)
         return delivery.push(subscription, { payload, ttlSeconds, urgency: 'normal', topic: kind })
       }),
     )
-    const gone = subscriptions.filter((_, index) => fates[index] === 'gone')
+    const gone = asked.filter((_, index) => fates[index] === 'gone')
     await store.note(gone.map(({ id }) => ({ id, kind: 'gone' })))
   }
 }

@@ -104,9 +104,10 @@ const REMOVE_DEAD = [
      and (o.session_id is null or r.reason is distinct from 'sessionless') where r.at > now() - ${LOOKED_AT_AGAIN}`,
 ].map(removeSome)
 const TAKE_SILENT = `update push_subscriptions s set asked_at = now() where subscription_id in
-    (select subscription_id from push_subscriptions
-      where confirmed_at < now() - make_interval(days => ${ASK_AFTER_DAYS}) and asked_at is null
-      limit ${ASKED_AT_ONCE} for update skip locked)
+    (select q.subscription_id from push_subscriptions q
+      where q.confirmed_at < now() - make_interval(days => ${ASK_AFTER_DAYS}) and q.asked_at is null
+        and not exists (select from push_hosts h where h.host = q.host and h.not_before > now())
+      limit ${ASKED_AT_ONCE} for update of q skip locked)
   returning ${COLUMNS}`
 
 /** Subscriptions in the table of that name. */
