@@ -32,7 +32,7 @@ export const STANDINGS = `select v.ord::int, c.conversation_id::float8 as id, ($
 const PAUSE = `make_interval(secs => least(600, 10 * power(3, least(j.pushes, 9) - 1)))`
 
 /** When the next notification may follow the last one. */
-const AFTER_PAUSE = `case when j.pushed_at is null or j.pushes = 0 then now() else greatest(now(), j.pushed_at + ${PAUSE}) end`
+const AFTER_PAUSE = `case when j.pushed_at is null or j.pushes = 0 then now() else greatest(now(), least(now(), j.pushed_at) + ${PAUSE}) end`
 
 /**
  * Adds rows of `wanted (user_id, conversation_id, until, age, seq)`. A job that is being sent stays with who sends it, whose end
@@ -211,18 +211,25 @@ export const CLOSE_HOST = `insert into push_hosts as h (host, not_before) values
 
 /** The look for what was not pushed waits for it. */
 const FORGOTTEN_AT_ONCE = 1_000
+/** Nothing waits for longer: an hour for a push service, and a tenth more after many failures. */
+const LONGEST_WAIT = `interval '70 minutes'`
+/** What was put off by a clock of the database that has been set back since. None of it is held by anybody. */
+export const HURRY = `update push_jobs set due_at = now(), wanted_at = least(wanted_at, now()) where (user_id, conversation_id) in (
+  select user_id, conversation_id from push_jobs where due_at > now() + interval '1 minute'
+    and (wanted_at > now() + interval '1 minute' or due_at > now() + ${LONGEST_WAIT})
+  limit ${FORGOTTEN_AT_ONCE} for update skip locked)`
 /** What stays on screens for good or was given up, and hosts that were open again long ago. */
 export const FORGET_JOBS = `delete from push_jobs where (user_id, conversation_id) in (
   select user_id, conversation_id from push_jobs where due_at is null and (pushed_at < now() - interval '30 days'
     or (pushed_at is null and wanted_at < now() - interval '30 days')) limit ${FORGOTTEN_AT_ONCE} for update skip locked)`
-export const FORGET_HOSTS = `delete from push_hosts where not_before < now() - interval '1 day'`
+export const FORGET_HOSTS = `delete from push_hosts where not_before < now() - interval '1 day' or not_before > now() + ${LONGEST_WAIT}`
 
 /** So long the others leave the sweeping to an instance that was heard of; longer than a look may take. */
 const SWEEP_LEASE = `interval '8 seconds'`
 
-/** $1 who. Returns up to when it was swept and the database's time, in milliseconds; no row: another instance does it. */
+/** $1 who. A lease that ends later than any can is by a clock that was set back. Returns up to when it was swept and the database's time, in milliseconds; no row: another instance does it. */
 export const TAKE_SWEEP = `update push_sweep set lease_owner = $1::uuid, lease_until = now() + ${SWEEP_LEASE}
-  where lease_until is null or lease_until < now() or lease_owner = $1::uuid
+  where lease_until is null or not lease_until between now() and now() + ${SWEEP_LEASE} or lease_owner = $1::uuid
   returning (extract(epoch from swept_until) * 1000)::text as swept, (extract(epoch from clock_timestamp()) * 1000)::text as now`
 /** $1 who, $2 up to when. */
 export const SWEPT = `update push_sweep set swept_until = to_timestamp($2::float8 / 1000), lease_until = now() + ${SWEEP_LEASE}

@@ -1,5 +1,5 @@
 import type { Queryable } from '../postgres/queries.ts'
-import { FORGET_HOSTS, FORGET_JOBS, READ_AGAIN, SWEEP, SWEPT, TAKE_SWEEP } from './job-statements.postgres.ts'
+import { FORGET_HOSTS, FORGET_JOBS, HURRY, READ_AGAIN, SWEEP, SWEPT, TAKE_SWEEP } from './job-statements.postgres.ts'
 import type { SweepStore } from './sweeper.ts'
 
 const START = ['', '0'] as const
@@ -35,6 +35,7 @@ export class PostgresSweepStore implements SweepStore {
   }
 
   async forget(): Promise<void> {
+    await this.#queries.query(HURRY)
     await this.#queries.query(FORGET_JOBS)
     await this.#queries.query(FORGET_HOSTS)
   }

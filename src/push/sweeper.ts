@@ -17,7 +17,7 @@ export interface SweepStore {
    * read it told an instance that could not pass it on.
    */
   readAgain(): Promise<number>
-  /** Takes away what nobody will look at any more. */
+  /** Takes away what nobody will look at any more, and hurries what the database's clock put off when it was set back. */
   forget(): Promise<void>
 }
 

@@ -377,6 +377,38 @@ describe('a job', () => {
     expect([await sweeps.readAgain(), await sweeps.readAgain()]).toEqual([0, 1])
   })
 
+  test('that waits for a time to come which the clock of the database was set back from is hurried', async () => {
+    const [young, old, fine] = [newUser(), newUser(), newUser()]
+    for (const user of [young, old, fine]) {
+      await subscribe(user)
+      await (await backlog(user)).want()
+    }
+    const age = (user: string, wanted: string, due: string) =>
+      queries.query(
+        'update push_jobs set wanted_at = now() + $2::interval, due_at = now() + $3::interval where user_id = $1',
+        [user, wanted, due],
+      )
+    await age(young, '59 minutes', '1 hour')
+    await age(old, '-1 hour', '2 hours')
+    await age(fine, '-1 hour', '1 hour')
+    await new PostgresSweepStore(queries).forget()
+    const claimed = await jobs.claim(10)
+    expect(claimed.map(({ userId }) => userId).sort()).toEqual([young, old].sort())
+    expect(claimed.every(({ ageSeconds }) => ageSeconds >= 0)).toBe(true)
+  })
+
+  test('does not wait for a pause after a notification of a time to come', async () => {
+    const user = newUser()
+    await subscribe(user)
+    const { want, more } = await backlog(user)
+    await want()
+    await settle((await jobs.claim(10))[0], DONE)
+    await queries.query(`update push_jobs set pushed_at = now() + interval '1 hour'`)
+    await more()
+    await want()
+    expect(await dueIn()).toBeLessThanOrEqual(10)
+  })
+
   test('goes to no host that wants to be left alone, and no user beyond sixty an hour', async () => {
     const user = newUser()
     await subscribe(user)

@@ -143,6 +143,9 @@ describe('subscriptions', () => {
     const age = (days: number) =>
       queries.query('update push_subscriptions set confirmed_at = now() - make_interval(days => $1)', [days])
     await age(61)
+    await jobs.closeHost('fcm.googleapis.com', 100)
+    expect(await subscriptions.cleanUp()).toEqual([])
+    await queries.query('delete from push_hosts')
     expect(await subscriptions.cleanUp()).toHaveLength(1)
     expect(await subscriptions.cleanUp()).toEqual([])
     await age(91)
@@ -183,4 +186,16 @@ test('the sweeper finds what nobody told, once, and only one instance sweeps', a
   expect(await store.sweep(nowMs - 60_000, nowMs + 1_000)).toBe(0)
   expect((await jobs.claim(10)).map(({ userId }) => userId)).toEqual([away])
   await store.forget()
+})
+
+test('after the clock of the database was set back another instance may sweep, and no push service stays closed', async () => {
+  const store = new PostgresSweepStore(queries)
+  await queries.query(`update push_sweep set lease_owner = gen_random_uuid(), lease_until = now() + interval '1 hour'`)
+  expect(await store.take(crypto.randomUUID())).toBeDefined()
+  expect(await store.take(crypto.randomUUID())).toBeUndefined()
+  await jobs.closeHost('one', 3_600)
+  await jobs.closeHost('two', 7_200)
+  await store.forget()
+  expect(await queries.query('select host from push_hosts')).toEqual([{ host: 'one' }])
+  await queries.query('delete from push_hosts')
 })
