@@ -8,6 +8,7 @@ import type { Database } from './postgres/database.ts'
 import { Breaker } from './push/breaker.ts'
 import { PushDelivery } from './push/delivery.ts'
 import { Dispatcher } from './push/dispatcher.ts'
+import type { HostLoad } from './push/host-load.ts'
 import { PushHosts } from './push/hosts.ts'
 import type { HeldJob, JobStore } from './push/job.ts'
 import { brokenJob, type RanJob, runJob } from './push/job-run.ts'
@@ -143,7 +144,7 @@ function sending(
   const headers = new VapidHeaders(subject, { now: () => Date.now() })
   const delivery = new PushDelivery({ ...shared, hosts, headers, breaker })
   const running = { delivery, breaker, keys, pageUrl, ttlSeconds, random: Math.random }
-  const run = (job: HeldJob): Promise<RanJob> => runJob(job, running)
+  const run = (job: HeldJob, load: HostLoad): Promise<RanJob> => runJob(job, { ...running, load })
   const broken = (job: HeldJob): RanJob => brokenJob(job, running)
   const dispatcher = new Dispatcher({ ...shared, clock, subscriptions: store, run, broken, received })
   return { hosts, delivery, breaker, dispatcher }

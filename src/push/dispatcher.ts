@@ -1,6 +1,7 @@
 import { type Clock, sleep } from '../lib/clock.ts'
 import type { DependencyLog } from '../lib/dependency-log.ts'
 import type { Logger } from '../lib/logger.ts'
+import { HostLoad } from './host-load.ts'
 import type { EndedJob, HeldJob, JobStore } from './job.ts'
 import type { RanJob } from './job-run.ts'
 import type { PushObserver } from './observer.ts'
@@ -11,7 +12,7 @@ import { Turns } from './turns.ts'
 export interface DispatcherOptions {
   readonly jobs: Pick<JobStore, 'claim' | 'settle'>
   readonly subscriptions: Pick<SubscriptionStore, 'note'>
-  readonly run: (job: HeldJob) => Promise<RanJob>
+  readonly run: (job: HeldJob, load: HostLoad) => Promise<RanJob>
   /** What becomes of a job whose run broke, or did not end. */
   readonly broken: (job: HeldJob) => RanJob
   /** It was called off because it was received, and what was received is unread. */
@@ -61,6 +62,7 @@ export class Dispatcher {
   readonly #options: DispatcherOptions
   readonly #turns = new Turns()
   readonly #quickest: Quickest
+  readonly #load: HostLoad
   #waiting: Claimed[] = []
   #running = 0
   /** Since the start. */
@@ -79,6 +81,7 @@ export class Dispatcher {
   constructor(options: DispatcherOptions) {
     this.#options = options
     this.#quickest = new Quickest(options.clock)
+    this.#load = new HostLoad(options.clock, () => this.#limit)
   }
 
   /** There may be something to do. */
@@ -202,7 +205,7 @@ export class Dispatcher {
       cancel = clock.after(MAX_RUN_MS, () => reject(new Error('it did not end in time')))
     })
     try {
-      return await Promise.race([run(job), late])
+      return await Promise.race([run(job, this.#load), late])
     } catch (error) {
       logger.error({ err: error }, 'a notification failed')
       return broken(job)

@@ -2,6 +2,7 @@ import { createHmac } from 'node:crypto'
 import { type PushFate, retrySeconds } from './answer.ts'
 import type { Breaker } from './breaker.ts'
 import type { PushDelivery, PushMessage } from './delivery.ts'
+import type { HostLoad } from './host-load.ts'
 import { hostClassOf, takesSilent } from './hosts.ts'
 import type { HeldJob, JobEnd, Target } from './job.ts'
 import type { SharedKeys } from './keys.ts'
@@ -11,6 +12,7 @@ import type { Verdict } from './subscription.ts'
 export interface JobRunOptions {
   readonly delivery: Pick<PushDelivery, 'push'>
   readonly breaker: Pick<Breaker, 'closedSeconds' | 'isTrusted'>
+  readonly load: Pick<HostLoad, 'begin' | 'isFull'>
   readonly keys: Pick<SharedKeys, 'current'>
   readonly pageUrl: string
   /** Seconds: how long a notification is worth to be shown. */
@@ -42,6 +44,8 @@ const SMALL = { content: 'none' as const, locale: undefined }
 /** A push service may hold a host back for a moment longer than it says; spread so that not everything comes at once. */
 const SPREAD_SECONDS = 5
 
+/** Seconds after which a push service that has enough under way is asked again. */
+const FULL_SECONDS = 5
 /** Seconds for which what was read is tried to be taken away from a push service that fails; longer than one is left alone. */
 const CLEARED_FOR_SECONDS = 2 * 60 * 60
 
@@ -89,14 +93,18 @@ export function brokenJob({ kind, attempts, ageSeconds, sentTo }: HeldJob, optio
 }
 
 async function runTarget(job: HeldJob, target: Target, options: JobRunOptions): Promise<TargetEnd> {
-  const { breaker, random } = options
+  const { breaker, load, random } = options
   const skipped = { target, isDone: true, isSent: false, verdict: undefined, afterSeconds: 0, isFailure: false }
   if (job.kind === 'clear' && (target.clearsLeft < 1 || !takesSilent(hostClassOf(target.host)))) return skipped
   const closedSeconds = Math.max(target.closedSeconds, breaker.closedSeconds(target.host), target.spentSeconds)
   if (closedSeconds > 0) {
     return { ...skipped, isDone: false, afterSeconds: closedSeconds + random() * SPREAD_SECONDS }
   }
-  const fate = await pushTo(job, target, options)
+  if (load.isFull(target.host)) {
+    return { ...skipped, isDone: false, afterSeconds: FULL_SECONDS + random() * SPREAD_SECONDS }
+  }
+  const ended = load.begin(target.host)
+  const fate = await pushTo(job, target, options).finally(ended)
   return { ...skipped, ...endOf(fate, job, target, options) }
 }
 

@@ -10,14 +10,17 @@ interface Scene {
   readonly fates?: Readonly<Record<string, readonly PushFate[]>>
   readonly closedSeconds?: number
   readonly isTrusted?: boolean
+  /** The host has enough under way. */
+  readonly isFull?: boolean
 }
 
-function scene({ fates = {}, closedSeconds = 0, isTrusted = true }: Scene = {}) {
+function scene({ fates = {}, closedSeconds = 0, isTrusted = true, isFull = false }: Scene = {}) {
   const pushed: (PushMessage & {
     readonly id: string
     readonly data: { readonly kind: string; readonly with?: string }
   })[] = []
   const asked = new Map<string, number>()
+  const underWay: string[] = []
   const options = {
     delivery: {
       push: async ({ id }: { readonly id: string }, message: PushMessage): Promise<PushFate> => {
@@ -29,12 +32,19 @@ function scene({ fates = {}, closedSeconds = 0, isTrusted = true }: Scene = {}) 
       },
     },
     breaker: { closedSeconds: () => closedSeconds, isTrusted: () => isTrusted },
+    load: {
+      isFull: () => isFull,
+      begin: (host: string) => {
+        underWay.push(host)
+        return () => void underWay.splice(underWay.indexOf(host), 1)
+      },
+    },
     keys: { current: PUSH_KEYS },
     pageUrl: 'https://chat.test',
     ttlSeconds: 86_400,
     random: () => 0.5,
   }
-  return { pushed, run: (job = heldJob()) => runJob(job, options) }
+  return { pushed, underWay, run: (job = heldJob()) => runJob(job, options) }
 }
 
 const two = [target('a'), target('b')]
@@ -108,6 +118,20 @@ test.each([
   // With half of the spread.
   expect(end).toEqual({ end: 'again', isPushed: false, afterSeconds: 102.5, isFailure: false, sentTo: [] })
   expect([pushed, outcome]).toEqual([[], 'waits'])
+})
+
+test('a push service that has enough under way is left alone for a moment, which is no failure', async () => {
+  const { pushed, run } = scene({ isFull: true })
+  expect((await run()).end).toEqual({ end: 'again', isPushed: false, afterSeconds: 7.5, isFailure: false, sentTo: [] })
+  expect(pushed).toEqual([])
+})
+
+test('what is under way is so until it is answered', async () => {
+  const { underWay, run } = scene()
+  const running = run(heldJob({ targets: two }))
+  expect(underWay).toEqual(['fcm.googleapis.com', 'fcm.googleapis.com'])
+  await running
+  expect(underWay).toEqual([])
 })
 
 test('what is too large goes without names, once', async () => {

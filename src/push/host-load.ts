@@ -1,0 +1,54 @@
+import type { Clock } from '../lib/clock.ts'
+
+interface Load {
+  /** When each push that is under way began, oldest first. */
+  readonly begun: Set<{ readonly atMs: number }>
+  slowUntilMs: number
+}
+
+/** A push that takes so long makes its host a slow one, for a while. */
+const SLOW_MS = 1_000
+const SLOW_FOR_MS = 60_000
+const MAX_HOSTS = 10_000
+
+/**
+ * What each push service has under way here. One that takes seconds for an answer would soon have everything that may be under way,
+ * and people with browsers of another one would wait for it: a slow one gets half.
+ */
+export class HostLoad {
+  readonly #clock: Pick<Clock, 'now'>
+  readonly #limit: () => number
+  readonly #hosts = new Map<string, Load>()
+
+  /** `limit`: how many jobs may be under way now. */
+  constructor(clock: Pick<Clock, 'now'>, limit: () => number) {
+    this.#clock = clock
+    this.#limit = limit
+  }
+
+  /** It has its part. */
+  isFull(host: string): boolean {
+    const load = this.#hosts.get(host)
+    if (!load || load.begun.size < Math.max(1, Math.floor(this.#limit() / 2))) return false
+    const now = this.#clock.now()
+    const [oldest] = load.begun
+    return load.slowUntilMs > now || (oldest !== undefined && now - oldest.atMs >= SLOW_MS)
+  }
+
+  /** A push begins; the returned function is called at its end. */
+  begin(host: string): () => void {
+    const load = this.#hosts.get(host) ?? { begun: new Set(), slowUntilMs: 0 }
+    const push = { atMs: this.#clock.now() }
+    load.begun.add(push)
+    this.#hosts.set(host, load)
+    return () => this.#ended(host, load, push)
+  }
+
+  #ended(host: string, load: Load, push: { readonly atMs: number }): void {
+    const now = this.#clock.now()
+    load.begun.delete(push)
+    if (now - push.atMs >= SLOW_MS) load.slowUntilMs = now + SLOW_FOR_MS
+    const isKept = load.begun.size > 0 || (load.slowUntilMs > now && this.#hosts.size <= MAX_HOSTS)
+    if (!isKept) this.#hosts.delete(host)
+  }
+}
