@@ -409,6 +409,27 @@ describe('a job', () => {
     expect(await dueIn()).toBeLessThanOrEqual(10)
   })
 
+  test('of a thousand messages within ten minutes is sent five times at most', async () => {
+    const user = newUser()
+    await subscribe(user)
+    const { want, more } = await backlog(user)
+    const STEP_SECONDS = 3
+    let pushes = 0
+    for (let seconds = 0; seconds < 600; seconds += STEP_SECONDS) {
+      for (let count = 0; count < 5; count += 1) await more()
+      await want()
+      for (const job of await jobs.claim(10)) {
+        pushes += job.targets.length
+        await settle(job, DONE)
+      }
+      const back = ['due_at', 'wanted_at', 'pushed_at'].map(
+        (at) => `${at} = ${at} - interval '${STEP_SECONDS} seconds'`,
+      )
+      await queries.query(`update push_jobs set ${back}`)
+    }
+    expect(pushes).toBe(5)
+  })
+
   test('goes to no host that wants to be left alone, and no user beyond sixty an hour', async () => {
     const user = newUser()
     await subscribe(user)
