@@ -1,5 +1,5 @@
 import { Counter, Gauge, type Registry } from 'prom-client'
-import { BucketHistogram } from './bucket-histogram.ts'
+import { LabelledHistogram } from './bucket-histogram.ts'
 
 const SECONDS_BOUNDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5]
 const MS_TO_SECONDS = 0.001
@@ -18,7 +18,7 @@ export class TrafficMetrics {
   readonly #requests: Counts
   readonly #refusals: Counts
   readonly #closes: Counts
-  readonly #seconds: BucketHistogram
+  readonly #seconds: LabelledHistogram
   readonly #closeCodes: ReadonlySet<number>
 
   /** `closeCodes`: those with which the service closes. */
@@ -36,18 +36,18 @@ export class TrafficMetrics {
       ['route', 'code'],
     )
     this.#closes = new Counts(registry, 'messaging_closes_total', 'WebSockets that ended, by close code', ['code'])
-    this.#seconds = new BucketHistogram(
-      registry,
-      'messaging_request_seconds',
-      'From a request to its answer',
-      SECONDS_BOUNDS,
-    )
+    this.#seconds = new LabelledHistogram(registry, {
+      name: 'messaging_request_seconds',
+      help: 'From a request to its answer, by route',
+      bounds: SECONDS_BOUNDS,
+      label: 'route',
+    })
   }
 
   requestAnswered({ method, route, status, code }: CountedRequest, ms: number): void {
     this.#requests.add(method, route, String(status))
     if (code !== undefined) this.#refusals.add(route, code)
-    this.#seconds.observe(ms * MS_TO_SECONDS)
+    this.#seconds.observe(route, ms * MS_TO_SECONDS)
   }
 
   /** A command on a socket was answered with an error. */
