@@ -1,11 +1,5 @@
 import { type Accounts, createAccounts } from '../../client/accounts.ts'
-import type { Auth } from '../../client/types.ts'
 import { socketUrl } from '../parts/server.ts'
-
-/** Notifications while no page is open, for whoever is here by whatever way. */
-export function pushes(auth: Auth): Accounts['push'] {
-  return createAccounts({ url: socketUrl(), auth }).push
-}
 
 let made: Accounts | undefined
 

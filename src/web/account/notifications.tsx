@@ -2,13 +2,13 @@ import { useState } from 'react'
 import { useStore } from '../../client/react.ts'
 import { identity } from '../parts/identity.ts'
 import { type Notifying, notifying, setNotifying, whyNoNotifications } from '../parts/notifying.ts'
+import { applyPushes } from '../parts/pushing.ts'
 import { server } from '../parts/server.ts'
 import { t } from '../texts/index.ts'
 import { useAction } from './action.ts'
 import { Problem } from './card.tsx'
 import { Switch } from './fields.tsx'
 import { Section } from './panel.tsx'
-import { applyPushes } from './pushing.ts'
 
 /** Whether this device tells of new messages, and how much it shows. A browser asks the person only after a tap. */
 export function Notifications() {

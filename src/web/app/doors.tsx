@@ -1,6 +1,7 @@
 import { lazy, Suspense } from 'react'
 import { useStore } from '../../client/react.ts'
 import { server } from '../parts/server.ts'
+import { t } from '../texts/index.ts'
 import { NameDoor } from './name-door.tsx'
 import { door, enter, meet } from './session.ts'
 
@@ -12,7 +13,8 @@ const TokenDoor = lazy(async () => ({ default: (await import('../account/token-d
 /** Asks whoever comes who they are, as the server wants to know it. */
 export function Doors() {
   const auth = useStore(server)?.auth
-  const { hash, stranger } = useStore(door)
+  const { hash, stranger, isLeaving } = useStore(door)
+  if (isLeaving) return <Leaving />
   if (auth === 'none') return <NameDoor />
   return (
     <Suspense>
@@ -28,5 +30,15 @@ export function Doors() {
         <TokenDoor />
       )}
     </Suspense>
+  )
+}
+
+function Leaving() {
+  return (
+    <main className="door">
+      <div className="card" role="status">
+        <h1>{t('auth.working')}</h1>
+      </div>
+    </main>
   )
 }

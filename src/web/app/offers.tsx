@@ -3,6 +3,7 @@ import { useClient, useStore } from '../../client/react.ts'
 import { useCalmly } from '../parts/calm.ts'
 import { identity } from '../parts/identity.ts'
 import { hasChosenNotifying, notifying, setNotifying, whyNoNotifications } from '../parts/notifying.ts'
+import { applyPushes } from '../parts/pushing.ts'
 import { newVersion } from '../parts/versions.ts'
 import { t } from '../texts/index.ts'
 
@@ -51,7 +52,6 @@ function NotifyQuestion({ onAnswer }: { onAnswer(isOn: boolean): void }) {
 async function accept(isOn: boolean): Promise<void> {
   await setNotifying({ ...notifying.get(), isOn })
   const auth = identity.get()
-  const { applyPushes } = await import('../account/pushing.ts')
   // What the server cannot do now can be chosen again in the settings.
   if (auth && isOn) await applyPushes(auth, notifying.get()).catch(() => undefined)
 }

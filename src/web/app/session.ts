@@ -5,7 +5,8 @@ import { keep, kept } from '../parts/kept.ts'
 import { decoded } from '../parts/route.ts'
 import { askServer, server, socketUrl } from '../parts/server.ts'
 import { Value } from '../parts/store.ts'
-import { forgetToken, getToken, hasToken, type Stranger, take, tryToken } from './tokens.ts'
+import { endSession } from './ending.ts'
+import { forgetToken, getToken, hasToken, lastToken, type Stranger, take, tryToken } from './tokens.ts'
 
 /** The client of whoever uses this tab; undefined until they have said who they are. */
 export const present = new Value<Client | undefined>(undefined)
@@ -16,6 +17,8 @@ export interface Door {
   readonly hash: string
   /** A link wants to sign another person in than the one who is here. */
   readonly stranger?: Stranger
+  /** Somebody is leaving. Until that is done nobody is asked in: what ends would end with the next one. */
+  readonly isLeaving?: boolean
 }
 export const door = new Value<Door>({ hash: '' })
 
@@ -96,20 +99,30 @@ export function enter(auth: Auth): void {
 export const lastName = (): string | undefined => kept(NAME)
 
 /** Removes everything of this person from this device, also in other tabs. */
-export async function leave(): Promise<void> {
-  const client = present.get()
-  const auth = identity.get()
-  left(true)
-  const ending = import('../account/ending.ts').catch(() => undefined)
-  if (auth) await (await ending)?.endSession(auth)
-  await client?.logout()
-}
+export const leave = (): Promise<void> => goAway(true)
 
 /** Their session has ended, and they may come back: what waits to be sent stays here for them. */
-export async function pause(): Promise<void> {
+export const pause = (): Promise<void> => goAway(false)
+
+let going: Promise<void> | undefined
+
+function goAway(isForGood: boolean): Promise<void> {
+  going ??= goneAway(isForGood).finally(() => {
+    going = undefined
+  })
+  return going
+}
+
+async function goneAway(isForGood: boolean): Promise<void> {
   const client = present.get()
-  left(false)
-  await client?.close()
+  const known = identity.get()
+  const auth = known && 'getToken' in known ? { getToken: lastToken() } : known
+  door.set({ hash: '', isLeaving: true })
+  left(isForGood)
+  // First what is kept here: nothing of the network is in its way, and the page may be closed at any moment.
+  await (isForGood ? client?.logout() : client?.close())
+  if (auth) await endSession(auth, isForGood)
+  door.set({ hash: '' })
 }
 
 function left(isForGood: boolean): void {

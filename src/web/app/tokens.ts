@@ -51,6 +51,15 @@ export const getToken: GetToken = async ({ reason }) => {
   return token
 }
 
+/** The present one, also once it is forgotten: for the last word to the server. */
+export function lastToken(): GetToken {
+  const token = kept(TOKEN, 'sessionStorage')
+  return async () => {
+    if (token === undefined) throw new AuthError()
+    return token
+  }
+}
+
 /**
  * Takes the token of a link, if the server takes it. A link must not make somebody another person unnoticed: then it resolves
  * with the stranger, and nothing is taken. Rejects when the server cannot be reached, or says neither yes nor no.

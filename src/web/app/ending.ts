@@ -1,0 +1,18 @@
+import type { Fetch } from '../../client/environment.ts'
+import { request } from '../../client/http.ts'
+import type { Auth } from '../../client/types.ts'
+import { stopPushes } from '../parts/pushing.ts'
+
+/** A server that does not answer by then hears of it no more: what came later would end the session of whoever comes next. */
+const LIMIT_MS = 5000
+
+/** Ends what the server knows of this device: its notifications, and if it is for good, the session. Never rejects. */
+export async function endSession(auth: Auth, isForGood: boolean): Promise<void> {
+  const signal = AbortSignal.timeout(LIMIT_MS)
+  const late = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()))
+  const inTime: Fetch = (url, init) => fetch(url, { ...init, signal } as RequestInit)
+  const tasks: Promise<unknown>[] = [stopPushes(auth, inTime)]
+  if (isForGood && 'session' in auth)
+    tasks.push(request(inTime, { method: 'POST', url: '/api/auth/logout', body: {} }))
+  await Promise.race([Promise.allSettled(tasks), late])
+}
