@@ -95,6 +95,20 @@ test('a page that cannot start says so, in place of nothing', async () => {
   await page.getByRole('alert').getByText('The page could not start.').waitFor()
 })
 
+test('a screen that is fetched without a network says so, and comes when it is back; the page stays', async () => {
+  const context = await site().person()
+  const tab = await TalkTab.enter(site(), context, { host: LAN_HOST, name: 'lee' })
+  await tab.page.evaluate('globalThis.mark = 1')
+  await context.setOffline(true)
+  await tab.page.getByRole('link', { name: 'Settings' }).click()
+  await tab.page.getByRole('heading', { name: 'The server cannot be reached' }).waitFor()
+  await context.setOffline(false)
+  await tab.page.getByRole('button', { name: 'Retry' }).click()
+  await tab.page.getByRole('heading', { level: 1, name: 'Settings' }).waitFor()
+  expect(await tab.page.evaluate('globalThis.mark')).toBe(1)
+  expect(tab.complaints).toEqual([])
+})
+
 test('a browser that keeps nothing is said to, once there is something to lose', async () => {
   const context = await site().person()
   await context.addInitScript(`Object.defineProperty(globalThis, 'indexedDB', { value: undefined })`)

@@ -1,14 +1,17 @@
-import { lazy, Suspense } from 'react'
+import type { ReactNode } from 'react'
 import { useStore } from '../../client/react.ts'
+import { Later, Part } from '../parts/later.tsx'
 import { server } from '../parts/server.ts'
 import { t } from '../texts/index.ts'
 import { NameDoor } from './name-door.tsx'
 import { door, enter, meet } from './session.ts'
 
 // Of no use where nobody signs in, nor to whoever is signed in.
-const Entrance = lazy(async () => ({ default: (await import('../account/entrance.tsx')).Entrance }))
-const StrangerDoor = lazy(async () => ({ default: (await import('../account/token-door.tsx')).StrangerDoor }))
-const TokenDoor = lazy(async () => ({ default: (await import('../account/token-door.tsx')).TokenDoor }))
+const ENTRANCE = new Part(async () => (await import('../account/entrance.tsx')).Entrance)
+const STRANGER = new Part(async () => (await import('../account/token-door.tsx')).StrangerDoor)
+const TOKEN = new Part(async () => (await import('../account/token-door.tsx')).TokenDoor)
+
+const failed = (content: ReactNode): ReactNode => <main className="door">{content}</main>
 
 /** Asks whoever comes who they are, as the server wants to know it. */
 export function Doors() {
@@ -16,21 +19,12 @@ export function Doors() {
   const { hash, stranger, isLeaving } = useStore(door)
   if (isLeaving) return <Leaving />
   if (auth === 'none') return <NameDoor />
-  return (
-    <Suspense>
-      {auth === 'accounts' ? (
-        <Entrance hash={hash} onDone={() => enter({ session: true })} />
-      ) : stranger ? (
-        <StrangerDoor
-          name={stranger.name}
-          present={stranger.present.name}
-          onAnswer={(isTaken) => void meet(stranger, isTaken)}
-        />
-      ) : (
-        <TokenDoor />
-      )}
-    </Suspense>
-  )
+  if (auth === 'accounts')
+    return <Later part={ENTRANCE} props={{ hash, onDone: () => enter({ session: true }) }} failed={failed} />
+  if (!stranger) return <Later part={TOKEN} props={{}} failed={failed} />
+  const { name } = stranger
+  const onAnswer = (isTaken: boolean): void => void meet(stranger, isTaken)
+  return <Later part={STRANGER} props={{ name, present: stranger.present.name, onAnswer }} failed={failed} />
 }
 
 function Leaving() {

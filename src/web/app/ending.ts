@@ -12,7 +12,6 @@ export async function endSession(auth: Auth, isForGood: boolean): Promise<void> 
   const late = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()))
   const inTime: Fetch = (url, init) => fetch(url, { ...init, signal } as RequestInit)
   const tasks: Promise<unknown>[] = [stopPushes(auth, inTime)]
-  if (isForGood && 'session' in auth)
-    tasks.push(request(inTime, { method: 'POST', url: '/api/auth/logout', body: {} }))
+  if (isForGood && 'session' in auth) tasks.push(request(inTime, { method: 'POST', url: '/api/auth/logout', body: {} }))
   await Promise.race([Promise.allSettled(tasks), late])
 }

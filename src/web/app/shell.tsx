@@ -1,9 +1,9 @@
-import { lazy, Suspense } from 'react'
 import { useClient } from '../../client/react.ts'
 import type { UserId } from '../../protocol/message.ts'
 import { Composer } from '../composer/composer.tsx'
 import { Side } from '../conversations/side.tsx'
 import { Messages } from '../messages/messages.tsx'
+import { Later, Part } from '../parts/later.tsx'
 import { useNarrow } from '../parts/narrow.ts'
 import { usePerson } from '../parts/person.ts'
 import { useRoute } from '../parts/route.ts'
@@ -15,7 +15,7 @@ import { Offers } from './offers.tsx'
 import { leave } from './session.ts'
 import { useTitle } from './title.ts'
 
-const Settings = lazy(async () => ({ default: (await import('../account/settings.tsx')).Settings }))
+const SETTINGS = new Part(async () => (await import('../account/settings.tsx')).Settings)
 
 /** The list beside what is open; on a narrow screen one of them. */
 export function Shell() {
@@ -61,9 +61,12 @@ function Adjusting({ part }: { part: string }) {
   return (
     <div className="adjusting">
       <Banner />
-      <Suspense fallback={<main className="talk" />}>
-        <Settings part={part} onLeave={() => void leave()} />
-      </Suspense>
+      <Later
+        part={SETTINGS}
+        props={{ part, onLeave: () => void leave() }}
+        waiting={<main className="talk" />}
+        failed={(content) => <main className="talk">{content}</main>}
+      />
     </div>
   )
 }

@@ -1,4 +1,3 @@
-import { keep, kept } from './kept.ts'
 import { Value } from './store.ts'
 
 /** Takes the new version and loads the page anew; undefined while this is the newest. */
@@ -8,6 +7,7 @@ const SCRIPT = '/sw.js'
 const LOOK_EVERY_MS = 3_600_000
 /** A worker that does not take over is no reason to stay with the old page. */
 const PATIENCE_MS = 1000
+const ANSWER_MS = 3000
 
 /** Of Trusted Types (https://www.w3.org/TR/trusted-types/), what is used: scripts may come from this one address. */
 interface TrustedTypes {
@@ -25,7 +25,7 @@ function trusted(url: string): string {
 
 /** Keeps the page on this device, where browsers allow it: over https, and on this very machine. */
 export async function startVersions(): Promise<void> {
-  addEventListener('vite:preloadError', reloadOnce)
+  addEventListener('vite:preloadError', () => void reloadIfReplaced())
   if (!isSecureContext || !navigator.serviceWorker) return
   const workers = navigator.serviceWorker
   const registration = await workers.register(trusted(SCRIPT)).catch(() => undefined)
@@ -51,13 +51,28 @@ function takeOver({ waiting }: ServiceWorkerRegistration): void {
   setTimeout(reload, PATIENCE_MS)
 }
 
-const RELOADED = 'reloaded-for'
+/** A page that was just loaded anew and still lacks a part is not loaded again and again: instances may be of two builds for a while. */
+const SETTLED_MS = 10_000
 
-/** A part of an older build is gone: the page is loaded anew, but not again and again. */
-function reloadOnce(event: Event): void {
-  const build = document.querySelector('script[type=module]')?.getAttribute('src') ?? ''
-  if (kept(RELOADED, 'sessionStorage') === build) return
-  keep(RELOADED, build, 'sessionStorage')
-  event.preventDefault()
-  location.reload()
+/** A part of this build is gone when the server has another one by now. When the network is gone the page stays, and says so. */
+async function reloadIfReplaced(): Promise<void> {
+  const [entry] = performance.getEntriesByType('navigation') as PerformanceNavigationTiming[]
+  if (entry?.type === 'reload' && performance.now() < SETTLED_MS) return
+  const served = await servedBuild()
+  const own = document.querySelector('script[type=module]')?.getAttribute('src')
+  if (served !== undefined && served !== own) location.reload()
+}
+
+/** Whether there is a server to load the page from. */
+export const isServed = async (): Promise<boolean> => (await servedBuild()) !== undefined
+
+/** The script that the server's page begins with; undefined when there is no answer, or it is not from this page. */
+async function servedBuild(): Promise<string | undefined> {
+  try {
+    const response = await fetch('/', { cache: 'no-store', signal: AbortSignal.timeout(ANSWER_MS) })
+    const [, script] = /<script type="module"[^>]* src="(\/[^"]+)"/.exec(await response.text()) ?? []
+    return response.ok ? script : undefined
+  } catch {
+    return undefined
+  }
 }
