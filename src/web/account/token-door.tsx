@@ -29,6 +29,20 @@ export function StrangerDoor({ name, present, onAnswer }: StrangerProps) {
   )
 }
 
+/** A link of this server, to an account or a new password, has come to somebody who is here. */
+export function LinkDoor({ present, onAnswer }: Pick<StrangerProps, 'present' | 'onAnswer'>) {
+  return (
+    <Card title={t('auth.link.title')} hint={t('auth.link.hint', { now: present })} onSubmit={() => onAnswer(true)}>
+      <button type="button" className="quiet" onClick={() => onAnswer(false)}>
+        {t('auth.other.keep', { now: present })}
+      </button>
+      <button type="submit" className="primary">
+        {t('auth.link.take')}
+      </button>
+    </Card>
+  )
+}
+
 /** When this tab was last sent to sign in: whoever comes back from there without a token is not sent again. */
 const SENT_AT = 'sent-to-login'
 const LOOP_MS = 30_000

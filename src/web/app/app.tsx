@@ -4,7 +4,7 @@ import { server } from '../parts/server.ts'
 import { t } from '../texts/index.ts'
 import { Banner } from './banner.tsx'
 import { Doors } from './doors.tsx'
-import { present } from './session.ts'
+import { door, present } from './session.ts'
 import { Shell } from './shell.tsx'
 import { Unreachable } from './unreachable.tsx'
 
@@ -16,8 +16,9 @@ export function App() {
 function Page() {
   const isKnown = useStore(server) !== undefined
   const client = useStore(present)
+  const { stranger, asked } = useStore(door)
   if (!isKnown) return <Unreachable />
-  if (!client) return <Doors />
+  if (!client || stranger || asked !== undefined) return <Doors />
   return (
     <ClientProvider client={client}>
       <Known />

@@ -17,6 +17,8 @@ export interface Door {
   readonly hash: string
   /** A link wants to sign another person in than the one who is here. */
   readonly stranger?: Stranger
+  /** The name of whoever is here, who is asked whether to open the link. */
+  readonly asked?: string
   /** Somebody is leaving. Until that is done nobody is asked in: what ends would end with the next one. */
   readonly isLeaving?: boolean
 }
@@ -31,16 +33,29 @@ const TOKEN_LINK = '#token='
 
 /** What the address brought, until it has been used. */
 let link = ''
+let beginning: Promise<void> | undefined
 
-/** Takes up where this tab was, or what a link asks for. */
-export async function begin(): Promise<void> {
+/** Takes up where this tab was, or what a link asks for. One at a time: two would make this tab two people. */
+export function begin(): Promise<void> {
   readAddress()
+  beginning ??= takeUp().finally(() => {
+    beginning = undefined
+  })
+  return beginning
+}
+
+// A link that is opened in a tab that has the page already does not load it anew.
+addEventListener('hashchange', () => {
+  if (LINK.test(location.hash)) void begin().then(() => (link === '' ? undefined : begin()))
+})
+
+async function takeUp(): Promise<void> {
+  await going
   await askServer()
   const auth = server.get()?.auth
-  if (present.get()) return
-  if (auth === 'none') beginNamed()
-  else if (auth === 'accounts') beginSignedIn()
+  if (auth === 'accounts') beginSignedIn()
   else if (auth === 'jwt') await beginByToken()
+  else if (auth === 'none') beginNamed()
 }
 
 /** A link works once: it stays neither in the address nor in the history. */
@@ -51,35 +66,63 @@ function readAddress(): void {
 }
 
 function beginNamed(): void {
+  link = ''
   const name = kept(NAME, 'sessionStorage')
-  if (name !== undefined) enter({ userId: name })
+  if (name !== undefined && !present.get()) enter({ userId: name })
 }
 
 function beginSignedIn(): void {
-  if (link !== '' && !link.startsWith(TOKEN_LINK)) door.set({ hash: link })
-  else if (kept(SIGNED_IN) !== undefined) enter({ session: true })
+  const hash = link.startsWith(TOKEN_LINK) ? '' : link
   link = ''
+  const client = present.get()
+  if (hash === '' && !client && kept(SIGNED_IN) !== undefined) enter({ session: true })
+  if (hash === '') return
+  const asked = client && (client.user(client.userId).get()?.display_name ?? client.userId)
+  door.set({ hash, ...(asked !== undefined && { asked }) })
+}
+
+/** Whether to open the link that has come. Whoever does is not signed out by that alone: it is as if it was opened in another tab. */
+export async function follow(isTaken: boolean): Promise<void> {
+  const { hash } = door.get()
+  if (!isTaken) return door.set({ hash: '' })
+  door.set({ hash })
+  await makeWay()
 }
 
 async function beginByToken(): Promise<void> {
   if (link.startsWith(TOKEN_LINK)) {
     const token = decoded(link.slice(TOKEN_LINK.length))
     try {
-      const stranger = await tryToken(token)
+      const { stranger, isTaken } = await tryToken(token)
       link = ''
       if (stranger) return door.set({ hash: '', stranger })
+      if (isTaken) await makeWay()
     } catch {
-      return server.set(undefined) // it is tried again when the server is there
+      // It is tried again when the server is there, unless somebody is here: then the link can be opened again.
+      if (present.get()) link = ''
+      else server.set(undefined)
+      return
     }
   }
-  if (hasToken()) enter({ getToken })
+  if (hasToken() && !present.get()) enter({ getToken })
+}
+
+/** The client of one token ends before there is one of the next. */
+async function makeWay(): Promise<void> {
+  const client = present.get()
+  identity.set(undefined)
+  present.set(undefined)
+  await client?.close()
 }
 
 /** What the person has answered: whether they are the stranger. */
 export async function meet({ token, ...named }: Stranger, isTaken: boolean): Promise<void> {
-  if (isTaken) take(token, named)
+  if (isTaken) {
+    await makeWay()
+    take(token, named)
+  }
   door.set({ hash: '' })
-  if (hasToken()) enter({ getToken })
+  if (hasToken() && !present.get()) enter({ getToken })
 }
 
 /** This tab becomes this person. */

@@ -64,14 +64,14 @@ export function lastToken(): GetToken {
  * Takes the token of a link, if the server takes it. A link must not make somebody another person unnoticed: then it resolves
  * with the stranger, and nothing is taken. Rejects when the server cannot be reached, or says neither yes nor no.
  */
-export async function tryToken(token: string): Promise<Stranger | undefined> {
+export async function tryToken(token: string): Promise<{ readonly stranger?: Stranger; readonly isTaken: boolean }> {
   const response = await fetch('/api/users/me', { headers: { authorization: `Bearer ${token}` } })
-  if (REFUSALS.includes(response.status)) return undefined
+  if (REFUSALS.includes(response.status)) return { isTaken: false }
   if (!response.ok) throw new Error(`HTTP ${response.status}`)
   const { user_id, display_name } = (await response.json()) as { user_id: string; display_name: string }
   const named = { id: user_id, name: display_name }
   const present = presentPerson()
-  if (present && present.id !== user_id) return { ...named, token, present }
+  if (present && present.id !== user_id) return { stranger: { ...named, token, present }, isTaken: false }
   take(token, named)
-  return undefined
+  return { isTaken: true }
 }
