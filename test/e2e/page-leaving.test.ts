@@ -3,8 +3,10 @@ import type { BrowserContext, Page } from 'playwright-core'
 import { expect, test } from 'vitest'
 import { secretIn } from '../support/accounts.ts'
 import { usePageSite } from '../support/page-site.ts'
+import { SECRET, tokenOf } from '../support/tokens.ts'
 
-const site = usePageSite(() => ({ AUTH: 'accounts', ADDRESS_REFUSALS_PER_SECOND: '0' }))
+const PUSH = { PUSH_SUBJECT: 'mailto:admin@example.com' }
+const site = usePageSite(() => ({ ...PUSH, AUTH: 'accounts', ADDRESS_REFUSALS_PER_SECOND: '0' }))
 const PASSWORD = 'correct horse battery'
 const LOGOUT = '**/api/auth/logout'
 
@@ -68,4 +70,80 @@ test('a server that does not answer keeps nothing here, and ends no session that
   await again.reload()
   await again.locator('.me').getByText('Ann').waitFor()
   expect(site().faults).toEqual([])
+})
+
+const SUBSCRIPTION = '**/api/push/subscription'
+/** A browser without a push service: all its tabs have one that is made up, and notifications are on. */
+const WITH_PUSH = `{
+  const made = () => ({
+    endpoint: 'https://fcm.googleapis.com/' + localStorage.getItem('subscribed'),
+    options: {},
+    toJSON() { return { endpoint: this.endpoint, keys: ${JSON.stringify({
+      p256dh: 'BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4',
+      auth: 'BTBZMqHH6r4Tts7J_aSIgg',
+    })} } },
+    async unsubscribe() { localStorage.removeItem('subscribed') },
+  })
+  PushManager.prototype.getSubscription = async () => localStorage.getItem('subscribed') ? made() : null
+  PushManager.prototype.subscribe = async () => {
+    localStorage.setItem('subscribed', Math.random())
+    return made()
+  }
+  localStorage.setItem('notifications', 'sender')
+}`
+
+/** A browser of somebody who has notifications on. */
+async function notified(): Promise<BrowserContext> {
+  const context = await site().person({ serviceWorkers: 'allow' })
+  await context.grantPermissions(['notifications'], { origin: site().origin })
+  await context.addInitScript(`if (location.port === '${site().port}') ${WITH_PUSH}`)
+  return context
+}
+
+const subscribed = (page: Page): Promise<string | null> => page.evaluate(`localStorage.getItem('subscribed')`)
+
+test('notifications begin with each sign-in, and end with it', async () => {
+  await site().kill()
+  await site().start({ ...PUSH, AUTH: 'accounts', ADDRESS_REFUSALS_PER_SECOND: '0' })
+  const context = await notified()
+  const page = await site().open(context)
+  for (const _ of [1, 2]) {
+    await page.evaluate('navigator.serviceWorker.ready.then(() => {})')
+    const told = page.waitForResponse(SUBSCRIPTION)
+    await signIn(page)
+    expect((await told).status()).toBe(204)
+    const { length } = (await subscribed(page)) ?? ''
+    expect(length).toBeGreaterThan(0)
+    // Declared again with each load.
+    const again = page.waitForResponse(SUBSCRIPTION)
+    await page.reload()
+    expect((await again).request().method()).toBe('PUT')
+    await page.getByRole('link', { name: 'Settings' }).click()
+    await page.getByRole('button', { name: 'Sign out' }).click()
+    await page.getByLabel('Username').waitFor()
+    expect(await subscribed(page)).toBe(null)
+  }
+})
+
+test('with tokens what comes for one person does not show to the next', async () => {
+  await site().kill()
+  await site().start({ ...PUSH, AUTH: 'jwt', JWT_SECRET: SECRET, WEB: 'on' })
+  const tokenFor = (sub: string): string => {
+    const now = Math.floor(Date.now() / 1000)
+    return tokenOf({ sub, iat: now - 1, exp: now + 600 })
+  }
+  const context = await notified()
+  const page = await site().open(context, `/#token=${tokenFor('ann')}`)
+  await page.locator('.me').getByText('ann').waitFor()
+  await page.evaluate('navigator.serviceWorker.ready.then(() => {})')
+  const told = page.waitForResponse(SUBSCRIPTION)
+  await page.reload()
+  await told
+  const ofAnn = await subscribed(page)
+  expect(ofAnn).not.toBe(null)
+  const next = await site().open(context, `/#token=${tokenFor('mallory')}`)
+  const toldNext = next.waitForResponse((answer) => answer.request().method() === 'PUT')
+  await next.getByRole('button', { name: 'Sign in as mallory' }).click()
+  expect((await toldNext).status()).toBe(204)
+  expect([null, ofAnn]).not.toContain(await subscribed(next))
 })

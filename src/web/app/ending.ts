@@ -7,11 +7,12 @@ import { stopPushes } from '../parts/pushing.ts'
 const LIMIT_MS = 5000
 
 /** Ends what the server knows of this device: its notifications, and if it is for good, the session. Never rejects. */
-export async function endSession(auth: Auth, isForGood: boolean): Promise<void> {
+export async function endSession(auth: Auth | undefined, isForGood: boolean): Promise<void> {
   const signal = AbortSignal.timeout(LIMIT_MS)
   const late = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()))
   const inTime: Fetch = (url, init) => fetch(url, { ...init, signal } as RequestInit)
   const tasks: Promise<unknown>[] = [stopPushes(auth, inTime)]
-  if (isForGood && 'session' in auth) tasks.push(request(inTime, { method: 'POST', url: '/api/auth/logout', body: {} }))
+  if (isForGood && auth && 'session' in auth)
+    tasks.push(request(inTime, { method: 'POST', url: '/api/auth/logout', body: {} }))
   await Promise.race([Promise.allSettled(tasks), late])
 }

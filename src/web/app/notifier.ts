@@ -1,7 +1,9 @@
 import { useEffect } from 'react'
 import type { Client, Message } from '../../client/index.ts'
 import { calmed } from '../parts/calm.ts'
+import { identity } from '../parts/identity.ts'
 import { notifying, whyNoNotifications } from '../parts/notifying.ts'
+import { declareAgain } from '../parts/pushing.ts'
 import { chatPath, navigate } from '../parts/route.ts'
 import { t } from '../texts/index.ts'
 
@@ -16,7 +18,7 @@ const LOOK_EVERY_MS = 1000
 export function useNotifier(client: Client): void {
   useEffect(() => {
     // Without these there are no notifications either: both are for secure origins.
-    if (!navigator.locks || whyNoNotifications() === 'missing') return
+    if (!navigator.locks || typeof Notification === 'undefined') return
     const ended = new AbortController()
     const { signal } = ended
     void navigator.locks
@@ -36,10 +38,19 @@ export function useNotifier(client: Client): void {
   }, [client])
 }
 
-/** The worker, where somebody has pressed a notification, asks whose page this is, and has the page of the right one open it. */
+/**
+ * The worker, where somebody has pressed a notification, asks whose page this is, and has the page of the right one open it. And it
+ * says when the browser has exchanged its subscription.
+ */
 function heed({ userId }: Client, { data, ports }: MessageEvent): void {
   if (data?.type === 'who') ports[0]?.postMessage(userId)
   else if (data?.type === 'open' && typeof data.path === 'string') navigate(data.path)
+  else if (data?.type === 'declare') declareHere()
+}
+
+function declareHere(): void {
+  const auth = identity.get()
+  if (auth) void declareAgain(auth)
 }
 
 function holdWhileLookedAt(name: string, signal: AbortSignal): void {

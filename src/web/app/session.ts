@@ -2,11 +2,12 @@ import { type Client, createClient } from '../../client/index.ts'
 import type { Auth } from '../../client/types.ts'
 import { identity } from '../parts/identity.ts'
 import { keep, kept } from '../parts/kept.ts'
+import { declarePushes } from '../parts/pushing.ts'
 import { decoded } from '../parts/route.ts'
 import { askServer, server, socketUrl } from '../parts/server.ts'
 import { Value } from '../parts/store.ts'
 import { endSession } from './ending.ts'
-import { forgetToken, getToken, hasToken, lastToken, type Stranger, take, tryToken } from './tokens.ts'
+import { forgetToken, getToken, hasToken, isLast, lastToken, type Stranger, take, tryToken } from './tokens.ts'
 
 /** The client of whoever uses this tab; undefined until they have said who they are. */
 export const present = new Value<Client | undefined>(undefined)
@@ -118,7 +119,10 @@ async function makeWay(): Promise<void> {
 /** What the person has answered: whether they are the stranger. */
 export async function meet({ token, ...named }: Stranger, isTaken: boolean): Promise<void> {
   if (isTaken) {
+    const auth = lastProof()
     await makeWay()
+    // What comes for the one of before is not for the eyes of the next.
+    await endSession(auth, false)
     take(token, named)
   }
   door.set({ hash: '' })
@@ -133,6 +137,10 @@ export function enter(auth: Auth): void {
     keep(NAME, auth.userId)
   } else if ('session' in auth) keep(SIGNED_IN, 'yes')
   client.on('logout', () => left(true))
+  client.on('status', ({ state }) => {
+    // Of two people with tokens in one browser, the notifications are for the one who came last.
+    if (state === 'live' && (!('getToken' in auth) || isLast(client.userId))) void declarePushes(auth)
+  })
   door.set({ hash: '' })
   identity.set(auth)
   present.set(client)
@@ -158,14 +166,19 @@ function goAway(isForGood: boolean): Promise<void> {
 
 async function goneAway(isForGood: boolean): Promise<void> {
   const client = present.get()
-  const known = identity.get()
-  const auth = known && 'getToken' in known ? { getToken: lastToken() } : known
+  const auth = lastProof()
   door.set({ hash: '', isLeaving: true })
   left(isForGood)
   // First what is kept here: nothing of the network is in its way, and the page may be closed at any moment.
   await (isForGood ? client?.logout() : client?.close())
-  if (auth) await endSession(auth, isForGood)
+  await endSession(auth, isForGood)
   door.set({ hash: '' })
+}
+
+/** How whoever is here proves who they are, also once it is forgotten. */
+function lastProof(): Auth | undefined {
+  const auth = identity.get()
+  return auth && 'getToken' in auth ? { getToken: lastToken() } : auth
 }
 
 function left(isForGood: boolean): void {

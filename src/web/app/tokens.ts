@@ -30,6 +30,9 @@ function presentPerson(): Named | undefined {
   }
 }
 
+/** Whether the token that was taken last in this browser was theirs. */
+export const isLast = (id: UserId): boolean => presentPerson()?.id === id
+
 export const hasToken = (): boolean => kept(TOKEN, 'sessionStorage') !== undefined
 
 export function take(token: string, { id, name }: Named): void {

@@ -20,10 +20,21 @@ addEventListener('storage', ({ key }) => {
   if (key === CHOICE) notifying.set(readChoice())
 })
 
-/** `missing`: browsers have notifications for pages over https alone. `blocked`: the person does not want those of this page. */
-export function whyNoNotifications(): 'missing' | 'blocked' | undefined {
-  if (!isSecureContext || typeof Notification === 'undefined') return 'missing'
+/**
+ * `missing`: browsers have notifications for pages over https alone. `ios`: and there only for those that were added to the Home
+ * Screen. `blocked`: the person does not want those of this page.
+ */
+export function whyNoNotifications(): 'missing' | 'ios' | 'blocked' | undefined {
+  if (!isSecureContext) return 'missing'
+  if (typeof Notification === 'undefined') return isInTabOfIos() ? 'ios' : 'missing'
   return Notification.permission === 'denied' ? 'blocked' : undefined
+}
+
+/** An iPad says that it is a Mac, which has no touch screen. */
+function isInTabOfIos(): boolean {
+  const { userAgent, platform, maxTouchPoints } = navigator
+  const isIos = /iP(ad|hone|od)/.test(userAgent) || (platform === 'MacIntel' && maxTouchPoints > 1)
+  return isIos && !matchMedia('(display-mode: standalone)').matches
 }
 
 /** Only after a tap: asks the person for permission where it is needed. */

@@ -4,11 +4,11 @@ import type { Fetch } from '../../client/environment.ts'
 import { type Push, pushOver } from '../../client/push-subscription.ts'
 import { Rest } from '../../client/rest.ts'
 import type { Auth } from '../../client/types.ts'
-import type { Notifying } from './notifying.ts'
+import { type Notifying, notifying, whyNoNotifications } from './notifying.ts'
 import { server, socketUrl } from './server.ts'
 
 /** Notifications while no page is open, for whoever is here by whatever way. */
-function pushes(auth: Auth, fetch?: Fetch): Push {
+export function pushes(auth: Auth, fetch?: Fetch): Push {
   const addresses = addressesOf(socketUrl())
   const credentials = new Credentials(auth, addresses, { clock: systemClock(), fetch })
   return pushOver(new Rest(addresses.http, credentials, fetch))
@@ -28,10 +28,39 @@ export async function applyPushes(auth: Auth, { isOn, showsText }: Notifying): P
   await pushes(auth).subscribe(registration, { content: showsText ? 'full' : 'sender', locale })
 }
 
-/** Ends them here first: what the server cannot be told now, the push service tells it. */
-export async function stopPushes(auth: Auth, fetch?: Fetch): Promise<void> {
+const AGAIN_MS = 86_400_000
+let declared: { readonly auth: Auth; readonly at: number } | undefined
+
+/**
+ * The same, with each load and once a day: a subscription that nobody confirms ends, and one that another person has left here is
+ * not for whoever is here now.
+ */
+export async function declarePushes(auth: Auth): Promise<void> {
+  if (declared?.auth === auth && Date.now() - declared.at < AGAIN_MS) return
+  const declaring = { auth, at: Date.now() }
+  declared = declaring
+  const { isOn, showsText } = notifying.get()
+  const isPermitted = whyNoNotifications() === undefined && Notification.permission === 'granted'
+  try {
+    await applyPushes(auth, { isOn: isOn && isPermitted, showsText })
+  } catch {
+    // With the next connection it is tried again.
+    if (declared === declaring) declared = undefined
+  }
+}
+
+/** The browser has exchanged the subscription: it is to be declared again. */
+export function declareAgain(auth: Auth): Promise<void> {
+  declared = undefined
+  return declarePushes(auth)
+}
+
+/** Ends them here first: what the server cannot be told now, or by nobody, the push service tells it. */
+export async function stopPushes(auth: Auth | undefined, fetch?: Fetch): Promise<void> {
   const registration = await registrationHere()
-  if (registration)
+  if (!registration) return
+  if (!auth) await (await registration.pushManager.getSubscription())?.unsubscribe()
+  else
     await pushes(auth, fetch)
       .unsubscribe(registration)
       .catch(() => undefined)

@@ -139,6 +139,8 @@ export const de: Texts = {
   'settings.notifications.blocked':
     'Dieser Browser sperrt Mitteilungen dieser Seite. Erlaube sie in den Einstellungen des Browsers.',
   'settings.notifications.missing': 'Dieser Browser erlaubt Mitteilungen nur Seiten, die über https kommen.',
+  'settings.notifications.ios':
+    'Auf iPhone und iPad füge diese Seite erst dem Home-Bildschirm hinzu: Tippe auf „Teilen“, dann auf „Zum Home-Bildschirm“, und öffne sie von dort.',
   'settings.install': 'Als App installieren',
   'settings.account': 'Konto',
   'settings.signout': 'Abmelden',

@@ -142,6 +142,8 @@ export const en = {
   'settings.notifications.blocked':
     'This browser blocks notifications of this page. Allow them in the settings of the browser.',
   'settings.notifications.missing': 'This browser gives notifications only to pages that come over https.',
+  'settings.notifications.ios':
+    'On iPhone and iPad add this page to the Home Screen first: tap Share, then “Add to Home Screen”, and open it from there.',
   'settings.install': 'Install as an app',
   'settings.account': 'Account',
   'settings.signout': 'Sign out',

@@ -1,5 +1,6 @@
 // The service worker: the page starts without the server, new versions wait until the person takes them, and notifications are
 // shown while no page is open. Built by itself into one script, `/sw.js`.
+import { pushes } from '../parts/pushing.ts'
 
 /** Of the platform, what is used: the types of pages and of workers exclude each other. */
 interface Worker extends EventTarget {
@@ -125,6 +126,20 @@ async function closeAll(tag: string): Promise<void> {
 async function setBadge(count: number | undefined): Promise<void> {
   if (count !== undefined) await worker.navigator.setAppBadge?.(count).catch(() => undefined)
 }
+
+/**
+ * A browser may exchange its subscription at any time. Open pages declare the new one, as whoever they are of. Without one the
+ * cookie of a session does; on a server without sessions the next page that is opened.
+ */
+on('pushsubscriptionchange', async () => {
+  const pages = await worker.clients.matchAll({ type: 'window', includeUncontrolled: true })
+  for (const page of pages) page.postMessage({ type: 'declare' })
+  if (pages.length > 0) return
+  const { registration, navigator } = worker
+  await pushes({ session: true })
+    .subscribe(registration, { locale: navigator.language })
+    .catch(() => undefined)
+})
 
 on<ClickLike>('notificationclick', async ({ notification }) => {
   notification.close()

@@ -1,0 +1,106 @@
+// @vitest-environment happy-dom
+// What this device wants to hear while no page is open, as it is told to the server.
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import type { ServerInfo } from '../../../src/client/accounts.ts'
+import { notifying, whyNoNotifications } from '../../../src/web/parts/notifying.ts'
+import { declareAgain, declarePushes, stopPushes } from '../../../src/web/parts/pushing.ts'
+import { server } from '../../../src/web/parts/server.ts'
+
+const DAY_MS = 86_400_000
+let calls: string[]
+let subscribed: object | undefined
+let status: number
+
+beforeEach(() => {
+  calls = []
+  subscribed = undefined
+  status = 204
+  vi.useFakeTimers({ toFake: ['Date'] })
+  vi.stubGlobal('isSecureContext', true)
+  vi.stubGlobal('Notification', { permission: 'granted' })
+  const subscription = {
+    endpoint: 'https://push.example/1',
+    toJSON: () => ({ endpoint: 'https://push.example/1', keys: {} }),
+    unsubscribe: async () => {
+      subscribed = undefined
+    },
+  }
+  const pushManager = {
+    getSubscription: async () => subscribed ?? null,
+    subscribe: async () => {
+      subscribed = subscription
+      return subscription
+    },
+  }
+  vi.stubGlobal('navigator', { serviceWorker: { getRegistration: async () => ({ pushManager }) } })
+  vi.stubGlobal('fetch', async (url: string, { method, headers }: { method: string; headers: object }) => {
+    const who = Object.values(headers).find((value) => /^(ann|bob)$/.test(value)) ?? 'nobody'
+    calls.push(`${who} ${method} ${new URL(url).pathname}`)
+    return { ok: status < 400, status, headers: new Headers(), json: async () => ({ public_key: '' }) }
+  })
+  server.set({ push: true } as ServerInfo)
+  notifying.set({ isOn: true, showsText: false })
+})
+afterEach(() => {
+  vi.useRealTimers()
+  vi.unstubAllGlobals()
+  server.set(undefined)
+  notifying.set({ isOn: false, showsText: false })
+})
+
+const DECLARED = ['ann GET /api/push/key', 'ann PUT /api/push/subscription']
+
+test('it is declared with each load of the page, and once a day while it stays open', async () => {
+  const ann = { userId: 'ann' }
+  for (const hours of [0, 1, 22]) {
+    vi.advanceTimersByTime(hours * 3_600_000)
+    await declarePushes(ann)
+  }
+  expect(calls).toEqual(DECLARED)
+  vi.advanceTimersByTime(DAY_MS)
+  await declarePushes(ann)
+  expect(calls).toEqual([...DECLARED, ...DECLARED])
+  // The browser has another subscription.
+  await declareAgain(ann)
+  expect(calls.length).toBe(6)
+  // As whoever is here now.
+  await declarePushes({ userId: 'bob' })
+  expect(calls.slice(6)).toEqual(['bob GET /api/push/key', 'bob PUT /api/push/subscription'])
+})
+
+test('what the server could not take is declared with the next connection', async () => {
+  const ann = { userId: 'ann' }
+  status = 503
+  await declarePushes(ann)
+  status = 204
+  await declarePushes(ann)
+  expect(calls).toEqual(['ann GET /api/push/key', ...DECLARED])
+})
+
+test.each([
+  ['it is off', () => notifying.set({ isOn: false, showsText: false })],
+  ['the browser gives no permission any more', () => vi.stubGlobal('Notification', { permission: 'default' })],
+])('what somebody else has left here ends when %s', async (_when, change) => {
+  await declarePushes({ userId: 'ann' })
+  change()
+  await declarePushes({ userId: 'bob' })
+  expect([subscribed, calls.slice(2)]).toEqual([undefined, ['bob DELETE /api/push/subscription']])
+})
+
+test('it ends also when nobody can tell the server', async () => {
+  await declarePushes({ userId: 'ann' })
+  await stopPushes(undefined)
+  expect([subscribed, calls]).toEqual([undefined, DECLARED])
+})
+
+test.each([
+  ['iPhone', { userAgent: 'Mozilla/5.0 (iPhone; CPU iPhone OS 18_4 like Mac OS X)' }, false, 'ios'],
+  ['iPad', { userAgent: 'Mozilla/5.0 (Macintosh)', platform: 'MacIntel', maxTouchPoints: 5 }, false, 'ios'],
+  ['Mac', { userAgent: 'Mozilla/5.0 (Macintosh)', platform: 'MacIntel', maxTouchPoints: 0 }, false, 'missing'],
+  ['old installed page', { userAgent: 'Mozilla/5.0 (iPhone)' }, true, 'missing'],
+])('why there are no notifications on an %s', (_device, navigator, isInstalled, why) => {
+  vi.stubGlobal('Notification', undefined)
+  vi.stubGlobal('navigator', navigator)
+  vi.stubGlobal('matchMedia', () => ({ matches: isInstalled }))
+  expect(whyNoNotifications()).toBe(why)
+})

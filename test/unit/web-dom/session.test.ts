@@ -1,0 +1,35 @@
+// @vitest-environment happy-dom
+// Who uses this tab: what is left of them when they go.
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import type { ServerInfo } from '../../../src/client/accounts.ts'
+import { door, enter, leave, pause, present } from '../../../src/web/app/session.ts'
+import { server } from '../../../src/web/parts/server.ts'
+
+let isSubscribed = true
+
+beforeEach(() => {
+  isSubscribed = true
+  vi.stubGlobal('WebSocket', class {})
+  const unsubscribe = async (): Promise<void> => {
+    isSubscribed = false
+  }
+  const pushManager = { getSubscription: async () => ({ endpoint: 'https://push.example/1', unsubscribe }) }
+  vi.stubGlobal('navigator', { serviceWorker: { getRegistration: async () => ({ pushManager }) } })
+  vi.stubGlobal('fetch', async () => ({ ok: true, status: 204, headers: new Headers() }))
+  server.set({ auth: 'none', push: true } as ServerInfo)
+})
+afterEach(() => {
+  vi.unstubAllGlobals()
+  server.set(undefined)
+})
+
+test.each([
+  ['whoever signs out', leave],
+  ['whoever is signed out', pause],
+])('%s is notified no more, and the door opens once they are gone', async (_who, go) => {
+  enter({ userId: 'ann' })
+  const going = go()
+  expect([present.get(), door.get().isLeaving]).toEqual([undefined, true])
+  await going
+  expect([isSubscribed, door.get()]).toEqual([false, { hash: '' }])
+})
