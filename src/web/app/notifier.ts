@@ -2,7 +2,7 @@ import { useEffect } from 'react'
 import type { Client, Message } from '../../client/index.ts'
 import { calmed } from '../parts/calm.ts'
 import { identity } from '../parts/identity.ts'
-import { notifying, whyNoNotifications } from '../parts/notifying.ts'
+import { isOfSame, notifying, whyNoNotifications } from '../parts/notifying.ts'
 import { declareAgain } from '../parts/pushing.ts'
 import { chatPath, navigate } from '../parts/route.ts'
 import { t } from '../texts/index.ts'
@@ -73,6 +73,10 @@ function holdWhileLookedAt(name: string, signal: AbortSignal): void {
   look()
 }
 
+/** So long after the last one of a conversation the next is heard, and not only seen: what comes in a burst is one thing. */
+const QUIET_MS = 10_000
+const heardAt = new Map<string, number>()
+
 async function tell(client: Client, { sender_id, content }: Message): Promise<void> {
   const { isOn, showsText } = notifying.get()
   if (!isOn || whyNoNotifications() !== undefined || sender_id === client.userId) return
@@ -80,13 +84,21 @@ async function tell(client: Client, { sender_id, content }: Message): Promise<vo
   if (held.some(({ name }) => name === looking(client))) return
   const sender = client.user(sender_id).get()?.display_name ?? sender_id
   const path = chatPath(sender_id)
+  const tag = `${client.userId} ${sender_id}`
+  const renotify = Date.now() - (heardAt.get(tag) ?? 0) >= QUIET_MS
+  if (renotify) heardAt.set(tag, Date.now())
   const options = {
-    ...{ tag: `${client.userId} ${sender_id}`, icon: '/icon-192.png' },
+    ...{ tag, renotify, icon: '/icon-192.png' },
     data: { path, with: sender_id, of: client.userId },
     body: showsText ? content.slice(0, MAX_TEXT_LENGTH) : t('notify.new'),
   }
   const registration = await navigator.serviceWorker?.getRegistration()
-  if (registration?.active) return registration.showNotification(sender, options)
+  if (registration?.active) {
+    // One that was pushed while no page was open has a tag that the server has made.
+    for (const one of await registration.getNotifications())
+      if (one.tag !== tag && isOfSame(one.data ?? {}, options.data)) one.close()
+    return registration.showNotification(sender, options)
+  }
   const notification = new Notification(sender, options)
   notification.addEventListener('click', () => {
     focus()

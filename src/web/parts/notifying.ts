@@ -47,3 +47,15 @@ export async function setNotifying({ isOn, showsText }: Notifying): Promise<void
 
 /** Whether the person has been asked, here, and has said yes or no. */
 export const hasChosenNotifying = (): boolean => kept(CHOICE) !== undefined
+
+/** What a notification says of itself: of whom, and to whom. */
+export interface Told {
+  readonly with?: string | undefined
+  readonly of?: string | undefined
+}
+
+/** Whether two are of one conversation, as far as they say to whom. */
+export function isOfSame(one: Told, other: Told): boolean {
+  const isToSame = one.of === undefined || other.of === undefined || one.of === other.of
+  return one.with !== undefined && one.with === other.with && isToSame
+}

@@ -1,5 +1,6 @@
 // The service worker: the page starts without the server, new versions wait until the person takes them, and notifications are
 // shown while no page is open. Built by itself into one script, `/sw.js`.
+import { isOfSame } from '../parts/notifying.ts'
 import { pushes } from '../parts/pushing.ts'
 
 /** Of the platform, what is used: the types of pages and of workers exclude each other. */
@@ -88,7 +89,10 @@ async function fromCache(path: string, request: Request): Promise<Response> {
 interface Pushed {
   readonly kind?: string
   readonly tag?: string
+  /** The other person of the conversation, and the one who is told. */
   readonly with?: string
+  readonly of?: string
+  readonly seq?: number
   readonly badge?: number
   readonly app_badge?: number
   readonly notification?: { title: string; body: string; navigate: string; tag: string; lang?: string }
@@ -101,10 +105,17 @@ on<PushLike>('push', async ({ data }) => {
   // Browsers end the subscription of a worker that shows nothing.
   const { title, body, navigate, tag, lang } = pushed.notification ?? UNREADABLE
   const path = new URL(navigate, worker.location.href).pathname
+  const about = { path, with: pushed.with, of: pushed.of, seq: pushed.seq }
+  const shown = await worker.registration.getNotifications()
+  const isKnown = shown.some((one) => one.tag === tag && (one.data?.seq ?? -1) >= (pushed.seq ?? 0))
   await worker.registration.showNotification(title, {
-    ...{ body, tag, icon: '/icon-192.png', badge: '/icon-192.png', data: { path, with: pushed.with } },
+    ...{ body, tag, icon: '/icon-192.png', badge: '/icon-192.png', data: about },
+    // In place of an older one it is heard as well, unless a push service has brought the same one twice.
+    ...{ renotify: !isKnown },
     ...(lang !== undefined && { lang }),
   })
+  // A page that was open until now has told of the same conversation by a tag of its own.
+  for (const one of shown) if (one.tag !== tag && isOfSame(one.data ?? {}, about)) one.close()
 })
 
 /** What is not understood is shown all the same. */
