@@ -98,13 +98,13 @@ export class Engine implements LinkListener {
     this.arrivals = new Arrivals({ ...parts, conversations: this.conversations })
     session.gather = () => this.arrivals.gather()
     logs.changed = (log) => this.conversations.changed(log.with)
-    this.#begin()
+    this.#begin(options.expectedUserId)
   }
 
-  #begin(): void {
+  #begin(expected: UserId | undefined): void {
     this.storage.subscribe(() => this.core.events.emit('storage', this.storage.get()))
     const { credentials } = this.core
-    const userId = credentials.userId ?? remembered(this.#memory)
+    const userId = credentials.userId ?? expected ?? remembered(this.#memory)
     if (userId !== undefined) this.#opened = this.#open(userId)
     void this.#opened.then(() => {
       if (!this.ended.aborted) this.#page.start()

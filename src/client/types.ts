@@ -29,6 +29,11 @@ export interface ClientOptions {
   /** Of the socket: `wss://chat.example/ws`. HTTP goes to the same place without `/ws`. */
   readonly url: string
   readonly auth: Auth
+  /**
+   * Who it will be, as far as is known before the server says so: what is kept of them is there at once, also without a
+   * connection. Unless said it is whoever was here last, in any tab.
+   */
+  readonly expectedUserId?: UserId
   /** Where the platform has none (Node 20): the class of the package `ws`. */
   readonly WebSocket?: unknown
   readonly fetch?: Fetch

@@ -7,7 +7,17 @@ import { decoded } from '../parts/route.ts'
 import { askServer, server, socketUrl } from '../parts/server.ts'
 import { Value } from '../parts/store.ts'
 import { endSession } from './ending.ts'
-import { forgetToken, getToken, hasToken, isLast, lastToken, type Stranger, take, tryToken } from './tokens.ts'
+import {
+  forgetToken,
+  getToken,
+  hasToken,
+  isLast,
+  lastToken,
+  ownerOfToken,
+  type Stranger,
+  take,
+  tryToken,
+} from './tokens.ts'
 
 /** The client of whoever uses this tab; undefined until they have said who they are. */
 export const present = new Value<Client | undefined>(undefined)
@@ -131,7 +141,8 @@ export async function meet({ token, ...named }: Stranger, isTaken: boolean): Pro
 
 /** This tab becomes this person. */
 export function enter(auth: Auth): void {
-  const client = createClient({ url: socketUrl(), auth })
+  const expectedUserId = 'getToken' in auth ? ownerOfToken() : undefined
+  const client = createClient({ url: socketUrl(), auth, ...(expectedUserId !== undefined && { expectedUserId }) })
   if ('userId' in auth) {
     keep(NAME, auth.userId, 'sessionStorage')
     keep(NAME, auth.userId)

@@ -16,6 +16,8 @@ export interface Stranger extends Named {
 
 /** For this tab alone, and until it is closed. */
 const TOKEN = 'token'
+/** The user of this tab's token: several tabs may be of several people. */
+const OWNER = 'token-of'
 /** The user of the token that was taken last in this browser. */
 const PERSON = 'person'
 /** Statuses that say what a token is worth. Any other says how the server is, and that the same token may be taken later. */
@@ -35,14 +37,19 @@ export const isLast = (id: UserId): boolean => presentPerson()?.id === id
 
 export const hasToken = (): boolean => kept(TOKEN, 'sessionStorage') !== undefined
 
+/** Whose it is. */
+export const ownerOfToken = (): UserId | undefined => kept(OWNER, 'sessionStorage')
+
 export function take(token: string, { id, name }: Named): void {
   keep(TOKEN, token, 'sessionStorage')
+  keep(OWNER, id, 'sessionStorage')
   keep(PERSON, JSON.stringify({ id, name }))
 }
 
 /** `isPersonToo`: whoever comes next is no stranger. */
 export function forgetToken(isPersonToo: boolean): void {
   keep(TOKEN, undefined, 'sessionStorage')
+  keep(OWNER, undefined, 'sessionStorage')
   if (isPersonToo) keep(PERSON, undefined)
 }
 
