@@ -62,11 +62,12 @@ addEventListener('hashchange', () => {
 
 async function takeUp(): Promise<void> {
   await going
-  await askServer()
-  const auth = server.get()?.auth
-  if (auth === 'accounts') beginSignedIn()
-  else if (auth === 'jwt') await beginByToken()
-  else if (auth === 'none') beginNamed()
+  const info = await askServer()
+  if (info?.auth === 'jwt' && link.startsWith(TOKEN_LINK) && !(await isTokenUsed())) return
+  server.set(info)
+  if (info?.auth === 'accounts') beginSignedIn()
+  else if (info?.auth === 'jwt') beginByToken()
+  else if (info?.auth === 'none') beginNamed()
 }
 
 /** A link works once: it stays neither in the address nor in the history. */
@@ -100,22 +101,23 @@ export async function follow(isTaken: boolean): Promise<void> {
   await makeWay()
 }
 
-async function beginByToken(): Promise<void> {
-  if (link.startsWith(TOKEN_LINK)) {
-    const token = decoded(link.slice(TOKEN_LINK.length))
-    try {
-      const { stranger, isTaken } = await tryToken(token)
-      link = ''
-      if (stranger) return door.set({ hash: '', stranger })
-      if (isTaken) await makeWay()
-    } catch {
-      // It is tried again when the server is there, unless somebody is here: then the link can be opened again.
-      if (present.get()) link = ''
-      else server.set(undefined)
-      return
-    }
+function beginByToken(): void {
+  if (hasToken() && !present.get() && !door.get().stranger) enter({ getToken })
+}
+
+/** Whether the link has been used. If not it is tried again when the server is there, unless somebody is here who can open it again. */
+async function isTokenUsed(): Promise<boolean> {
+  try {
+    const { stranger, isTaken } = await tryToken(decoded(link.slice(TOKEN_LINK.length)))
+    if (stranger) door.set({ hash: '', stranger })
+    if (isTaken) await makeWay()
+    link = ''
+    return true
+  } catch {
+    if (present.get()) link = ''
+    else server.set(undefined)
+    return false
   }
-  if (hasToken() && !present.get()) enter({ getToken })
 }
 
 /** The client of one token ends before there is one of the next. */

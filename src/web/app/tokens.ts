@@ -20,6 +20,7 @@ const TOKEN = 'token'
 const OWNER = 'token-of'
 /** The user of the token that was taken last in this browser. */
 const PERSON = 'person'
+const PATIENCE_MS = 10_000
 /** Statuses that say what a token is worth. Any other says how the server is, and that the same token may be taken later. */
 const REFUSALS = [400, 401, 403, 404]
 
@@ -75,7 +76,8 @@ export function lastToken(): GetToken {
  * with the stranger, and nothing is taken. Rejects when the server cannot be reached, or says neither yes nor no.
  */
 export async function tryToken(token: string): Promise<{ readonly stranger?: Stranger; readonly isTaken: boolean }> {
-  const response = await fetch('/api/users/me', { headers: { authorization: `Bearer ${token}` } })
+  const signal = AbortSignal.timeout(PATIENCE_MS)
+  const response = await fetch('/api/users/me', { headers: { authorization: `Bearer ${token}` }, signal })
   if (REFUSALS.includes(response.status)) return { isTaken: false }
   if (!response.ok) throw new Error(`HTTP ${response.status}`)
   const { user_id, display_name } = (await response.json()) as { user_id: string; display_name: string }

@@ -2,25 +2,40 @@ import type { ServerInfo } from '../../client/accounts-types.ts'
 import { keep, kept } from './kept.ts'
 import { Value } from './store.ts'
 
-/** What the server says of itself; undefined until it has been asked, and when it could never be reached. */
+/** What the page shows of the server; undefined until that is known, and when it could never be reached. */
 export const server = new Value<ServerInfo | undefined>(undefined)
 
 export const socketUrl = (): string => `${location.origin.replace(/^http/, 'ws')}/ws`
 
 const KEPT = 'server'
-/** A server that does not answer is taken to be what it was, so that the page starts without it. */
 const PATIENCE_MS = 3000
 
-export async function askServer(): Promise<void> {
+/** The newest that is known of it, whether or not the page shows it yet. */
+let known: ServerInfo | undefined
+
+/** What it is, or was the last time: then the page starts without it, and it is asked behind the page. Undefined: nobody knows. */
+export async function askServer(): Promise<ServerInfo | undefined> {
+  known ??= remembered()
+  const asked = ask()
+  if (!known) await asked
+  return known
+}
+
+async function ask(): Promise<void> {
   try {
     const response = await fetch('/api/server', { signal: AbortSignal.timeout(PATIENCE_MS) })
-    if (!response.ok) throw new Error(`HTTP ${response.status}`)
-    const info = (await response.json()) as ServerInfo
-    keep(KEPT, JSON.stringify(info))
-    server.set(info)
+    if (response.ok) learn((await response.json()) as ServerInfo)
   } catch {
-    server.set(remembered())
+    // What was known stays.
   }
+}
+
+function learn(info: ServerInfo): void {
+  keep(KEPT, JSON.stringify(info))
+  // The page has begun as people do where one signs in otherwise.
+  if (known && known.auth !== info.auth) return location.reload()
+  known = info
+  if (server.get()) server.set(info)
 }
 
 function remembered(): ServerInfo | undefined {
