@@ -4,23 +4,31 @@ import { server } from '../parts/server.ts'
 import { t } from '../texts/index.ts'
 import { Card } from './card.tsx'
 
-interface StrangerProps {
+interface Person {
+  readonly id: string
   readonly name: string
+}
+interface StrangerProps {
+  readonly stranger: Person
   /** The person who is here now. */
-  readonly present: string
+  readonly present: Person
   onAnswer(isTaken: boolean): void
 }
 
+/** Anybody may call themselves anything: the id says who it is. Each keeps its own direction of writing. */
+const shown = ({ id, name }: Person): string => (name === id ? id : `\u2068${name}\u2069 (\u2068${id}\u2069)`)
+
 /** A link wants to sign another person in than the one who is here. */
-export function StrangerDoor({ name, present, onAnswer }: StrangerProps) {
+export function StrangerDoor({ stranger, present, onAnswer }: StrangerProps) {
+  const [name, now] = [shown(stranger), shown(present)]
   return (
     <Card
       title={t('auth.other.title', { name })}
-      hint={t('auth.other.hint', { name, now: present })}
+      hint={t('auth.other.hint', { name, now })}
       onSubmit={() => onAnswer(true)}
     >
       <button type="button" className="quiet" onClick={() => onAnswer(false)}>
-        {t('auth.other.keep', { now: present })}
+        {t('auth.other.keep', { now })}
       </button>
       <button type="submit" className="primary">
         {t('auth.other.take', { name })}
@@ -30,7 +38,7 @@ export function StrangerDoor({ name, present, onAnswer }: StrangerProps) {
 }
 
 /** A link of this server, to an account or a new password, has come to somebody who is here. */
-export function LinkDoor({ present, onAnswer }: Pick<StrangerProps, 'present' | 'onAnswer'>) {
+export function LinkDoor({ present, onAnswer }: { present: string; onAnswer(isTaken: boolean): void }) {
   return (
     <Card title={t('auth.link.title')} hint={t('auth.link.hint', { now: present })} onSubmit={() => onAnswer(true)}>
       <button type="button" className="quiet" onClick={() => onAnswer(false)}>

@@ -25,9 +25,8 @@ export function Doors() {
   if (auth === 'accounts')
     return <Later part={ENTRANCE} key={hash} props={{ hash, onDone: () => enter({ session: true }) }} failed={failed} />
   if (!stranger) return <Later part={TOKEN} props={{}} failed={failed} />
-  const { name } = stranger
   const onAnswer = (isTaken: boolean): void => void meet(stranger, isTaken)
-  return <Later part={STRANGER} props={{ name, present: stranger.present.name, onAnswer }} failed={failed} />
+  return <Later part={STRANGER} props={{ stranger, present: stranger.present, onAnswer }} failed={failed} />
 }
 
 function Leaving() {
