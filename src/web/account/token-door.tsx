@@ -1,5 +1,5 @@
-import { useEffect } from 'react'
-import { keep, kept } from '../parts/kept.ts'
+import { useEffect, useState } from 'react'
+import { isLasting, keep, kept } from '../parts/kept.ts'
 import { server } from '../parts/server.ts'
 import { t } from '../texts/index.ts'
 import { Card } from './card.tsx'
@@ -55,14 +55,17 @@ export function LinkDoor({ present, onAnswer }: { present: string; onAnswer(isTa
 const SENT_AT = 'sent-to-login'
 const LOOP_MS = 30_000
 
-/** The operator's own application signs people in. */
+/** The operator's own application signs people in. A browser that cannot tell who has just come from there sends nobody by itself. */
 export function TokenDoor() {
   const address = server.get()?.login_url
-  const hasJustBeen = Date.now() - Number(kept(SENT_AT, 'sessionStorage') ?? 0) < LOOP_MS
+  const [isGoing, setGoing] = useState(() => address !== undefined && !hasJustBeen())
   useEffect(() => {
-    if (address !== undefined && !hasJustBeen) go(address)
-  }, [address, hasJustBeen])
-  if (address !== undefined && !hasJustBeen) return <Card title={t('app.loading')}>{null}</Card>
+    if (!isGoing || address === undefined) return
+    keep(SENT_AT, String(Date.now()), 'sessionStorage')
+    if (isLasting(SENT_AT, 'sessionStorage')) location.assign(address)
+    else setGoing(false)
+  }, [isGoing, address])
+  if (isGoing) return <Card title={t('app.loading')}>{null}</Card>
   return (
     <Card title={t('auth.jwt.title')} hint={t('auth.jwt.hint')} onSubmit={() => address !== undefined && go(address)}>
       {address !== undefined && (
@@ -73,6 +76,8 @@ export function TokenDoor() {
     </Card>
   )
 }
+
+const hasJustBeen = (): boolean => Date.now() - Number(kept(SENT_AT, 'sessionStorage') ?? 0) < LOOP_MS
 
 function go(address: string): void {
   keep(SENT_AT, String(Date.now()), 'sessionStorage')

@@ -1,19 +1,30 @@
 type Place = 'localStorage' | 'sessionStorage'
 
-/** What a storage of the browser has under a key. Storage may be forbidden altogether: then nothing is kept. */
+/** What could not be kept in a storage, which may be full or forbidden altogether: it is here until the page is loaded anew. */
+const memory = new Map<string, string>()
+
+/** What a storage of the browser has under a key. */
 export function kept(key: string, place: Place = 'localStorage'): string | undefined {
-  try {
-    return globalThis[place].getItem(key) ?? undefined
-  } catch {
-    return undefined
-  }
+  return memory.get(`${place} ${key}`) ?? stored(key, place)
 }
 
 export function keep(key: string, value: string | undefined, place: Place = 'localStorage'): void {
+  memory.delete(`${place} ${key}`)
   try {
     if (value === undefined) globalThis[place].removeItem(key)
     else globalThis[place].setItem(key, value)
   } catch {
-    // Then it is asked for again the next time.
+    if (value !== undefined) memory.set(`${place} ${key}`, value)
+  }
+}
+
+/** Whether it is there also when the page is loaded anew. */
+export const isLasting = (key: string, place: Place): boolean => stored(key, place) !== undefined
+
+function stored(key: string, place: Place): string | undefined {
+  try {
+    return globalThis[place].getItem(key) ?? undefined
+  } catch {
+    return undefined
   }
 }
