@@ -3,6 +3,7 @@ import type { Client, User } from '../../client/index.ts'
 import { useClient, useConversations } from '../../client/react.ts'
 import { USER_ID_PATTERN } from '../../protocol/limits.ts'
 import type { UserId } from '../../protocol/message.ts'
+import { server } from '../parts/server.ts'
 import { fitOf } from './matching.ts'
 
 export interface Found {
@@ -29,8 +30,9 @@ export function useFoundPeople(text: string): { readonly found: readonly Found[]
     .sort((a, b) => a.score - b.score)
     .map(({ person }) => person)
   const isThere = found.some(({ id }) => id === text)
-  const exact = USER_ID_PATTERN.test(text) && !isThere && text !== client.userId ? text : undefined
-  return { found, exact }
+  // With accounts not every id is somebody's: then the server is asked.
+  const mayBe = server.get()?.auth !== 'accounts' && USER_ID_PATTERN.test(text)
+  return { found, exact: mayBe && !isThere && text !== client.userId ? text : undefined }
 }
 
 /** What the server answers; what cannot be asked for is left out. */
@@ -41,8 +43,11 @@ function useAsked(client: Client, text: string): readonly Found[] {
     const ask = async (): Promise<void> => {
       const { signal } = stop
       const users = text.length < MIN_SEARCH_LENGTH ? [] : await client.users.search(text, { signal }).catch(() => [])
+      const isAsked = server.get()?.auth === 'accounts' && USER_ID_PATTERN.test(text)
+      const named = isAsked ? await client.users.get(text).catch(() => undefined) : undefined
       const online = await client.users.online({ signal }).catch(() => [])
-      if (!signal.aborted) setAsked([...online.map((id) => ({ id, name: id })), ...users.map(asFound)])
+      const described = named ? [...users, named] : users
+      if (!signal.aborted) setAsked([...online.map((id) => ({ id, name: id })), ...described.map(asFound)])
     }
     const timer = setTimeout(() => void ask(), PAUSE_MS)
     return () => {
