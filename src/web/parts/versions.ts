@@ -33,8 +33,11 @@ export async function startVersions(): Promise<void> {
   const offer = (): void => {
     if (registration.waiting && workers.controller) newVersion.set(() => takeOver(registration))
   }
+  const watch = (): void => registration.installing?.addEventListener('statechange', offer)
   offer()
-  registration.addEventListener('updatefound', () => registration.installing?.addEventListener('statechange', offer))
+  // It may have been found before this page could listen.
+  watch()
+  registration.addEventListener('updatefound', watch)
   let lookedAt = Date.now()
   document.addEventListener('visibilitychange', () => {
     if (document.visibilityState === 'hidden' || Date.now() - lookedAt < LOOK_EVERY_MS) return

@@ -2,7 +2,7 @@
 // Who uses this tab: what is left of them when they go.
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import type { ServerInfo } from '../../../src/client/accounts.ts'
-import { door, enter, leave, pause, present } from '../../../src/web/app/session.ts'
+import { begin, door, enter, leave, pause, present } from '../../../src/web/app/session.ts'
 import { server } from '../../../src/web/parts/server.ts'
 
 let isSubscribed = true
@@ -32,4 +32,20 @@ test.each([
   expect([present.get(), door.get().isLeaving]).toEqual([undefined, true])
   await going
   expect([isSubscribed, door.get()]).toEqual([false, { hash: '' }])
+})
+
+test('to begin twice at a time makes one client', async () => {
+  const answers: Record<string, object> = {
+    '/api/server': { auth: 'jwt', push: false },
+    '/api/users/me': { user_id: 'ann', display_name: 'Ann' },
+  }
+  vi.stubGlobal('fetch', async (path: string) => ({ ok: true, status: 200, json: async () => answers[path] }))
+  server.set(undefined)
+  location.hash = '#token=abc'
+  const clients: unknown[] = []
+  const end = present.subscribe(() => clients.push(present.get()))
+  await Promise.all([begin(), begin()])
+  expect([clients.length, location.hash]).toEqual([1, ''])
+  end()
+  await leave()
 })
