@@ -5,6 +5,7 @@ import { expect, test } from 'vitest'
 import { secretIn } from '../support/accounts.ts'
 import { axeViolations } from '../support/axe.ts'
 import { Keys } from '../support/keyboard.ts'
+import { PageLink, SCENES } from '../support/page-link.ts'
 import { usePageSite } from '../support/page-site.ts'
 import { post } from '../support/rest-client.ts'
 
@@ -89,6 +90,49 @@ test('without a mouse one finds people, talks, reads back, corrects, and chooses
   await page.getByRole('heading', { level: 1, name: 'Einstellungen' }).waitFor()
   await keys.press('Abmelden')
   await page.getByLabel('Dein Name').waitFor()
+  expect(site().faults).toEqual([])
+})
+
+test('without a mouse one tries again, edits or drops what was refused, and takes a new version', async () => {
+  const context = await site().person()
+  await context.addInitScript(SCENES)
+  const link = await PageLink.of(context)
+  const page = await site().open(context, '/c/bob')
+  await page.getByLabel('Your name').waitFor()
+  await page.keyboard.type('cara')
+  await page.keyboard.press('Enter')
+  await page.locator('textarea').waitFor()
+  const keys = new Keys(page)
+  const refused = async (text: string): Promise<void> => {
+    link.refuses = true
+    await keys.fill('Message to bob', text)
+    await page.keyboard.press('Enter')
+    await page.locator('[data-state=failed]').waitFor()
+    link.refuses = false
+  }
+  /** What was pressed is gone with its row; one goes on where one writes. */
+  const choose = async (action: string): Promise<void> => {
+    await keys.to(action, 'Shift+Tab')
+    await page.keyboard.press('Enter')
+    await page.locator('[data-state=failed]').waitFor({ state: 'detached' })
+    expect((await keys.focused()).name).toBe('Message to bob')
+  }
+  await refused('first')
+  await choose('Retry')
+  await page.locator('[data-state=sent]').waitFor()
+  await refused('second')
+  await choose('Edit')
+  expect(await page.locator('textarea').inputValue()).toBe('second')
+  await refused('third')
+  await choose('Delete')
+  expect(await page.locator('[data-message]').count()).toBe(1)
+  expect(await page.locator('textarea').inputValue()).toBe('')
+  await page.evaluate(`sessionStorage.setItem('update', 'yes')`)
+  await page.reload()
+  await page.getByText('A new version is ready.').waitFor()
+  await page.evaluate('globalThis.mark = 1')
+  await keys.press('Reload')
+  await expect.poll(() => page.evaluate('globalThis.mark').catch(() => 1)).toBe(undefined)
   expect(site().faults).toEqual([])
 })
 
@@ -195,5 +239,61 @@ test('without a mouse an admin invites, suspends and helps, and the invited one 
   await again.keyboard.type(`${PASSWORD} staple`)
   await again.keyboard.press('Enter')
   await again.getByText('Your password is changed').waitFor()
+  await lookAfter(again, bob, `${PASSWORD} staple`)
   expect(site().faults).toEqual([])
 })
+
+/** Comes in by the keys of the door, from wherever the focus is. */
+async function signIn(page: Page, password: string): Promise<Keys> {
+  const keys = new Keys(page)
+  await page.getByLabel('Username').waitFor()
+  await keys.fill('Username', 'bob')
+  await keys.fill('Password', password)
+  await page.keyboard.press('Enter')
+  await page.locator('.side .me').getByText('Bobby').waitFor()
+  return keys
+}
+
+/** Somebody with two devices looks after their account, loses the password, comes back by a code, and goes for good. */
+async function lookAfter(page: Page, other: Page, password: string): Promise<void> {
+  await signIn(page, password)
+  await new Keys(other).press('Sign in again')
+  await signIn(other, password)
+  let keys = await toSettings(page, 'Devices')
+  await keys.press(/^Sign out (?!everywhere)/)
+  await page.getByRole('button', { name: /^Sign out (?!everywhere)/ }).waitFor({ state: 'detached' })
+  await other.getByText(/signed out/).waitFor()
+  expect(await axeViolations(page)).toEqual([])
+
+  keys = await toSettings(page, 'Password')
+  await keys.fill('Present password', password)
+  await keys.fill('New password', `${password} two`)
+  await keys.press('Change password')
+  await page.getByText('Your other devices are signed out.').waitFor()
+  await keys.press('New recovery codes')
+  await page.locator('.dialog .codes li').first().waitFor()
+  const code = (await page.locator('.dialog .codes li').first().textContent()) ?? ''
+  await page.keyboard.press('Escape')
+  await keys.at(/^New recovery codes$/)
+
+  await keys.press('Back')
+  await keys.press('Sign out')
+  await page.getByLabel('Username').waitFor()
+  keys = new Keys(page)
+  await keys.press('Forgot your password?')
+  await keys.fill('Username', 'bob')
+  await keys.fill('Recovery code', code)
+  await keys.fill('New password', `${password} three`)
+  await keys.press('Change password')
+  await page.getByText('Your password is changed').waitFor()
+  await signIn(page, `${password} three`)
+  keys = await toSettings(page, 'Password')
+  await keys.press('Delete my account')
+  await page.getByRole('dialog').waitFor()
+  await page.keyboard.type('not my password')
+  await page.keyboard.press('Enter')
+  await page.getByText('Your present password is wrong.').waitFor()
+  await keys.fill('Password', `${password} three`)
+  await page.keyboard.press('Enter')
+  await page.getByLabel('Username').waitFor()
+}

@@ -1,9 +1,11 @@
-// `npm run browser`: the page by the keys alone, in other languages, and without the server.
+// `npm run browser`: the page by the keys alone, in other languages, without the server, and in its next version.
 import { expect, onTestFinished, test } from 'vitest'
 import { axeViolations, overflows } from '../support/axe.ts'
+import { PageLink } from '../support/page-link.ts'
 import { usePageSite } from '../support/page-site.ts'
 import { post } from '../support/rest-client.ts'
 import { SocketProxy } from '../support/socket-proxy.ts'
+import { seedTalk } from '../support/talk.ts'
 
 const site = usePageSite()
 
@@ -46,16 +48,73 @@ test.each(['en-XA', 'ar-XB'])(
   },
 )
 
-test('a page that was here starts without the server, and what is typed stays', async () => {
+/** Texts of the page itself, in sight or read out: buttons, headings, and what stands in empty fields. */
+const OWN_TEXTS = `[...document.querySelectorAll('button, h1, h2, .day, .new, .offer p, input, textarea, .fail > span, .hint, .banner > span')]
+  .filter((element) => element.offsetParent !== null && !element.querySelector('bdi, .avatar, time'))
+  .flatMap((element) => [element.getAttribute('aria-label'), element.placeholder, element.children.length === 0 ? element.textContent : null])
+  .filter((text) => text)`
+
+test.each([
+  ['en-XA', 320],
+  ['en-XA', 1100],
+  ['ar-XB', 320],
+  ['ar-XB', 1100],
+])('a talk in a language of long words, %s, %i wide', async (language, width) => {
+  const context = await site().person({ viewport: { width, height: 700 } })
+  await context.grantPermissions(['notifications'], { origin: site().origin })
+  await context.addInitScript(`if (location.protocol === 'http:') localStorage.setItem('language', '${language}')`)
+  const link = await PageLink.of(context)
+  const me = `${language.toLowerCase()}-${width}`
+  await seedTalk(site().service, site().dsn, me)
+  const page = await site().open(context)
+  await page.getByRole('textbox').fill(me)
+  await page.keyboard.press('Enter')
+  const expectGood = async (): Promise<void> => {
+    for (const text of (await page.evaluate(OWN_TEXTS)) as string[]) expect.soft(text).toMatch(/^\[.*\]$/s)
+    expect.soft(await axeViolations(page)).toEqual([])
+    expect.soft(await overflows(page)).toEqual([])
+  }
+  await page.locator('.offer').waitFor()
+  await expectGood()
+  await page.locator('[data-with="ann.example"]').click()
+  await page.locator('[data-message]').last().waitFor()
+  link.refuses = true
+  await page.locator('textarea').fill('refused')
+  await page.locator('.sendb').click()
+  await page.locator('[data-state=failed]').waitFor()
+  await page.locator('.head .who h1').getByText('Ann Example').waitFor()
+  expect.soft(await axeViolations(page)).toEqual([])
+  expect.soft(await overflows(page)).toEqual([])
+  // What one wrote oneself is at the end of the line, wherever lines end.
+  const [mine, theirs] = (await page.evaluate(`['.msg.mine .bubble', '.msg:not(.mine) .bubble'].map((name) => {
+    const bubbles = document.querySelectorAll(name)
+    return bubbles[bubbles.length - 1].getBoundingClientRect().left
+  })`)) as [number, number]
+  expect(mine < theirs).toBe(language === 'ar-XB')
+  await page.goto(`${site().origin}/settings`)
+  await page.locator('.sheet').waitFor()
+  await expectGood()
+})
+
+test('a page that was here starts without the server, with what was said, and what is typed stays', async () => {
   const context = await site().person({ serviceWorkers: 'allow' })
   const page = await site().open(context)
   await page.getByRole('textbox').fill('ann')
   await page.keyboard.press('Enter')
   await page.locator('.shell').waitFor()
   await page.evaluate('navigator.serviceWorker.ready.then(() => {})')
+  for (let n = 1; n <= 60; n += 1)
+    await post(site().service, { sender_id: 'bob', receiver_id: 'ann', content: `no. ${n}` })
+  await page.locator('[data-with=bob]').getByText('no. 60').waitFor()
   const { origin } = site()
   await site().kill()
+  await page.goto(origin)
+  await page.locator('[data-with=bob]').getByText('no. 60').waitFor()
   await page.goto(`${origin}/c/bob`)
+  // The last fifty are there to be scrolled through.
+  await page.locator('[data-seq="60"]').waitFor({ state: 'attached' })
+  await page.locator('.log').evaluate((log) => log.scrollTo(0, 0))
+  await page.locator('[data-seq="11"]').waitFor({ state: 'attached' })
   await page.locator('textarea').fill('typed without a server')
   await page.locator('textarea').press('Enter')
   await page.locator('[data-state=queued], [data-state=sending]').waitFor()
@@ -155,9 +214,22 @@ test('a new version is offered, and taken when the person wants it', async () =>
   })`)
   await site().update()
   await page.evaluate('navigator.serviceWorker.ready.then((registration) => registration.update()).then(() => {})')
+  await page.getByRole('button', { name: 'Reload' }).waitFor()
+  // What waits and what is typed goes over into the new one.
+  proxy.set('refused')
+  await page.getByRole('searchbox').fill('dan')
+  await page.locator('nav [href="/c/dan"]').click()
+  await page.locator('textarea').fill('waits')
+  await page.locator('textarea').press('Enter')
+  await page.locator('[data-state=queued], [data-state=sending]').waitFor()
+  await page.locator('textarea').fill('half a sen')
   await page.evaluate('globalThis.mark = 1')
   await page.getByRole('button', { name: 'Reload' }).click()
   await expect.poll(() => page.evaluate('globalThis.mark').catch(() => 1)).toBe(undefined)
-  await page.locator('.shell').waitFor()
+  await page.locator('[data-state=queued], [data-state=sending]').waitFor()
+  expect(await page.locator('textarea').inputValue()).toBe('half a sen')
   expect(await page.getByRole('button', { name: 'Reload' }).count()).toBe(0)
+  proxy.set('open')
+  await page.locator('[data-state=sent]').waitFor()
+  expect(await page.locator('[data-message]').count()).toBe(1)
 })

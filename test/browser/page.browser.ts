@@ -30,6 +30,22 @@ async function expectAllShown(tab: TalkTab, user: string, other: string): Promis
     .toEqual(stored.map(({ seq, content }) => `${seq} ${content}`))
 }
 
+test('ten seconds after the service is ready two people have talked', async () => {
+  const contexts = [await site().person(), await site().person()]
+  await site().kill()
+  await site().start()
+  const since = performance.now()
+  const [first, second] = await Promise.all([
+    enter(contexts[0] as BrowserContext, 'newcomer'),
+    enter(contexts[1] as BrowserContext, 'neighbour'),
+  ])
+  await first.talkTo('neighbour')
+  await first.say('Hello')
+  await second.page.click('nav [href="/c/newcomer"]')
+  await second.untilRows(1, 'received')
+  expectAtMost('from ready to the first message on the screen of another', performance.now() - since, 10_000)
+})
+
 test('ten thousand messages are scrolled through', async () => {
   const count = 10_000
   await execute(site().dsn, backlogOf('author', 'scroller', count))

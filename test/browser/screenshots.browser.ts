@@ -7,7 +7,9 @@ import type { BrowserContext, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { AccountsDouble } from '../support/accounts-double.ts'
 import { axeViolations, overflows } from '../support/axe.ts'
+import { PageLink, SCENES } from '../support/page-link.ts'
 import { DESKTOP, PHONE, usePageSite } from '../support/page-site.ts'
+import { post } from '../support/rest-client.ts'
 import { seedTalk } from '../support/talk.ts'
 import { SECRET } from '../support/tokens.ts'
 
@@ -97,6 +99,51 @@ inAllLooks('conversations', async (context, shot) => {
   await shot(page, 'trouble')
 })
 
+inAllLooks('what was not sent, and what is new', async (context, shot) => {
+  const me = `us-${Math.random().toString(36).slice(2, 8)}`
+  const say = (content: string) => post(site().service, { sender_id: 'bob', receiver_id: me, content })
+  for (let n = 1; n <= 40; n += 1) await say(`message ${n}`)
+  await context.grantPermissions(['notifications'], { origin: site().origin })
+  await context.addInitScript(SCENES)
+  const link = await PageLink.of(context)
+  const page = await site().open(context)
+  await page.getByRole('textbox').fill(me)
+  await page.getByRole('textbox').press('Enter')
+  await page.getByRole('button', { name: 'Turn on' }).waitFor()
+  await shot(page, 'offer-notifications')
+  await page.getByRole('button', { name: 'Not now' }).click()
+  await page.locator('[data-with=bob]').click()
+  await page.locator('.new').waitFor()
+  await shot(page, 'chat-divider')
+  await page.locator('.log').evaluate((log) => log.scrollTo(0, 0))
+  await say(`${'a long story\n'.repeat(40)}the end`)
+  await page.getByRole('button', { name: '1 new message' }).waitFor()
+  await shot(page, 'chat-jump')
+  await page.getByRole('button', { name: '1 new message' }).click()
+  await page.getByRole('button', { name: 'Show more' }).waitFor()
+  await shot(page, 'chat-folded')
+  link.refuses = true
+  await page.locator('textarea').fill('Nobody takes this.')
+  await page.locator('.sendb').click()
+  await page.locator('[data-state=failed]').waitFor()
+  await shot(page, 'chat-failed')
+  await link.away()
+  await page.locator('textarea').fill('This waits.')
+  await page.locator('.sendb').click()
+  await page.getByRole('button', { name: 'Try now' }).waitFor()
+  await shot(page, 'banner-waiting')
+  await page.evaluate(`sessionStorage.setItem('later', 'yes')`)
+  link.refuses = false
+  link.back()
+  await page.reload()
+  await page.locator('[data-state=held]').waitFor()
+  await shot(page, 'chat-held')
+  await page.evaluate(`sessionStorage.removeItem('later'); sessionStorage.setItem('update', 'yes')`)
+  await page.goto(`${site().origin}/`)
+  await page.getByText('A new version is ready.').waitFor()
+  await shot(page, 'offer-update')
+})
+
 describe('on a server with accounts', () => {
   beforeAll(async () => {
     await site().kill()
@@ -154,6 +201,22 @@ describe('on a server with accounts', () => {
       await page.locator(wanted).first().waitFor()
       await shot(page, `account${path.replaceAll('/', '-')}`)
     }
+    await page.goto(`${site().origin}/settings/security`)
+    double.isLoginOld = true
+    await page.getByRole('button', { name: 'New recovery codes' }).click()
+    await page.getByRole('heading', { name: 'Is it you?' }).waitFor()
+    await shot(page, 'account-again')
+    double.isLoginOld = false
+    await page.getByRole('dialog').getByLabel('Password', { exact: true }).fill('correct horse')
+    await page.getByRole('button', { name: 'Confirm' }).click()
+    await page.locator('.dialog .codes').waitFor()
+    await shot(page, 'account-codes')
+    await page.getByRole('button', { name: 'Close' }).click()
+    await page.getByRole('button', { name: 'Delete my account' }).click()
+    await page.getByRole('dialog').waitFor()
+    await shot(page, 'account-delete')
+    await page.goto(`${site().origin}/settings/people`)
+    await page.locator('.entry .avatar').first().waitFor()
     await page.locator('summary').first().click()
     await shot(page, 'account-people-menu')
     await page.getByText('Make a reset link').first().click()
@@ -163,6 +226,10 @@ describe('on a server with accounts', () => {
     await page.locator('summary').first().click()
     await page.getByRole('button', { name: /Suspend: / }).click()
     await shot(page, 'account-people-suspend')
+    await page.getByRole('button', { name: 'Cancel' }).click()
+    await page.evaluate(`location.hash = '#invite=abcdef'`)
+    await page.getByRole('heading', { name: 'Open this link?' }).waitFor()
+    await shot(page, 'link')
   })
 })
 

@@ -26,6 +26,8 @@ export class AccountsDouble {
   invites = [{ code_id: 'c1', uses: 4, expires_at: LATER }]
   registration = 'open'
   isSignedIn = false
+  /** Longer ago than what needs a login of a moment ago takes. */
+  isLoginOld = false
   /** Every call that was answered, as `POST /api/auth/login {"username":…}`. */
   readonly calls: string[] = []
 
@@ -86,7 +88,7 @@ export class AccountsDouble {
         this.isSignedIn = false
         return [204, undefined]
       case 'POST /api/users/me/recovery_codes':
-        return [200, { recovery_codes: CODES }]
+        return this.isLoginOld ? error(403, 'reauthentication_required') : [200, { recovery_codes: CODES }]
       case 'POST /api/auth/password':
         return body['current'] === 'correct horse' ? [204, undefined] : error(401, 'invalid_credentials')
       case 'GET /api/users/me':

@@ -23,10 +23,11 @@ function Found({ text }: { text: string }) {
 /** A directory with one person; the search for others finds nobody. */
 async function offered(auth: ServerInfo['auth'], text: string): Promise<string> {
   server.set({ auth } as ServerInfo)
+  const none: [] = []
   const online = vi.fn(async () => [])
   const client = {
     userId: 'me',
-    conversations: { get: () => [], subscribe: () => () => undefined },
+    conversations: { get: () => none, subscribe: () => () => undefined },
     users: {
       ...{ search: async () => [], online },
       get: async (id: string) => (id === 'u7k2' ? { user_id: id, display_name: 'Carol' } : undefined),

@@ -14,7 +14,7 @@ let status: number
 beforeEach(() => {
   calls = []
   subscribed = undefined
-  status = 204
+  status = 200
   vi.useFakeTimers({ toFake: ['Date'] })
   vi.stubGlobal('isSecureContext', true)
   vi.stubGlobal('Notification', { permission: 'granted' })
@@ -72,7 +72,7 @@ test('what the server could not take is declared with the next connection', asyn
   const ann = { userId: 'ann' }
   status = 503
   await declarePushes(ann)
-  status = 204
+  status = 200
   await declarePushes(ann)
   expect(calls).toEqual(['ann GET /api/push/key', ...DECLARED])
 })
