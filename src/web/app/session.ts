@@ -132,6 +132,7 @@ async function makeWay(): Promise<void> {
 export async function meet({ token, ...named }: Stranger, isTaken: boolean): Promise<void> {
   if (isTaken) {
     const auth = lastProof()
+    door.set({ hash: '', isLeaving: true })
     await makeWay()
     // What comes for the one of before is not for the eyes of the next.
     await endSession(auth, false)
@@ -183,9 +184,12 @@ async function goneAway(isForGood: boolean): Promise<void> {
   door.set({ hash: '', isLeaving: true })
   left(isForGood)
   // First what is kept here: nothing of the network is in its way, and the page may be closed at any moment.
-  await (isForGood ? client?.logout() : client?.close())
-  await endSession(auth, isForGood)
-  door.set({ hash: '' })
+  try {
+    await (isForGood ? client?.logout() : client?.close())
+    await endSession(auth, isForGood)
+  } finally {
+    door.set({ hash: '' })
+  }
 }
 
 /** How whoever is here proves who they are, also once it is forgotten. */

@@ -33,8 +33,8 @@ function presentPerson(): Named | undefined {
   }
 }
 
-/** Whether the token that was taken last in this browser was theirs. */
-export const isLast = (id: UserId): boolean => presentPerson()?.id === id
+/** Whether nobody else has come to this browser since. */
+export const isLast = (id: UserId): boolean => (presentPerson()?.id ?? id) === id
 
 export const hasToken = (): boolean => kept(TOKEN, 'sessionStorage') !== undefined
 
