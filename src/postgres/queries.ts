@@ -29,15 +29,18 @@ export class Queries implements Queryable {
   }
 
   async query<Row extends object>(text: string, values: readonly unknown[] = []): Promise<Row[]> {
-    const name = this.#nameOf(text)
-    const statement = { text, values: [...values], ...(name !== undefined && { name }) }
     this.#requireRoom()
-    const { rows } = await answered(() => this.#pool.query<Row>(statement))
+    const { rows } = await answered(() => this.#pool.query<Row>(this.#statement(text, values)))
     return rows
   }
 
   #requireRoom(): void {
     if (this.#pool.waitingCount >= MAX_WAITING) throw new Unavailable('too many statements wait for a connection')
+  }
+
+  #statement(text: string, values: readonly unknown[]): pg.QueryConfig {
+    const name = this.#nameOf(text)
+    return { text, values: [...values], ...(name !== undefined && { name }) }
   }
 
   #nameOf(text: string): string | undefined {
@@ -56,14 +59,11 @@ export class Queries implements Queryable {
     let failure: Error | undefined
     try {
       await answered(() => client.query('begin'))
-      const result = await work(queryableOf(client))
+      const result = await work({ query: (text, values = []) => rowsOf(client, this.#statement(text, values)) })
       await answered(() => client.query('commit'))
       return result
     } catch (error) {
-      failure = await client.query('rollback').then(
-        () => undefined,
-        (reason: unknown) => (reason instanceof Error ? reason : new Error(String(reason))),
-      )
+      failure = await client.query('rollback').then(() => undefined, asError)
       throw error
     } finally {
       client.release(failure)
@@ -72,12 +72,16 @@ export class Queries implements Queryable {
 }
 
 export function queryableOf(client: pg.ClientBase): Queryable {
-  return {
-    query: async <Row extends object>(text: string, values: readonly unknown[] = []) => {
-      const { rows } = await answered(() => client.query<Row>(text, [...values]))
-      return rows
-    },
-  }
+  return { query: (text, values = []) => rowsOf(client, { text, values: [...values] }) }
+}
+
+async function rowsOf<Row extends object>(client: pg.ClientBase, statement: pg.QueryConfig): Promise<Row[]> {
+  const { rows } = await answered(() => client.query<Row>(statement))
+  return rows
+}
+
+function asError(reason: unknown): Error {
+  return reason instanceof Error ? reason : new Error(String(reason))
 }
 
 /** Connection, resources, intervention of an operator and time limits (PostgreSQL documentation, Appendix A). */

@@ -54,11 +54,18 @@ test('queries that keep their plans prepare each text once, by index; others are
     const setting = async (name: string): Promise<unknown> =>
       (await queries.query<{ value: string }>('select current_setting($1) as value', [name]))[0]?.value
     const settings = await Promise.all(PLANNER_SETTINGS.map(([name]) => setting(name)))
+    const within = await queries.transaction((transaction) =>
+      transaction.query<{ value: string }>('select current_setting($1) as value', ['search_path']),
+    )
+    expect(within).toEqual([{ value: '"chat"' }])
+    await queries.transaction((transaction) =>
+      transaction.query('select current_setting($1) as within', ['search_path']),
+    )
     const [prepared] = await queries.query<{ count: number }>(
       `select count(*) from pg_prepared_statements where statement like 'select current_setting%'`,
     )
     const planned = keepsPlans ? PLANNER_SETTINGS.map(([, value]) => value) : ['auto', 'on', 'on', 'on', 'on']
-    expect([settings, prepared?.count]).toEqual([planned, keepsPlans ? 1 : 0])
+    expect([settings, prepared?.count]).toEqual([planned, keepsPlans ? 2 : 0])
     expect(await setting('search_path')).toBe('"chat"')
   }
 })
