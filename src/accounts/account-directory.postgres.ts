@@ -56,7 +56,7 @@ export class PostgresAccountDirectory implements UserDirectory {
       await transaction.query(DESCRIBE, values)
       if (avatarUrl !== undefined) await transaction.query(REMOVE_PICTURE, [userId])
       await nameWords(transaction, userId)
-      if (by) await writeAudit(transaction, { actor: by, action: 'describe', target: userId })
+      if (by) writeAudit(transaction, { actor: by, action: 'describe', target: userId })
     })
     return (await this.find([userId]))[0]
   }

@@ -1,5 +1,5 @@
 import { issuedAt } from '../auth/revocation-times.ts'
-import type { Queries, Queryable } from '../postgres/queries.ts'
+import type { Queries, Queryable, Transaction } from '../postgres/queries.ts'
 import type { UserId } from '../protocol/message.ts'
 import type { Account } from './account.ts'
 import {
@@ -119,7 +119,7 @@ export class PostgresAccountStore implements AccountStore {
       const [row] = await transaction.query<{ issued_at: string }>(ISSUED_AT_WHILE_ACTIVE, [userId])
       if (!row) return undefined
       const details = seconds === undefined ? {} : { seconds }
-      await writeAudit(transaction, { actor, action: 'token_issue', target: userId, details })
+      writeAudit(transaction, { actor, action: 'token_issue', target: userId, details })
       return Number(row.issued_at)
     })
   }
@@ -128,7 +128,7 @@ export class PostgresAccountStore implements AccountStore {
     await this.#queries.transaction(async (transaction) => {
       const [row] = await transaction.query<{ failures: number }>(FAILED, [userId ?? '', network])
       if (row?.failures !== 1) return
-      await writeAudit(transaction, { actor, action: 'login_failed', target: userId ?? '', details: { network } })
+      writeAudit(transaction, { actor, action: 'login_failed', target: userId ?? '', details: { network } })
     })
   }
 
@@ -149,7 +149,7 @@ export class PostgresAccountStore implements AccountStore {
       // Of a backend, and of whoever had it make them.
       await revokeUser(transaction, userId, { ...this.#life, actor: userId, reason: 'sessionless' })
       const details = { sessions: ended.length }
-      await writeAudit(transaction, { actor, action: 'password_change', target: userId, details })
+      writeAudit(transaction, { actor, action: 'password_change', target: userId, details })
       return true
     })
   }
@@ -184,7 +184,7 @@ export class PostgresAccountStore implements AccountStore {
       if (!(await holdAccount(transaction, userId))) return false
       await transaction.query(FORGET_CODES, [userId])
       await transaction.query(ADD_CODES, [userId, hashes])
-      await writeAudit(transaction, { actor, action: 'recovery_codes', target: userId })
+      writeAudit(transaction, { actor, action: 'recovery_codes', target: userId })
       return true
     })
   }
@@ -193,7 +193,7 @@ export class PostgresAccountStore implements AccountStore {
     return this.#queries.transaction(async (transaction) => {
       if (await hasAdmin(transaction)) return false
       await addLink(transaction, { hash, userId: undefined, createdBy: actor.kind, lifetimeSeconds })
-      await writeAudit(transaction, { actor, action: 'bootstrap_link', target: '' })
+      writeAudit(transaction, { actor, action: 'bootstrap_link', target: '' })
       return true
     })
   }
@@ -209,7 +209,7 @@ export class PostgresAccountStore implements AccountStore {
   }
 
   async #register(
-    transaction: Queryable,
+    transaction: Transaction,
     { userId, username, displayName, phc, door }: Registration,
     opening: Opening,
   ) {
@@ -226,16 +226,17 @@ export class PostgresAccountStore implements AccountStore {
     return { ...open, account }
   }
 
-  async #open(transaction: Queryable, userId: UserId, opening: Opening, action: AuditAction): Promise<OpenSession> {
+  async #open(transaction: Transaction, userId: UserId, opening: Opening, action: AuditAction): Promise<OpenSession> {
     const { session, deviceHash, replaces, actor } = opening
     const replaced = replaces && (await this.#endReplaced(transaction, replaces, userId))
     const { sessionId, tooMany } = await createSession(transaction, { ...session, userId, deviceHash }, this.#life)
     await knowDevice(transaction, userId, deviceHash)
     const [row] = await transaction.query<{ issued_at: string }>(ISSUED_AT, [userId])
     const by = { ...actor, kind: 'user', id: userId } as const
-    await writeAudit(transaction, { actor: by, action, target: userId, details: { session: sessionId } })
+    writeAudit(transaction, { actor: by, action, target: userId, details: { session: sessionId } })
     const ends = tooMany.map((session) => ({ userId, session, because: 'too_many' }))
-    for (const end of [...(replaced ? [replaced] : []), ...ends]) await writeAudit(transaction, sessionEnd(by, end))
+    const ended = [...(replaced ? [replaced] : []), ...ends].map((end) => sessionEnd(by, end))
+    writeAudit(transaction, ...ended)
     return { userId, sessionId, issuedAtSeconds: Number(row?.issued_at) }
   }
 
@@ -251,7 +252,7 @@ export class PostgresAccountStore implements AccountStore {
 
   /** A return by a code or a link ends everything that was open, whoever opened it. */
   async #replacePassword(
-    transaction: Queryable,
+    transaction: Transaction,
     userId: UserId,
     phc: string,
     { actor, action }: { actor: Actor; action: 'password_recover' | 'password_reset' },
@@ -261,7 +262,7 @@ export class PostgresAccountStore implements AccountStore {
     await forgetDevices(transaction, userId, undefined)
     await endSessions(transaction, { userId }, { ...this.#life, because: action, actor: userId })
     await revokeUser(transaction, userId, { ...this.#life, actor: userId, reason: null })
-    await writeAudit(transaction, { actor, action, target: userId })
+    writeAudit(transaction, { actor, action, target: userId })
   }
 }
 

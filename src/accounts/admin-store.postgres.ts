@@ -79,7 +79,7 @@ export class PostgresAdminStore implements AdminStore {
         await addAccount(transaction, { userId, username, displayName, role: roleNumber(role) })
         await nameWords(transaction, userId)
         await addLink(transaction, { ...link, userId, createdBy: nameOf(actor) })
-        await writeAudit(transaction, { actor, action: 'create', target: userId, details: { role } })
+        writeAudit(transaction, { actor, action: 'create', target: userId, details: { role } })
       })
       return 'done'
     } catch (error) {
@@ -140,7 +140,7 @@ export class PostgresAdminStore implements AdminStore {
       if (actor.kind === 'user' && (await transaction.query(STILL_ADMIN, [actor.id])).length === 0) return undefined
       const added = await insertInvite(transaction, invite, nameOf(actor))
       const { codeId: target, role, uses } = invite
-      await writeAudit(transaction, { actor, action: 'invite_create', target, details: { role, uses } })
+      writeAudit(transaction, { actor, action: 'invite_create', target, details: { role, uses } })
       return added
     })
   }
@@ -152,7 +152,7 @@ export class PostgresAdminStore implements AdminStore {
   revokeInvite(codeId: string, actor: Actor): Promise<boolean> {
     return this.#options.queries.transaction(async (transaction) => {
       if (!(await revokeInvite(transaction, codeId))) return false
-      await writeAudit(transaction, { actor, action: 'invite_revoke', target: codeId })
+      writeAudit(transaction, { actor, action: 'invite_revoke', target: codeId })
       return true
     })
   }
@@ -192,7 +192,7 @@ export class PostgresAdminStore implements AdminStore {
       if (actor.kind === 'user' && !isOwnEnd && !active.includes(actor.id)) return 'no_admin'
       if (admins === 'leaves' && active.length === 1 && active[0] === userId) return 'last_admin'
       await work(transaction)
-      await writeAudit(transaction, { ...entry, target: userId })
+      writeAudit(transaction, { ...entry, target: userId })
       return 'done'
     })
   }

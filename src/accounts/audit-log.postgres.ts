@@ -1,32 +1,48 @@
 import { createHash } from 'node:crypto'
-import type { Queries, Queryable } from '../postgres/queries.ts'
+import type { Queries, Queryable, Transaction } from '../postgres/queries.ts'
+import type { Statement } from '../postgres/statement.ts'
 import type { AuditEntry } from './audit.ts'
 
-interface Head {
-  readonly audit_id: string
-  readonly hash: Buffer
-  readonly at: string
-}
-
-/** Locks the head: one writer after another, so this is the last lock that a transaction takes. */
-const NEXT = `update audit_head set audit_id = audit_id + 1
-  returning audit_id::text, hash, to_char(clock_timestamp() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as at`
-const ADD = `with added as (
+/**
+ * Adds entries to the chain, each with the hash of the one before. The head is locked first, so times follow each other as the
+ * entries do. Where the head is gone there is no number for an entry, and none is taken.
+ */
+const ADD: Statement = {
+  name: 'audit',
+  text: `with recursive head as (select audit_id, hash from audit_head for update),
+  given as (
+    select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[])
+      with ordinality v(actor_kind, actor, action, target, address, request_id, details, hashed, nth)),
+  chain as (
+    select 0::bigint as nth, audit_id, null::timestamptz as at, null::bytea as prev_hash, hash
+      from (values (1)) one left join head on true
+    union all
+    select g.nth, c.audit_id + 1, n.at, c.hash, sha256(c.hash || convert_to('["' || (c.audit_id + 1) || '","'
+        || to_char(n.at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') || '",' || g.hashed, 'UTF8'))
+      from chain c join given g on g.nth = c.nth + 1 cross join lateral (select clock_timestamp() as at) n),
+  added as (
     insert into audit_log (audit_id, at, actor_kind, actor, action, target, address, request_id, details, prev_hash, hash)
-    values ($1::bigint, $2::timestamptz, $3, $4, $5, $6, $7, $8, $9, $10, $11))
-  update audit_head set hash = $11`
-
-/** Adds an entry in this transaction, as its last statement: what was done and its entry are kept or lost together. */
-export async function writeAudit(transaction: Queryable, entry: AuditEntry): Promise<void> {
-  const [head] = await transaction.query<Head>(NEXT)
-  if (!head) throw new Error('audit_head holds no row: the end of the audit is not known')
-  const { actor, action, target, details = {} } = entry
-  const fields = [actor.kind, actor.id, action, target, actor.address, actor.requestId]
-  const hash = entryHash(head.hash, [head.audit_id, head.at, ...fields], details)
-  await transaction.query(ADD, [head.audit_id, head.at, ...fields, JSON.stringify(details), head.hash, hash])
+    select c.audit_id, c.at, actor_kind, actor, action, target, address, request_id, details::jsonb, c.prev_hash, c.hash
+      from chain c join given using (nth))
+  update audit_head set audit_id = c.audit_id, hash = c.hash from chain c where c.nth = cardinality($1::text[])`,
 }
 
-/** Does something in a transaction whose last statement notes it. */
+/**
+ * Adds entries with the commit of this transaction: what was done and its entries are kept or lost together. They come with COMMIT
+ * itself, because everybody else who has something to note waits for the end of the chain.
+ */
+export function writeAudit(transaction: Transaction, ...entries: readonly AuditEntry[]): void {
+  if (entries.length === 0) return
+  const rows = entries.map(({ actor, action, target, details = {} }) => {
+    const fields = [actor.kind, actor.id, action, target, actor.address, actor.requestId]
+    // Behind the opening bracket, number and time, which the database knows.
+    return [...fields, JSON.stringify(details), hashedText(fields, details).slice(1)]
+  })
+  const columns = (rows[0] ?? []).map((_, column) => rows.map((row) => row[column] ?? ''))
+  transaction.atCommit({ statement: ADD, values: columns })
+}
+
+/** Does something in a transaction that is noted with it. */
 export function audited<T>(
   queries: Queries,
   entry: AuditEntry,
@@ -34,7 +50,7 @@ export function audited<T>(
 ): Promise<T> {
   return queries.transaction(async (transaction) => {
     const done = await work(transaction)
-    await writeAudit(transaction, entry)
+    writeAudit(transaction, entry)
     return done
   })
 }
@@ -45,9 +61,10 @@ export function entryHash(
   fields: readonly string[],
   details: Readonly<Record<string, string | number | boolean>>,
 ): Buffer {
+  return createHash('sha256').update(before).update(hashedText(fields, details)).digest()
+}
+
+function hashedText(fields: readonly string[], details: Readonly<Record<string, string | number | boolean>>): string {
   const sorted = Object.entries(details).sort(([a], [b]) => (a < b ? -1 : 1))
-  return createHash('sha256')
-    .update(before)
-    .update(JSON.stringify([...fields, sorted]))
-    .digest()
+  return JSON.stringify([...fields, sorted])
 }

@@ -37,7 +37,7 @@ export class AuditedRevocations implements RevocationStore {
       await endLogins(transaction, target, options)
       const revocation = await this.#options.storeIn(transaction).add(target, options)
       const actor = actorOf(options)
-      await writeAudit(transaction, { actor, action: 'revoke', target: targetKey(target) })
+      writeAudit(transaction, { actor, action: 'revoke', target: targetKey(target) })
       return revocation
     })
   }

@@ -32,7 +32,7 @@ export class PostgresProfileStore implements ProfileStore {
         if (displayName !== undefined) await transaction.query(CHANGE_NAME, [userId, displayName])
         await nameWords(transaction, userId)
         if (username === undefined) return
-        await writeAudit(transaction, { actor, action: 'username_change', target: userId })
+        writeAudit(transaction, { actor, action: 'username_change', target: userId })
       })
       return 'done'
     } catch (error) {

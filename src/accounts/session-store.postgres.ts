@@ -97,7 +97,7 @@ export class PostgresSessionStore implements SessionStore {
       if (isAll) await revokeUser(transaction, userId, { ...this.#life, actor: actor.id, reason: 'sessionless' })
       if (ids.length === 0 && !isAll) return 0
       const details = { sessions: ids.length, ...(!isAll && { session: sessionId }) }
-      await writeAudit(transaction, { actor, action: because, target: userId, details })
+      writeAudit(transaction, { actor, action: because, target: userId, details })
       return ids.length
     })
   }

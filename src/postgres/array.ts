@@ -5,3 +5,8 @@
 export function arrayLiteral(texts: readonly string[]): string {
   return `{${texts.map((text) => `"${text}"`).join(',')}}`
 }
+
+/** The same of any texts. */
+export function escapedArrayLiteral(texts: readonly string[]): string {
+  return arrayLiteral(texts.map((text) => text.replace(/["\\]/g, '\\$&')))
+}

@@ -1,12 +1,21 @@
 import { createHash } from 'node:crypto'
 import type pg from 'pg'
 import { reasonOf, Unavailable, UnstorableText } from '../lib/errors.ts'
+import { CommitStep, type LastStatement } from './commit-step.ts'
 import type { Pool } from './pool.ts'
 import { sqlStateOf } from './statement.ts'
 
 /** A text of SQL and its parameters, answered by rows; all that a statement beside the message path needs. */
 export interface Queryable {
   query<Row extends object>(text: string, values?: readonly unknown[]): Promise<Row[]>
+}
+
+export interface Transaction extends Queryable {
+  /**
+   * Does this when everything else is done, in one write with COMMIT: what it locks is held for as long as a commit takes, also
+   * when this process is stopped at any moment. For what nobody asks for rows of.
+   */
+  atCommit(last: LastStatement): void
 }
 
 /** More are refused at once, as reads are: they would wait for longer than their callers do, and hold what they bring. */
@@ -52,21 +61,31 @@ export class Queries implements Queryable {
   }
 
   /** All or nothing: commits when `work` resolves, rolls back when it rejects. */
-  async transaction<T>(work: (transaction: Queryable) => Promise<T>): Promise<T> {
+  async transaction<T>(work: (transaction: Transaction) => Promise<T>): Promise<T> {
     this.#requireRoom()
     const client = await answered(() => this.#pool.connect())
     // A connection whose transaction did not end as it should is not used again.
     let failure: Error | undefined
+    let isCommitting = false
     try {
       await answered(() => client.query('begin'))
-      const result = await work({ query: (text, values = []) => rowsOf(client, this.#statement(text, values)) })
-      await answered(() => client.query('commit'))
+      const last: LastStatement[] = []
+      const result = await work(this.#transactionOn(client, last))
+      isCommitting = last.length > 0
+      await answered(() => commit(client, last))
       return result
     } catch (error) {
-      failure = await client.query('rollback').then(() => undefined, asError)
+      failure = isCommitting ? asError(error) : await client.query('rollback').then(() => undefined, asError)
       throw error
     } finally {
       client.release(failure)
+    }
+  }
+
+  #transactionOn(client: pg.ClientBase, last: LastStatement[]): Transaction {
+    return {
+      query: (text, values = []) => rowsOf(client, this.#statement(text, values)),
+      atCommit: (statement) => void last.push(statement),
     }
   }
 }
@@ -78,6 +97,11 @@ export function queryableOf(client: pg.ClientBase): Queryable {
 async function rowsOf<Row extends object>(client: pg.ClientBase, statement: pg.QueryConfig): Promise<Row[]> {
   const { rows } = await answered(() => client.query<Row>(statement))
   return rows
+}
+
+async function commit(client: pg.ClientBase, last: readonly LastStatement[]): Promise<void> {
+  if (last.length === 0) await client.query('commit')
+  else await client.query(new CommitStep(last)).done
 }
 
 function asError(reason: unknown): Error {

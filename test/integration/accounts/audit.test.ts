@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import type { AuditEntry } from '../../../src/accounts/audit.ts'
 import { checkAudit } from '../../../src/accounts/audit-check.postgres.ts'
-import { writeAudit } from '../../../src/accounts/audit-log.postgres.ts'
+import { entryHash, writeAudit } from '../../../src/accounts/audit-log.postgres.ts'
 import { type Database, openDatabase } from '../../../src/postgres/database.ts'
 import type { Queries } from '../../../src/postgres/queries.ts'
 import { createDatabase, execute, silentLogger, type TestDatabase } from '../../support/databases.ts'
@@ -32,7 +32,7 @@ const entry = (target: string): AuditEntry => ({
   target,
   details: { role: 'admin', uses: 3, was: true, name: 'ünï "quoted" \\ ' },
 })
-const write = (target: string) => queries.transaction((transaction) => writeAudit(transaction, entry(target)))
+const write = (target: string) => queries.transaction(async (transaction) => writeAudit(transaction, entry(target)))
 
 async function written(count: number): Promise<void> {
   for (let at = 1; at <= count; at += 1) await write(`target ${at}`)
@@ -47,7 +47,7 @@ test('is one chain without a gap, whoever writes to it at the same time', async 
 test('holds nothing of what was not done, and no gap for it', async () => {
   await write('done')
   const undone = queries.transaction(async (transaction) => {
-    await writeAudit(transaction, entry('undone'))
+    writeAudit(transaction, entry('undone'))
     throw new Error('undone')
   })
   await expect(undone).rejects.toThrow('undone')
@@ -57,6 +57,58 @@ test('holds nothing of what was not done, and no gap for it', async () => {
     { target: 'done' },
     { target: 'done as well' },
   ])
+})
+
+test('is held by nobody who is not committing', async () => {
+  let goOn = (): void => undefined
+  const stopped = queries.transaction(async (transaction) => {
+    writeAudit(transaction, entry('later'))
+    await new Promise<void>((resolve) => {
+      goOn = resolve
+    })
+  })
+  await write('first')
+  goOn()
+  await stopped
+  expect(await checkAudit(queries)).toMatchObject({ entries: 2, fault: undefined })
+  expect(await queries.query('select target from audit_log order by audit_id')).toEqual([
+    { target: 'first' },
+    { target: 'later' },
+  ])
+})
+
+test('takes several entries at once, whatever is in them', async () => {
+  const targets = ['', 'NULL', '{"a"}', `'"\\\n\t`, 'ünï 😀', 'null']
+  await queries.transaction(async (transaction) => {
+    writeAudit(transaction, ...targets.slice(0, 4).map(entry))
+    writeAudit(transaction, ...targets.slice(4).map(entry))
+    writeAudit(transaction)
+  })
+  expect(await checkAudit(queries)).toMatchObject({ entries: targets.length, fault: undefined })
+  const rows = await queries.query('select target, details from audit_log order by audit_id')
+  expect(rows).toEqual(targets.map((target) => ({ target, details: entry(target).details })))
+})
+
+test('goes on behind entries that the process has hashed', async () => {
+  const at = '2026-01-01T00:00:00.000001Z'
+  const details = { uses: 3, name: 'ünï "quoted" \\ ' }
+  const hash = entryHash(Buffer.alloc(0), ['1', at, 'user', 'ann', 'role', 'bob', '', ''], details)
+  await queries.query(
+    `with head as (update audit_head set audit_id = 1, hash = $2)
+     insert into audit_log values (1, $1::timestamptz, 'ann', 'user', 'role', 'bob', '', '', $3, '', $2)`,
+    [at, hash, JSON.stringify(details)],
+  )
+  await written(3)
+  expect(await checkAudit(queries)).toMatchObject({ entries: 4, fault: undefined })
+})
+
+test('takes no entry where its end is gone', async () => {
+  await write('done')
+  const [head] = await queries.query<{ hash: Buffer }>('delete from audit_head returning hash')
+  await expect(write('not done')).rejects.toThrow('audit_id')
+  await queries.query('insert into audit_head (audit_id, hash) values (1, $1)', [head?.hash])
+  await write('done as well')
+  expect(await checkAudit(queries)).toMatchObject({ entries: 2, fault: undefined })
 })
 
 test('of nothing is whole', async () => {
