@@ -3,20 +3,31 @@ import type { Throttle, ThrottleKey } from './throttle.ts'
 
 interface Row {
   readonly ord: number
-  readonly left: number
+  /** Before this attempt. */
+  readonly remaining: number
 }
 
-const ENSURE = `insert into throttles (throttle_key, tokens, at)
-  select key, burst, clock_timestamp() from unnest($1::bytea[], $2::float8[]) v(key, burst) order by key
-  on conflict (throttle_key) do nothing`
-/** In one order, so that two that share keys wait for each other and do not lock each other out. */
-const LOCK = `select v.ord::int as ord,
-    least(v.burst, t.tokens + greatest(0, extract(epoch from clock_timestamp() - t.at)) * v.burst / v.seconds)::float8 as left
-  from throttles t join unnest($1::bytea[], $2::float8[], $3::float8[]) with ordinality v(key, burst, seconds, ord)
-    on t.throttle_key = v.key
-  order by t.throttle_key for update of t`
-const SET = `update throttles t set tokens = v.tokens, at = clock_timestamp()
-  from unnest($1::bytea[], $2::float8[]) v(key, tokens) where t.throttle_key = v.key`
+/**
+ * One of each, or none. Those that are there are locked in one order, so that two that share keys wait for each other and do not
+ * lock each other out. One that is new and meanwhile somebody else's is not among the rows.
+ */
+const TAKE = `with given as (
+    select key, burst, seconds, ord::int as ord
+      from unnest($1::bytea[], $2::float8[], $3::float8[]) with ordinality v(key, burst, seconds, ord)),
+  held as (
+    select t.throttle_key, v.ord,
+        least(v.burst, t.tokens + greatest(0, extract(epoch from clock_timestamp() - t.at)) * v.burst / v.seconds)::float8 as remaining
+      from throttles t join given v on t.throttle_key = v.key order by t.throttle_key for update of t),
+  verdict as (select coalesce(min(remaining), 1) >= 1 as is_free from held),
+  taken as (
+    update throttles t set tokens = h.remaining - 1, at = clock_timestamp() from held h, verdict
+      where is_free and t.throttle_key = h.throttle_key),
+  added as (
+    insert into throttles (throttle_key, tokens, at)
+      select key, burst - 1, clock_timestamp() from given, verdict
+        where is_free and not exists (select from held h where h.ord = given.ord) order by key
+      on conflict (throttle_key) do nothing returning throttle_key)
+  select ord, remaining from held union all select ord, burst from added join given on key = throttle_key`
 const GIVE_BACK = `update throttles t set tokens = t.tokens + 1
   from (select throttle_key from throttles where throttle_key = any($1::bytea[]) order by throttle_key for update) v
   where t.throttle_key = v.throttle_key`
@@ -31,19 +42,11 @@ export class PostgresThrottle implements Throttle {
 
   async take(keys: readonly ThrottleKey[]): Promise<number> {
     if (keys.length === 0) return 0
-    const names = keys.map(({ key }) => key)
-    const bursts = keys.map(({ burst }) => burst)
-    const seconds = keys.map((one) => one.seconds)
-    return this.#queries.transaction(async (transaction) => {
-      await transaction.query(ENSURE, [names, bursts])
-      const rows = await transaction.query<Row>(LOCK, [names, bursts, seconds])
-      const waits = rows.map(({ ord, left }) => waitMs(left, keys[ord - 1]))
-      const longest = Math.max(0, ...waits)
-      if (longest > 0) return longest
-      const lefts = rows.map(({ left }) => left - 1)
-      await transaction.query(SET, [rows.map(({ ord }) => names[ord - 1]), lefts])
-      return 0
-    })
+    const columns = [keys.map(({ key }) => key), keys.map(({ burst }) => burst), keys.map(({ seconds }) => seconds)]
+    const rows = await this.#queries.query<Row>(TAKE, columns)
+    const longest = Math.max(0, ...rows.map(({ ord, remaining }) => waitMs(remaining, keys[ord - 1])))
+    if (longest > 0) return longest
+    return this.#takeRest(keys, new Set(rows.map(({ ord }) => ord)))
   }
 
   async giveBack(keys: readonly ThrottleKey[]): Promise<void> {
@@ -51,9 +54,16 @@ export class PostgresThrottle implements Throttle {
     // What is above the burst is cut off by the next attempt.
     await this.#queries.query(GIVE_BACK, [keys.map(({ key }) => key)])
   }
+
+  /** Of keys that somebody else began to use in the same moment. */
+  async #takeRest(keys: readonly ThrottleKey[], taken: ReadonlySet<number>): Promise<number> {
+    const waitMs = await this.take(keys.filter((_, at) => !taken.has(at + 1)))
+    if (waitMs > 0) await this.giveBack(keys.filter((_, at) => taken.has(at + 1)))
+    return waitMs
+  }
 }
 
-function waitMs(left: number, key: ThrottleKey | undefined): number {
-  if (key === undefined || left >= 1) return 0
-  return Math.ceil((1 - left) * (key.seconds / key.burst) * 1000)
+function waitMs(remaining: number, key: ThrottleKey | undefined): number {
+  if (key === undefined || remaining >= 1) return 0
+  return Math.ceil((1 - remaining) * (key.seconds / key.burst) * 1000)
 }

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { PostgresThrottle } from '../../../src/accounts/throttle.postgres.ts'
 import { type ThrottleKey, throttleKey } from '../../../src/accounts/throttle.ts'
 import { type Database, openDatabase } from '../../../src/postgres/database.ts'
+import type { Queries } from '../../../src/postgres/queries.ts'
 import { createDatabase, execute, silentLogger, type TestDatabase } from '../../support/databases.ts'
 import { rowsOf } from '../../support/transactions.ts'
 
@@ -32,6 +33,30 @@ test('of many at once, over instances, exactly as many get through as may; the r
   // What was refused was taken from none of them.
   const [row] = await rowsOf(database.dsn, 'select tokens from throttles order by tokens desc')
   expect(Math.floor(Number(row?.['tokens']))).toBe(90)
+})
+
+test('an attempt costs one statement, whether its keys are new or not', async () => {
+  const queries = opened.openQueries(1)
+  let statements = 0
+  const counted = {
+    query: (text: string, values: readonly unknown[]) => {
+      statements += 1
+      return queries.query(text, values)
+    },
+  } as Queries
+  const throttle = new PostgresThrottle(counted)
+  const keys = [throttleKey('name', 'carol'), throttleKey('network', '192.0.2.7')]
+  expect([await throttle.take(keys.slice(1)), await throttle.take(keys), await throttle.take(keys)]).toEqual([0, 0, 0])
+  expect(statements).toBe(3)
+})
+
+test('of a key that others begin to use in the same moment, what cannot be had of another is given back', async () => {
+  const slow = { burst: 1_000, seconds: 1e9 }
+  const [few, many] = [throttleKey('user', 'dave'), { ...throttleKey('hashes', '192.0.2.9'), ...slow }]
+  const waits = await Promise.all(Array.from({ length: 60 }, (_, at) => take(at, at % 2 ? [many] : [few, many])))
+  expect(waits.filter((wait) => wait === 0)).toHaveLength(30 + few.burst)
+  const [row] = await rowsOf(database.dsn, 'select max(tokens) as tokens from throttles')
+  expect(Math.round(Number(row?.['tokens']))).toBe(many.burst - 30 - few.burst)
 })
 
 test('keys that are shared crosswise lock nobody out', async () => {
