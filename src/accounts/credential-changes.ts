@@ -32,7 +32,7 @@ export class CredentialChanges {
 
   /** The holder of a phone need not be its owner: throws unless this is the password of the account. */
   async prove(userId: UserId, password: string): Promise<void> {
-    await this.#options.hasher.admit(() => this.#prove(userId, password))
+    await this.#options.hasher.admit('known', () => this.#prove(userId, password))
   }
 
   async #prove(userId: UserId, password: string): Promise<Credentials> {
@@ -40,7 +40,7 @@ export class CredentialChanges {
     const known = await store.credentialsOf(userId)
     const attempt = ownAttempt(userId)
     await takeAttempt(throttle, attempt)
-    const isRight = await hasher.verify(known?.phc, password)
+    const isRight = await hasher.verify('known', known?.phc, password)
     await throttle.giveBack(isRight ? attempt.guesses : attempt.rights)
     if (!isRight || !known) throw new AccountRefusal('invalid_credentials')
     return known
@@ -53,7 +53,7 @@ export class CredentialChanges {
     given: { current: string; next: string },
     asker: Asker,
   ): Promise<void> {
-    return this.#options.hasher.admit(() => this.#changePassword(userId, sessionId, given, asker))
+    return this.#options.hasher.admit('known', () => this.#changePassword(userId, sessionId, given, asker))
   }
 
   async #changePassword(
@@ -65,7 +65,7 @@ export class CredentialChanges {
     const { store, hasher, revocations } = this.#options
     const known = await this.#prove(userId, given.current)
     this.#check(given.next, [known.account.username, known.account.displayName])
-    const phc = await hasher.hash(given.next)
+    const phc = await hasher.hash('known', given.next)
     const isChanged = await store.changePassword(known, phc, sessionId, actorOf(asker, userId))
     if (!isChanged) throw new AccountRefusal('invalid_credentials')
     await revocations.added()
@@ -73,7 +73,7 @@ export class CredentialChanges {
 
   /** By one of the codes that a person has on paper. Throttled as logins are, and as silent about who exists. */
   recover(given: { username: string; code: string; next: string }, asker: Asker): Promise<void> {
-    return this.#options.hasher.admit(() => this.#recover(given, asker))
+    return this.#options.hasher.admit('stranger', () => this.#recover(given, asker))
   }
 
   async #recover(given: { username: string; code: string; next: string }, asker: Asker): Promise<void> {
@@ -82,7 +82,7 @@ export class CredentialChanges {
     this.#check(given.next, [given.username])
     const attempt = strangerAttempt(nameKey, asker)
     await takeAttempt(throttle, attempt)
-    const phc = await hasher.hash(given.next)
+    const phc = await hasher.hash('stranger', given.next)
     const known = await store.credentials(nameKey, undefined)
     // Also for a name that nobody has a code is looked for: else the time would tell who exists.
     const userId = known?.account.userId ?? NOBODY
@@ -94,7 +94,7 @@ export class CredentialChanges {
 
   /** By a link that an administrator made: they never learn or set a password. */
   reset(given: { link: string; next: string }, asker: Asker): Promise<void> {
-    return this.#options.hasher.admit(() => this.#reset(given, asker))
+    return this.#options.hasher.admit('stranger', () => this.#reset(given, asker))
   }
 
   async #reset(given: { link: string; next: string }, asker: Asker): Promise<void> {
@@ -105,7 +105,7 @@ export class CredentialChanges {
     this.#check(given.next, [owner.username, owner.displayName])
     const attempt = codeAttempt(asker)
     await takeAttempt(throttle, attempt)
-    const phc = await hasher.hash(given.next)
+    const phc = await hasher.hash('stranger', given.next)
     if (!(await store.reset(linkHash, phc, actorOf(asker)))) throw new AccountRefusal('invite_invalid', LINK)
     await throttle.giveBack(attempt.guesses)
     await revocations.added()

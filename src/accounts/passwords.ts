@@ -6,59 +6,80 @@ import { AccountRefusal } from './refusal.ts'
 const PARAMETERS = { memoryCost: 19_456, timeCost: 2, parallelism: 1 } as const
 /** Each takes a thread of its own for 20 ms and more. */
 const AT_ONCE = 2
-const MAX_WAITING = 50
+
+/**
+ * Who has a password hashed. Strangers can be any number: however many come, whoever signed in from this device before, or is signed
+ * in, has places of their own and waits for one of their hashes at most. Whether a device is known has to be looked up first.
+ */
+export type Lane = 'stranger' | 'known' | 'look'
+
+export type HashingLane = Exclude<Lane, 'look'>
+
+const PLACES: Readonly<Record<Lane, number>> = { stranger: 52, known: 50, look: 50 }
 
 export interface PasswordHasher {
   /**
    * Does this work, in which passwords are hashed. Rejects with `overloaded` while too many are at it: before anything is looked
    * up, or counted as an attempt of somebody who then has to wait for longer.
    */
-  admit<T>(work: () => Promise<T>): Promise<T>
-  /** A PHC string. Like `verify` within `admit`, which alone bounds how many wait. */
-  hash(password: string): Promise<string>
+  admit<T>(lane: Lane, work: () => Promise<T>): Promise<T>
+  /** A PHC string. Like `verify` within `admit` of the same lane, which alone bounds how many wait. */
+  hash(lane: HashingLane, password: string): Promise<string>
   /** Whether it is the password; of nobody (`undefined`) it takes as long, and is false. */
-  verify(phc: string | undefined, password: string): Promise<boolean>
+  verify(lane: HashingLane, phc: string | undefined, password: string): Promise<boolean>
   /** Whether what is kept was made with less than is asked for now. */
   isOutdated(phc: string): boolean
 }
 
 /** Hashes passwords with Argon2id, two at a time. */
 export class Argon2Hasher implements PasswordHasher {
-  readonly #turns = new Semaphore(AT_ONCE)
-  readonly #idle = Array.from({ length: AT_ONCE }, () => new HashingThread())
-  readonly #threads = [...this.#idle]
-  #admitted = 0
+  readonly #turns: Semaphore
+  /** Strangers wait here first, so that of them no more than have a turn stand before anybody else. */
+  readonly #turnsOfStrangers: Semaphore
+  readonly #idle: HashingThread[]
+  readonly #threads: readonly HashingThread[]
+  readonly #admitted: Record<Lane, number> = { stranger: 0, known: 0, look: 0 }
   #isClosed = false
   /** Of nobody: looking for a name that does not exist costs what a wrong password costs. */
   #nobody = ''
 
-  private constructor() {}
+  private constructor(atOnce: number) {
+    this.#turns = new Semaphore(atOnce)
+    this.#turnsOfStrangers = new Semaphore(atOnce)
+    this.#threads = Array.from({ length: atOnce }, () => new HashingThread())
+    this.#idle = [...this.#threads]
+  }
 
   /** Rejects where there is no binary for this machine; only who hashes passwords loads it. */
   static async create(): Promise<Argon2Hasher> {
-    const hasher = new Argon2Hasher()
-    hasher.#nobody = await hasher.hash('nobody has this password')
+    const hasher = new Argon2Hasher(AT_ONCE)
+    hasher.#nobody = await hasher.hash('known', 'nobody has this password')
     return hasher
   }
 
-  async admit<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#admitted >= AT_ONCE + MAX_WAITING) {
+  /** How many have their passwords hashed, or did and are not done yet. */
+  get admitted(): number {
+    return this.#admitted.stranger + this.#admitted.known
+  }
+
+  async admit<T>(lane: Lane, work: () => Promise<T>): Promise<T> {
+    if (this.#admitted[lane] >= PLACES[lane]) {
       throw new AccountRefusal('overloaded', { message: 'Too many people are signing in right now.' })
     }
-    this.#admitted += 1
+    this.#admitted[lane] += 1
     try {
       return await work()
     } finally {
-      this.#admitted -= 1
+      this.#admitted[lane] -= 1
     }
   }
 
-  async hash(password: string): Promise<string> {
-    return String(await this.#inTurn({ password, parameters: PARAMETERS }))
+  async hash(lane: HashingLane, password: string): Promise<string> {
+    return String(await this.#inTurn(lane, { password, parameters: PARAMETERS }))
   }
 
-  async verify(phc: string | undefined, password: string): Promise<boolean> {
-    const isRight = await this.#inTurn({ password, phc: phc ?? this.#nobody })
+  async verify(lane: HashingLane, phc: string | undefined, password: string): Promise<boolean> {
+    const isRight = await this.#inTurn(lane, { password, phc: phc ?? this.#nobody })
     return isRight === true && phc !== undefined
   }
 
@@ -73,16 +94,19 @@ export class Argon2Hasher implements PasswordHasher {
     return !(Number(memory) >= PARAMETERS.memoryCost && Number(time) >= PARAMETERS.timeCost)
   }
 
-  #inTurn(task: HashingTask): Promise<string | boolean> {
-    return this.#turns.run(async () => {
-      if (this.#isClosed) throw new Error('passwords are hashed no more')
-      const thread = this.#idle.pop()
-      if (!thread) throw new Error('more tasks have a turn than there are threads')
-      try {
-        return await thread.run(task)
-      } finally {
-        this.#idle.push(thread)
-      }
-    })
+  #inTurn(lane: HashingLane, task: HashingTask): Promise<string | boolean> {
+    const inTurn = (): Promise<string | boolean> => this.#turns.run(() => this.#run(task))
+    return lane === 'known' ? inTurn() : this.#turnsOfStrangers.run(inTurn)
+  }
+
+  async #run(task: HashingTask): Promise<string | boolean> {
+    if (this.#isClosed) throw new Error('passwords are hashed no more')
+    const thread = this.#idle.pop()
+    if (!thread) throw new Error('more tasks have a turn than there are threads')
+    try {
+      return await thread.run(task)
+    } finally {
+      this.#idle.push(thread)
+    }
   }
 }

@@ -2,11 +2,11 @@ import type { Revocations } from '../auth/revocations.ts'
 import type { TokenIssuer } from '../auth/token-issuer.ts'
 import type { Logger } from '../lib/logger.ts'
 import { type Account, usernameKey } from './account.ts'
-import type { AccountStore, Door, Opening, OpenSession } from './account-store.ts'
+import type { AccountStore, Credentials, Door, Opening, OpenSession } from './account-store.ts'
 import { type Asker, actorOf } from './asker.ts'
-import { codeAttempt, deviceAttempt, strangerAttempt, takeAttempt } from './attempts.ts'
+import { type Attempt, codeAttempt, deviceAttempt, strangerAttempt, takeAttempt } from './attempts.ts'
 import { passwordFault } from './password-rules.ts'
-import type { PasswordHasher } from './passwords.ts'
+import type { HashingLane, PasswordHasher } from './passwords.ts'
 import { checkNames } from './profiles.ts'
 import { newMacKey, refreshToken } from './refresh-token.ts'
 import { AccountRefusal } from './refusal.ts'
@@ -57,6 +57,18 @@ export interface SignedIn {
   readonly refreshToken: string | undefined
 }
 
+interface Given {
+  readonly username: string
+  readonly password: string
+}
+
+/** Of a login that was admitted. */
+interface Visit {
+  readonly lane: HashingLane
+  readonly known: Credentials | undefined
+  readonly attempt: Attempt
+}
+
 /** How long an access token lives, seconds. */
 export const ACCESS_SECONDS = 600
 const MAX_USER_AGENT = 200
@@ -73,21 +85,28 @@ export class SignIn {
     return this.#options.registration
   }
 
-  /** Rejects with an AccountRefusal: the same for a name that nobody has as for a wrong password, in words and in time. */
-  login(given: { username: string; password: string }, client: Client, asker: Asker): Promise<SignedIn> {
-    return this.#options.hasher.admit(() => this.#login(given, client, asker))
+  /**
+   * Rejects with an AccountRefusal: the same for a name that nobody has as for a wrong password, in words and in time. Whoever brings
+   * what an earlier login left with the device is looked up before they are admitted, so that no crowd of strangers shuts them out.
+   */
+  async login(given: Given, client: Client, asker: Asker): Promise<SignedIn> {
+    const { store, hasher } = this.#options
+    const { deviceToken } = client
+    const nameKey = usernameKey(given.username)
+    const look = () => store.credentials(nameKey, deviceToken === undefined ? undefined : hashOf(deviceToken))
+    const seen = deviceToken === undefined ? undefined : { known: await hasher.admit('look', look) }
+    const lane = seen?.known?.isKnownDevice ? 'known' : 'stranger'
+    return hasher.admit(lane, async () => {
+      const { known } = seen ?? { known: await look() }
+      const attempt = known?.isKnownDevice ? deviceAttempt(nameKey, deviceToken ?? '') : strangerAttempt(nameKey, asker)
+      await takeAttempt(this.#options.throttle, attempt)
+      return this.#login(given, client, asker, { lane, known, attempt })
+    })
   }
 
-  async #login(given: { username: string; password: string }, client: Client, asker: Asker): Promise<SignedIn> {
+  async #login(given: Given, client: Client, asker: Asker, { lane, known, attempt }: Visit): Promise<SignedIn> {
     const { store, hasher, throttle, logger } = this.#options
-    const nameKey = usernameKey(given.username)
-    const deviceHash = client.deviceToken === undefined ? undefined : hashOf(client.deviceToken)
-    const known = await store.credentials(nameKey, deviceHash)
-    const attempt = known?.isKnownDevice
-      ? deviceAttempt(nameKey, client.deviceToken ?? '')
-      : strangerAttempt(nameKey, asker)
-    await takeAttempt(throttle, attempt)
-    const isRight = await hasher.verify(known?.phc, given.password)
+    const isRight = await hasher.verify(lane, known?.phc, given.password)
     if (!known || !isRight) {
       await throttle.giveBack(attempt.rights)
       // Not waited for: whether there is something to write must not show in the time.
@@ -97,7 +116,7 @@ export class SignIn {
     }
     await throttle.giveBack(attempt.guesses)
     if (known.account.state !== 'active') throw new AccountRefusal('account_suspended')
-    const phc = hasher.isOutdated(known.phc) ? await hasher.hash(given.password) : undefined
+    const phc = hasher.isOutdated(known.phc) ? await hasher.hash(lane, given.password) : undefined
     const { opening, secrets } = openingFor(client, asker, known.isKnownDevice ? client.deviceToken : undefined)
     const open = await store.login(known, opening, phc)
     if (!open) throw new AccountRefusal('invalid_credentials')
@@ -106,7 +125,7 @@ export class SignIn {
 
   /** Makes an account and signs its person in. */
   register(given: NewPerson, client: Client, asker: Asker): Promise<SignedIn> {
-    return this.#options.hasher.admit(() => this.#register(given, client, asker))
+    return this.#options.hasher.admit('stranger', () => this.#register(given, client, asker))
   }
 
   async #register(given: NewPerson, client: Client, asker: Asker): Promise<SignedIn> {
@@ -119,7 +138,7 @@ export class SignIn {
     await takeAttempt(throttle, attempt)
     // Hashing costs more than anything else that a stranger can ask for.
     if (door.kind === 'code' && !(await store.isCodeGood(door))) throw this.#doorIsShut()
-    const phc = await hasher.hash(password)
+    const phc = await hasher.hash('stranger', password)
     const { opening, secrets } = openingFor(client, asker)
     const registration = { userId: newUserId(), username, displayName, phc, door }
     const outcome = await store.register(registration, opening)

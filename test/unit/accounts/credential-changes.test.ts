@@ -18,7 +18,7 @@ test('a recovery asks as much of a name that nobody has as of one that somebody 
     recover: noted('recover', () => false),
   } as unknown as AccountStore
   const hasher = {
-    admit: <T>(work: () => Promise<T>) => work(),
+    admit: <T>(_lane: string, work: () => Promise<T>) => work(),
     hash: noted('hash', () => 'phc'),
     verify: noted('verify', () => false),
     isOutdated: () => false,

@@ -6,7 +6,7 @@ import type { AccountStore } from '../../../src/accounts/account-store.ts'
 import { CredentialChanges } from '../../../src/accounts/credential-changes.ts'
 import { HashingThread } from '../../../src/accounts/hashing-thread.ts'
 import { passwordFault } from '../../../src/accounts/password-rules.ts'
-import { Argon2Hasher } from '../../../src/accounts/passwords.ts'
+import { Argon2Hasher, type HashingLane } from '../../../src/accounts/passwords.ts'
 import { AccountRefusal } from '../../../src/accounts/refusal.ts'
 import { SignIn } from '../../../src/accounts/sign-in.ts'
 import type { Throttle } from '../../../src/accounts/throttle.ts'
@@ -51,17 +51,17 @@ describe('hashing', () => {
 
   test('makes PHC strings of Argon2id with the parameters of OWASP, each with a salt of its own', async () => {
     const hasher = await create()
-    const phcs = await Promise.all([hasher.hash('correct horse'), hasher.hash('correct horse')])
+    const phcs = await Promise.all([hasher.hash('stranger', 'correct horse'), hasher.hash('stranger', 'correct horse')])
     for (const phc of phcs) expect(phc).toMatch(/^\$argon2id\$v=19\$m=19456,t=2,p=1\$/)
     expect(phcs[0]).not.toBe(phcs[1])
-    expect(await hasher.verify(phcs[0], 'correct horse')).toBe(true)
-    expect(await hasher.verify(phcs[0], 'correct horsf')).toBe(false)
+    expect(await hasher.verify('stranger', phcs[0], 'correct horse')).toBe(true)
+    expect(await hasher.verify('stranger', phcs[0], 'correct horsf')).toBe(false)
   })
 
   test('of nobody is false, whatever the password', async () => {
     const hasher = await create()
-    expect(await hasher.verify(undefined, 'nobody has this password')).toBe(false)
-    expect(await hasher.verify(undefined, 'correct horse')).toBe(false)
+    expect(await hasher.verify('stranger', undefined, 'nobody has this password')).toBe(false)
+    expect(await hasher.verify('stranger', undefined, 'correct horse')).toBe(false)
   })
 
   test('is outdated where the parameters were lower', async () => {
@@ -90,10 +90,10 @@ describe('hashing', () => {
     process.on('worker', note)
     const hasher = await create()
     expect(started).toHaveLength(1)
-    const outcomes = Array.from({ length: 4 }, () => hasher.hash('correct horse').catch(String))
+    const outcomes = Array.from({ length: 4 }, () => hasher.hash('stranger', 'correct horse').catch(String))
     await hasher.close()
     for (const outcome of await Promise.all(outcomes)) expect(outcome).toMatch(/has ended|no more/)
-    await expect(hasher.verify(undefined, 'correct horse')).rejects.toThrow('no more')
+    await expect(hasher.verify('stranger', undefined, 'correct horse')).rejects.toThrow('no more')
     process.off('worker', note)
     // That of a thread that has ended.
     expect(started.map(({ threadId }) => threadId)).toEqual([-1, -1])
@@ -102,7 +102,7 @@ describe('hashing', () => {
   test.runIf(process.platform === 'linux')('is done behind all other threads of the process', async () => {
     const others = new Set(readdirSync('/proc/self/task'))
     const hasher = await create()
-    await Promise.all([hasher.hash('correct horse'), hasher.hash('correct horse')])
+    await Promise.all([hasher.hash('stranger', 'correct horse'), hasher.hash('stranger', 'correct horse')])
     const ours = readdirSync('/proc/self/task').filter((id) => !others.has(id))
     // The 19th number of stat(5): `nice`, behind the name, which may hold anything.
     const niceness = ours.map((id) =>
@@ -111,11 +111,11 @@ describe('hashing', () => {
     expect(niceness.filter((one) => one > getPriority())).toEqual(Array(2).fill(Math.min(19, getPriority() + 10)))
   })
 
-  test('is done two at a time; beyond fifty that wait it is refused at once', async () => {
+  test('beyond fifty that wait is refused at once', async () => {
     const hasher = await create()
     const outcomes = Array.from({ length: 60 }, () =>
       hasher
-        .admit(() => hasher.hash('correct horse'))
+        .admit('stranger', () => hasher.hash('stranger', 'correct horse'))
         .then(
           () => 'hashed',
           (error: unknown) => (error instanceof AccountRefusal ? error.code : error),
@@ -124,12 +124,31 @@ describe('hashing', () => {
     const all = await Promise.all(outcomes)
     expect(all.filter((one) => one === 'hashed')).toHaveLength(52)
     expect(all.filter((one) => one === 'overloaded')).toHaveLength(8)
-    expect(await hasher.admit(() => hasher.hash('correct horse'))).toContain('argon2id')
+    expect(await hasher.admit('stranger', () => hasher.hash('stranger', 'correct horse'))).toContain('argon2id')
+  })
+
+  test('of somebody who is known has places of its own, and waits for no more strangers than are at it', async () => {
+    const hasher = await create()
+    const done: string[] = []
+    const hash = (lane: HashingLane): Promise<void> =>
+      hasher.admit(lane, async () => {
+        await hasher.hash(lane, 'correct horse')
+        done.push(lane)
+      })
+    const strangers = Array.from({ length: 52 }, () => hash('stranger'))
+    await expect(hash('stranger')).rejects.toThrow('Too many')
+    await hash('known')
+    expect(done.indexOf('known')).toBeLessThanOrEqual(2)
+    await hasher.close()
+    await Promise.allSettled(strangers)
   })
 
   test('is refused before anybody is looked up and before an attempt is counted', async () => {
     const hasher = await create()
-    for (let other = 0; other < 52; other += 1) void hasher.admit(() => new Promise(() => undefined))
+    const stay = (): Promise<unknown> => new Promise(() => undefined)
+    for (const lane of ['stranger', 'known', 'look'] as const) {
+      for (let other = 0; other < 52; other += 1) void hasher.admit(lane, stay).catch(() => undefined)
+    }
     const asked: string[] = []
     const ignore = (): void => undefined
     const noted = (name: string | symbol) => async () => void asked.push(String(name))
@@ -149,6 +168,7 @@ describe('hashing', () => {
     const given = { next: 'another horse battery' }
     const refused = [
       signIn.login(who, CLIENT, ASKER),
+      signIn.login(who, { ...CLIENT, deviceToken: 'device' }, ASKER),
       signIn.register({ ...who, displayName: undefined, code: undefined }, CLIENT, ASKER),
       changes.prove('ann', who.password),
       changes.changePassword('ann', undefined, { ...given, current: who.password }, ASKER),
