@@ -1,11 +1,12 @@
+import { availableParallelism } from 'node:os'
 import { Semaphore } from '../lib/semaphore.ts'
 import { type HashingTask, HashingThread } from './hashing-thread.ts'
 import { AccountRefusal } from './refusal.ts'
 
 /** Argon2id as OWASP's Password Storage Cheat Sheet (2024) has it: 19 MiB, two passes, one lane. */
 const PARAMETERS = { memoryCost: 19_456, timeCost: 2, parallelism: 1 } as const
-/** Each takes a thread of its own for 20 ms and more. */
-const AT_ONCE = 2
+/** Each takes a thread of its own for 20 ms and more. On two cores a second one would take the core that PostgreSQL answers from. */
+const atOnceOn = (cores: number): number => (cores > 2 ? 2 : 1)
 
 /**
  * Who has a password hashed. Strangers can be any number: however many come, whoever signed in from this device before, or is signed
@@ -31,7 +32,7 @@ export interface PasswordHasher {
   isOutdated(phc: string): boolean
 }
 
-/** Hashes passwords with Argon2id, two at a time. */
+/** Hashes passwords with Argon2id, two at a time, or one where there are two cores. */
 export class Argon2Hasher implements PasswordHasher {
   readonly #turns: Semaphore
   /** Strangers wait here first, so that of them no more than have a turn stand before anybody else. */
@@ -51,8 +52,8 @@ export class Argon2Hasher implements PasswordHasher {
   }
 
   /** Rejects where there is no binary for this machine; only who hashes passwords loads it. */
-  static async create(): Promise<Argon2Hasher> {
-    const hasher = new Argon2Hasher(AT_ONCE)
+  static async create(cores = availableParallelism()): Promise<Argon2Hasher> {
+    const hasher = new Argon2Hasher(atOnceOn(cores))
     hasher.#nobody = await hasher.hash('known', 'nobody has this password')
     return hasher
   }
