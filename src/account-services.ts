@@ -39,8 +39,10 @@ export interface Accounts {
   close(): Promise<void>
 }
 
-/** So that people who sign in wait for no messages. */
-const QUERY_CONNECTIONS = 3
+/** So that people wait for no messages. */
+const QUERY_CONNECTIONS = 2
+/** For those who sign in: however many come at once, nobody else waits for them, and messages wait for one at most. */
+const SIGN_IN_CONNECTIONS = 1
 const CLEAN_UP_INTERVAL_MS = 60 * 60_000
 /** Between looks for suspensions that an instance has left in the middle. */
 const GATE_INTERVAL_MS = 60_000
@@ -57,22 +59,18 @@ export async function openAccounts(config: Config, options: AccountsOptions): Pr
   if (auth.mode !== 'accounts' || !authentication || !issuer) return undefined
   const queries = database.openQueries(QUERY_CONNECTIONS)
   const life = { lifetimeSeconds: auth.maxLifetimeSeconds + auth.leewaySeconds }
-  const store = new PostgresAccountStore(queries, life)
+  const hasher = await Argon2Hasher.create()
+  const signInQueries = database.openQueries(SIGN_IN_CONNECTIONS, { keepsPlans: true })
+  const signIns = { queries: signInQueries, expected: () => hasher.admitted }
+  const store = new PostgresAccountStore(queries, life, signIns)
   const sessions = new PostgresSessionStore(queries, life)
   const adminStore = new PostgresAdminStore({ queries, life, gate: CONVERSATION_GATE })
-  const throttle = new PostgresThrottle(queries)
-  const hasher = await Argon2Hasher.create()
+  const throttle = new PostgresThrottle(signInQueries)
   const address = new PublicAddress({ publicUrl, host: http.host, tls: http.tls !== undefined })
   const { revocations } = authentication.services
   const contextWords = (): string[] => address.hostname.split('.')
   const credentials = { store, hasher, throttle, revocations, contextWords }
-  const cancelCleanUp = repeatedly(CLEAN_UP_INTERVAL_MS, () => store.removeExpired(), {
-    failed: (reason) => logger.warn({ reason }, 'what has ended was not forgotten'),
-  })
-  const cancelGates = repeatedly(GATE_INTERVAL_MS, () => adminStore.finishGates(), {
-    delayMs: 0,
-    failed: (reason) => logger.warn({ reason }, 'conversations of suspended people were not closed, or opened again'),
-  })
+  const cancel = keepUp(store, adminStore, logger)
   return {
     services: {
       signIn: new SignIn({ ...credentials, tokens: issuer, logger, registration: auth.registration }),
@@ -92,9 +90,9 @@ export async function openAccounts(config: Config, options: AccountsOptions): Pr
       if (tell) await tellFirstLink(store, address, tell)
     },
     async close() {
-      cancelCleanUp()
-      cancelGates()
+      cancel()
       await hasher.close()
+      await store.finish()
     },
   }
 }
@@ -110,6 +108,21 @@ async function tellFirstLink(
   tell(
     `\nNobody administers this service yet. Whoever opens this link within an hour does:\n\n  ${address.link('bootstrap', text)}\n\n`,
   )
+}
+
+/** What is done again and again; returns what ends that. */
+function keepUp(store: PostgresAccountStore, adminStore: PostgresAdminStore, logger: Logger): () => void {
+  const cancelCleanUp = repeatedly(CLEAN_UP_INTERVAL_MS, () => store.removeExpired(), {
+    failed: (reason) => logger.warn({ reason }, 'what has ended was not forgotten'),
+  })
+  const cancelGates = repeatedly(GATE_INTERVAL_MS, () => adminStore.finishGates(), {
+    delayMs: 0,
+    failed: (reason) => logger.warn({ reason }, 'conversations of suspended people were not closed, or opened again'),
+  })
+  return () => {
+    cancelCleanUp()
+    cancelGates()
+  }
 }
 
 /** Does it after `delayMs`, and then so long after each end, whatever comes of it. Returns what ends that. */

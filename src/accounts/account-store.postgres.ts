@@ -12,10 +12,11 @@ import {
   toAccount,
 } from './account-rows.postgres.ts'
 import type { AccountStore, Credentials, Door, Opening, OpenSession, Registration } from './account-store.ts'
-import type { Actor, AuditAction, AuditEntry } from './audit.ts'
+import type { Actor, AuditEntry } from './audit.ts'
 import { writeAudit } from './audit-log.postgres.ts'
 import { forgetDevices, knowDevice } from './device-rows.postgres.ts'
 import { addLink, hasAdmin, linkOwner, takeDoor, takeResetLink, voidResetLinks } from './link-rows.postgres.ts'
+import { type LoginFailure, Logins, loginEntry, type SignIns } from './logins.postgres.ts'
 import { nameWords } from './profile-rows.postgres.ts'
 import { createSession, endSessions, revokeUser, type TokenLife } from './session-rows.postgres.ts'
 
@@ -37,10 +38,6 @@ const ISSUED_AT = `select ${issuedAt('$1')}`
 const ISSUED_AT_WHILE_ACTIVE = `select ${issuedAt('a.user_id')} from accounts a
   where a.user_id = $1 and a.state = 0 for key share`
 const BY_COOKIE = 'select session_id::text, user_id from sessions where secret_hash = $1 and revoked_at is null'
-const FAILED = `insert into login_failures (username_key, network, quarter)
-  values ($1, $2, date_bin('15 minutes', now(), 'epoch'))
-  on conflict (username_key, network, quarter) do update set failures = login_failures.failures + 1
-  returning failures`
 const USE_CODE =
   'update recovery_codes set used_at = now() where user_id = $1 and code_hash = $2 and used_at is null returning 1'
 const FORGET_CODES = 'delete from recovery_codes where user_id = $1'
@@ -69,10 +66,14 @@ class Undone extends Error {
 export class PostgresAccountStore implements AccountStore {
   readonly #queries: Queries
   readonly #life: TokenLife
+  readonly #signIns: Queries
+  readonly #logins: Logins
 
-  constructor(queries: Queries, life: TokenLife) {
+  constructor(queries: Queries, life: TokenLife, signIns: SignIns = { queries, expected: () => 0 }) {
     this.#queries = queries
     this.#life = life
+    this.#signIns = signIns.queries
+    this.#logins = new Logins(signIns)
   }
 
   find(userId: UserId): Promise<Account | undefined> {
@@ -88,30 +89,21 @@ export class PostgresAccountStore implements AccountStore {
   }
 
   isCodeGood(door: Extract<Door, { kind: 'code' }>): Promise<boolean> {
-    return this.#queries.transaction(async (transaction) => (await takeDoor(transaction, door, 'look')) !== undefined)
+    return this.#signIns.transaction(async (transaction) => (await takeDoor(transaction, door, 'look')) !== undefined)
   }
 
   async register(registration: Registration, opening: Opening) {
     try {
-      return await this.#queries.transaction((transaction) => this.#register(transaction, registration, opening))
+      return await this.#signIns.transaction((transaction) => this.#register(transaction, registration, opening))
     } catch (error) {
       if (error instanceof Undone) return error.outcome
       throw error
     }
   }
 
-  login(
-    { account, phc }: Credentials,
-    opening: Opening,
-    rehashed: string | undefined,
-  ): Promise<OpenSession | undefined> {
-    const { userId } = account
-    return this.#queries.transaction(async (transaction) => {
-      const [same] = await transaction.query(STILL_SAME, [userId, phc])
-      if (!same) return undefined
-      if (rehashed !== undefined) await transaction.query(REHASH, [userId, rehashed])
-      return this.#open(transaction, userId, opening, 'login')
-    })
+  async login(verified: Credentials, opening: Opening, rehashed: string | undefined): Promise<OpenSession | undefined> {
+    const open = rehashed === undefined ? await this.#logins.open({ verified, opening }) : undefined
+    return open ?? this.#loginAlone(verified, opening, rehashed)
   }
 
   issueToken(userId: UserId, actor: Actor, seconds: number | undefined): Promise<number | undefined> {
@@ -124,12 +116,8 @@ export class PostgresAccountStore implements AccountStore {
     })
   }
 
-  async loginFailed({ userId, network, actor }: { userId: UserId | undefined; network: string; actor: Actor }) {
-    await this.#queries.transaction(async (transaction) => {
-      const [row] = await transaction.query<{ failures: number }>(FAILED, [userId ?? '', network])
-      if (row?.failures !== 1) return
-      writeAudit(transaction, { actor, action: 'login_failed', target: userId ?? '', details: { network } })
-    })
+  loginFailed(failure: LoginFailure): Promise<void> {
+    return this.#logins.failed(failure)
   }
 
   changePassword(
@@ -198,14 +186,32 @@ export class PostgresAccountStore implements AccountStore {
     })
   }
 
+  finish(): Promise<void> {
+    return this.#logins.finish()
+  }
+
   async removeExpired(): Promise<void> {
     for (const statement of REMOVE_EXPIRED) await this.#queries.query(statement)
   }
 
   async #credentials(text: string, name: string, deviceHash: Buffer | undefined): Promise<Credentials | undefined> {
     type Row = AccountRow & { readonly phc: string; readonly is_known_device: boolean }
-    const [row] = await this.#queries.query<Row>(text, [name, deviceHash ?? null])
+    const [row] = await this.#signIns.query<Row>(text, [name, deviceHash ?? null])
     return row && { account: toAccount(row), phc: row.phc, isKnownDevice: row.is_known_device }
+  }
+
+  /** Waits for whoever changes the account right now, and does what a login of many does not. */
+  #loginAlone(
+    { account: { userId }, phc }: Credentials,
+    opening: Opening,
+    rehashed: string | undefined,
+  ): Promise<OpenSession | undefined> {
+    return this.#queries.transaction(async (transaction) => {
+      const [same] = await transaction.query(STILL_SAME, [userId, phc])
+      if (!same) return undefined
+      if (rehashed !== undefined) await transaction.query(REHASH, [userId, rehashed])
+      return this.#open(transaction, userId, opening, 'login')
+    })
   }
 
   async #register(
@@ -226,18 +232,23 @@ export class PostgresAccountStore implements AccountStore {
     return { ...open, account }
   }
 
-  async #open(transaction: Transaction, userId: UserId, opening: Opening, action: AuditAction): Promise<OpenSession> {
+  async #open(
+    transaction: Transaction,
+    userId: UserId,
+    opening: Opening,
+    action: 'login' | 'register',
+  ): Promise<OpenSession> {
     const { session, deviceHash, replaces, actor } = opening
     const replaced = replaces && (await this.#endReplaced(transaction, replaces, userId))
     const { sessionId, tooMany } = await createSession(transaction, { ...session, userId, deviceHash }, this.#life)
     await knowDevice(transaction, userId, deviceHash)
     const [row] = await transaction.query<{ issued_at: string }>(ISSUED_AT, [userId])
-    const by = { ...actor, kind: 'user', id: userId } as const
-    writeAudit(transaction, { actor: by, action, target: userId, details: { session: sessionId } })
+    const open = { userId, sessionId, issuedAtSeconds: Number(row?.issued_at) }
+    const entry = loginEntry(actor, action, open)
     const ends = tooMany.map((session) => ({ userId, session, because: 'too_many' }))
-    const ended = [...(replaced ? [replaced] : []), ...ends].map((end) => sessionEnd(by, end))
-    writeAudit(transaction, ...ended)
-    return { userId, sessionId, issuedAtSeconds: Number(row?.issued_at) }
+    const ended = [...(replaced ? [replaced] : []), ...ends].map((end) => sessionEnd(entry.actor, end))
+    writeAudit(transaction, entry, ...ended)
+    return open
   }
 
   /** A browser has one session: what somebody put there before the login is of no use after it. */

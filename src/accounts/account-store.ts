@@ -74,6 +74,8 @@ export interface AccountStore {
   setRecoveryCodes(userId: UserId, hashes: readonly Buffer[], actor: Actor): Promise<boolean>
   /** Adds a link that makes the first administrator; false while there is one. */
   addBootstrapLink(linkHash: Buffer, lifetimeSeconds: number, actor: Actor): Promise<boolean>
+  /** Nobody signs in any more: does at once what waits for more. */
+  finish(): Promise<void>
   /** Forgets what has ended: attempts, devices, links and sessions. */
   removeExpired(): Promise<void>
 }

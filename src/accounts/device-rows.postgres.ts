@@ -3,7 +3,7 @@ import { asUuid } from '../postgres/uuid-text.ts'
 import type { UserId } from '../protocol/message.ts'
 
 /** Of one person; the one that signed in the longest ago goes. */
-const MAX_DEVICES = 50
+export const MAX_DEVICES = 50
 
 const KNOW = `with known as (
     insert into devices (device_hash, user_id) values ($1, $2)
