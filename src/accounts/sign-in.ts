@@ -67,6 +67,8 @@ interface Visit {
   readonly lane: HashingLane
   readonly known: Credentials | undefined
   readonly attempt: Attempt
+  /** What the database says of this name now. */
+  readonly look: () => Promise<Credentials | undefined>
 }
 
 /** How long an access token lives, seconds. */
@@ -100,11 +102,11 @@ export class SignIn {
       const { known } = seen ?? { known: await look() }
       const attempt = known?.isKnownDevice ? deviceAttempt(nameKey, deviceToken ?? '') : strangerAttempt(nameKey, asker)
       await takeAttempt(this.#options.throttle, attempt)
-      return this.#login(given, client, asker, { lane, known, attempt })
+      return this.#login(given, client, asker, { lane, known, attempt, look })
     })
   }
 
-  async #login(given: Given, client: Client, asker: Asker, { lane, known, attempt }: Visit): Promise<SignedIn> {
+  async #login(given: Given, client: Client, asker: Asker, { lane, known, attempt, look }: Visit): Promise<SignedIn> {
     const { store, hasher, throttle, logger } = this.#options
     const isRight = await hasher.verify(lane, known?.phc, given.password)
     if (!known || !isRight) {
@@ -115,12 +117,26 @@ export class SignIn {
       throw new AccountRefusal('invalid_credentials')
     }
     await throttle.giveBack(attempt.guesses)
+    const opening = openingFor(client, asker, known.isKnownDevice ? client.deviceToken : undefined)
+    const found = await this.#open(given.password, opening.opening, { lane, known, look })
+    return this.#signedIn(found.account, found.open, opening)
+  }
+
+  /** A password that is not what was verified any more is verified once more: another login may have hashed it anew. */
+  async #open(
+    password: string,
+    opening: Opening,
+    { lane, known, look }: Pick<Visit, 'lane' | 'look'> & { readonly known: Credentials },
+    isAgain = false,
+  ): Promise<{ readonly account: Account; readonly open: OpenSession }> {
+    const { store, hasher } = this.#options
     if (known.account.state !== 'active') throw new AccountRefusal('account_suspended')
-    const phc = hasher.isOutdated(known.phc) ? await hasher.hash(lane, given.password) : undefined
-    const { opening, secrets } = openingFor(client, asker, known.isKnownDevice ? client.deviceToken : undefined)
+    const phc = hasher.isOutdated(known.phc) ? await hasher.hash(lane, password) : undefined
     const open = await store.login(known, opening, phc)
-    if (!open) throw new AccountRefusal('invalid_credentials')
-    return this.#signedIn(known.account, open, { opening, secrets })
+    if (open) return { account: known.account, open }
+    const now = isAgain ? undefined : await look()
+    if (!now || !(await hasher.verify(lane, now.phc, password))) throw new AccountRefusal('invalid_credentials')
+    return this.#open(password, opening, { lane, known: now, look }, true)
   }
 
   /** Makes an account and signs its person in. */

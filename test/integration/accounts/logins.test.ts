@@ -3,6 +3,8 @@ import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Opening, OpenSession } from '../../../src/accounts/account-store.ts'
 import { checkAudit } from '../../../src/accounts/audit-check.postgres.ts'
+import type { PasswordHasher } from '../../../src/accounts/passwords.ts'
+import { SignIn } from '../../../src/accounts/sign-in.ts'
 import type { Queries } from '../../../src/postgres/queries.ts'
 import {
   ACTOR,
@@ -11,6 +13,7 @@ import {
   openAccountStores,
   opening,
 } from '../../support/account-store.ts'
+import { silentLogger } from '../../support/databases.ts'
 import { openTransaction } from '../../support/transactions.ts'
 
 let stores: AccountStores
@@ -139,4 +142,38 @@ describe('many logins at once', () => {
     )
     expect(counted.map((row) => Object.values(row).join(' '))).toEqual(['n0 1', 'n1 12', 'n2 2', 'n3 2'])
   })
+})
+
+test('a password whose parameters have risen is hashed anew by one of two devices, and both are signed in', async () => {
+  const { verified, session } = await somebody()
+  const both = { left: 2, go: (): void => undefined }
+  const met = new Promise<void>((resolve) => {
+    both.go = resolve
+  })
+  let hashes = 0
+  const hasher: PasswordHasher = {
+    admit: (_, work) => work(),
+    hash: async () => `phc new ${++hashes}`,
+    isOutdated: (phc) => phc === 'phc 1',
+    async verify() {
+      both.left -= 1
+      if (both.left === 0) both.go()
+      await met
+      return true
+    },
+  }
+  const signIn = new SignIn({
+    ...{ store: accounts, hasher, registration: 'open', contextWords: () => [] },
+    throttle: { take: async () => 0, giveBack: async () => undefined },
+    tokens: { issue: () => ({ token: 'token', expiresAtMs: 0 }) },
+    revocations: { added: async () => undefined },
+    logger: silentLogger,
+  })
+  const { username } = verified.account
+  const client = { kind: 'token', deviceName: undefined, deviceToken: undefined, cookie: undefined } as const
+  const asker = { address: '192.0.2.1', isNetworkShared: false, userAgent: undefined, requestId: 'r1' }
+  const login = () => signIn.login({ username, password: 'correct horse' }, client, asker)
+  const signedIn = await Promise.all([login(), login()])
+  expect(signedIn.map(({ account }) => account.userId)).toEqual([session.userId, session.userId])
+  expect((await accounts.credentialsOf(session.userId))?.phc).toMatch(/^phc new [12]$/)
 })
