@@ -21,9 +21,9 @@ type Network = Pick<Asker, 'address' | 'isNetworkShared'>
 export function strangerAttempt(nameKey: string, network: Network): Attempt {
   const guesses = [throttleKey('nameAndNetwork', nameKey, network.address), throttleKey('name', nameKey)]
   return {
-    guesses: [...guesses, ofNetwork(network)],
+    guesses: [...guesses, ...ofNetwork(network)],
     rights: [throttleKey('nameRight', nameKey)],
-    hashes: [hashesOf(network)],
+    hashes: hashesOf(network),
   }
 }
 
@@ -43,16 +43,24 @@ export function ownAttempt(userId: string): Attempt {
 
 /** With a code or a link, or with nothing where everybody may register. */
 export function codeAttempt(network: Network): Attempt {
-  return { guesses: [ofNetwork(network)], rights: [], hashes: [hashesOf(network)] }
+  return { guesses: ofNetwork(network), rights: [], hashes: hashesOf(network) }
 }
 
 /** Never nothing: a stranger could write the header that makes an address look shared. */
-function ofNetwork({ address, isNetworkShared }: Network): ThrottleKey {
-  return throttleKey(isNetworkShared ? 'sharedNetwork' : 'network', address)
+function ofNetwork({ address, isNetworkShared }: Network): ThrottleKey[] {
+  if (isNetworkShared) return [throttleKey('sharedNetwork', address)]
+  return [throttleKey('network', address), ...siteOf(address).map((site) => throttleKey('site', site))]
 }
 
-function hashesOf({ address, isNetworkShared }: Network): ThrottleKey {
-  return throttleKey(isNetworkShared ? 'sharedHashes' : 'hashes', address)
+function hashesOf({ address, isNetworkShared }: Network): ThrottleKey[] {
+  if (isNetworkShared) return [throttleKey('sharedHashes', address)]
+  return [throttleKey('hashes', address), ...siteOf(address).map((site) => throttleKey('siteHashes', site))]
+}
+
+/** Of the /64 of an IPv6 address the /48: one customer of a provider may have it, and with it 65,536 networks. */
+function siteOf(address: string): string[] {
+  const [, groups] = /^((?:[\da-f]+:){3})[\da-f]+::\/64$/.exec(address) ?? []
+  return groups === undefined ? [] : [groups]
 }
 
 /** Throws when there have been too many. */

@@ -26,7 +26,8 @@ const QUARTER = 15 * 60
  * Guesses: of one name from one network, of one network, of one name, of one device that is known, of one name from all of those, and of
  * somebody who is signed in.
  * Then what is right and still costs a hash: by one name, by one name from devices that are known, by one person who is signed in, and
- * from one network. A network that many share behind a proxy which is not listed has ten times as much.
+ * from one network. A network that many share behind a proxy which is not listed has ten times as much, and so has a site, the /48 of
+ * an IPv6 network.
  */
 export const LIMITS = {
   nameAndNetwork: { burst: 10, seconds: QUARTER },
@@ -39,6 +40,8 @@ export const LIMITS = {
   deviceRight: { burst: 30, seconds: QUARTER },
   userRight: { burst: 30, seconds: QUARTER },
   hashes: { burst: 300, seconds: QUARTER },
+  site: { burst: 500, seconds: QUARTER },
+  siteHashes: { burst: 3_000, seconds: QUARTER },
   sharedNetwork: { burst: 500, seconds: QUARTER },
   sharedHashes: { burst: 3_000, seconds: QUARTER },
 } as const satisfies Readonly<Record<string, ThrottleLimit>>
