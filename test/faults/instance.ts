@@ -20,6 +20,8 @@ export interface InstanceOptions {
   readonly env?: Readonly<Record<string, string>>
 }
 
+/** As `npm start` and the image start it. */
+const NODE_OPTIONS = ['--max-semi-space-size=32']
 const START_LIMIT_MS = 60_000
 const KEPT_LINES = 30
 const LOOK_INTERVAL_MS = 50
@@ -128,7 +130,7 @@ export class Instance {
     const { logsTo } = this
     // Without its log nobody learns which port it took.
     const ownPort = logsTo === undefined ? 0 : await freePort()
-    const child = spawn(process.execPath, [mainFile], {
+    const child = spawn(process.execPath, [...NODE_OPTIONS, mainFile], {
       env: {
         PORT: String(ownPort),
         ...(logsTo !== undefined && { LOG_LEVEL: 'debug' }),
