@@ -19,6 +19,7 @@ export default defineConfig({
     // One more than the cores of the smallest machine: most of the time a test waits for a server.
     maxWorkers: 3,
     retry: 0,
+    setupFiles: ['test/support/file-cpu.mjs'],
     // Far above what any test takes: only one that hangs reaches it, however busy the machine is.
     testTimeout: 300_000,
     hookTimeout: 300_000,

@@ -5,18 +5,20 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { cpuSeconds } from './cpu-time.mjs'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 // A step that hangs is a step that fails; on a machine that is busy with other things one may take several times as long.
 const stepLimitMs = 60 * 60_000
 
-/** @typedef {{ passed: number, failed: number, failures?: string[], skipped?: string[], slowest?: { files: string[], tests: string[] } }} Counts */
+/** @typedef {{ passed: number, failed: number, failures?: string[], skipped?: string[], slowest?: { files: string[], tests: string[] }, costliest?: string[] }} Counts */
 /** @typedef {{ title: string, run: () => Promise<Counts> }} Step */
 
 /** Resolves with the exit code of a program whose output goes straight through, or 1 when a signal ended it. */
-function exitCodeOf(program, args) {
+function exitCodeOf(program, args, env = {}) {
   return new Promise((resolve) => {
-    const child = spawn(program, args, { cwd: root, stdio: 'inherit', timeout: stepLimitMs })
+    const options = { cwd: root, stdio: 'inherit', timeout: stepLimitMs, env: { ...process.env, ...env } }
+    const child = spawn(program, args, options)
     child.on('error', (error) => {
       process.stderr.write(`${program}: ${error.message}\n`)
       resolve(1)
@@ -89,12 +91,24 @@ export function slowestOf(report, count = 10) {
       ms: duration ?? 0,
     })),
   )
-  const lines = (entries) =>
-    entries
-      .sort((a, b) => b.ms - a.ms)
-      .slice(0, count)
-      .map(({ name, ms }) => `${(ms / 1000).toFixed(1).padStart(6)} s  ${name}`)
+  const lines = (entries) => mostFirst(entries, count)
   return { files: lines(files), tests: lines(tests) }
+}
+
+function mostFirst(entries, count) {
+  return entries
+    .sort((a, b) => b.ms - a.ms)
+    .slice(0, count)
+    .map(({ name, ms }) => `${(ms / 1000).toFixed(1).padStart(6)} s  ${name}`)
+}
+
+/** One line for each of the files that took most CPU time, by what they noted: seconds and a name in each line. */
+export function costliestOf(notes, count = 10) {
+  const entries = notes.split('\n').flatMap((line) => {
+    const [, seconds, name] = /^([\d.]+) (.+)$/.exec(line) ?? []
+    return name === undefined ? [] : [{ name, ms: Number(seconds) * 1000 }]
+  })
+  return mostFirst(entries, count)
 }
 
 function firstLine(text = '') {
@@ -110,19 +124,19 @@ async function runVitest(args) {
   const reportFile = join(directory, 'report.json')
   try {
     const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${reportFile}`]
-    const exitCode = await exitCodeOf(installed('vitest'), [
-      'run',
-      '--config',
-      'test/vitest.config.ts',
-      ...reporters,
-      ...args,
-    ])
+    const notesFile = join(directory, 'cpu.txt')
+    const exitCode = await exitCodeOf(
+      installed('vitest'),
+      ['run', '--config', 'test/vitest.config.ts', ...reporters, ...args],
+      { FILE_CPU_NOTES: notesFile },
+    )
     const report = existsSync(reportFile) ? JSON.parse(await readFile(reportFile, 'utf8')) : undefined
     return {
       ...countTests(report, exitCode),
       failures: failuresOf(report),
       skipped: skippedOf(report),
       slowest: slowestOf(report),
+      costliest: existsSync(notesFile) ? costliestOf(await readFile(notesFile, 'utf8')) : [],
     }
   } finally {
     await rm(directory, { recursive: true, force: true })
@@ -166,16 +180,18 @@ export async function runSteps(/** @type {Step[]} */ steps) {
   const beganAt = performance.now()
   for (const step of steps) {
     process.stdout.write(`\n── ${step.title}\n`)
-    const startedAt = performance.now()
-    const { passed, failed, failures = [], skipped = [], slowest } = await step.run()
+    const [startedAt, cpuBefore] = [performance.now(), cpuSeconds()]
+    const { passed, failed, failures = [], skipped = [], slowest, costliest } = await step.run()
     total.passed += passed
     total.failed += failed
     const seconds = ((performance.now() - startedAt) / 1000).toFixed(1)
-    summary.push(`${failed === 0 ? 'ok    ' : 'FAILED'}  ${step.title} (${seconds} s)`)
+    const cpu = (cpuSeconds() - cpuBefore).toFixed(1)
+    summary.push(`${failed === 0 ? 'ok    ' : 'FAILED'}  ${step.title} (${seconds} s, ${cpu} s of CPU)`)
     if (slowest)
       process.stdout.write(
         `\nslowest files\n${slowest.files.join('\n')}\n\nslowest tests\n${slowest.tests.join('\n')}\n`,
       )
+    if (costliest) process.stdout.write(`\nfiles with most CPU time\n${costliest.join('\n')}\n`)
     // Said again at the end: in a long log the failure itself is far above.
     for (const failure of failures) summary.push(`        ${failure}`)
     for (const name of skipped) summary.push(`        skipped: ${name}`)
