@@ -1,10 +1,7 @@
 // `npm run browser`: three instances behind one address. Some are killed, and Redis is; what people see is read from their pages.
-import { execFile } from 'node:child_process'
-import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { placeBuilt } from '../support/built-files.ts'
 import { BROWSER_START_LIMIT_MS, launchChromium } from '../support/chromium.ts'
 import { createDatabase, type TestDatabase } from '../support/databases.ts'
 import { RedisServer } from '../support/redis.ts'
@@ -37,11 +34,7 @@ function next(): number | undefined {
 }
 
 beforeAll(async () => {
-  const dist = await services.ownFiles()
-  await promisify(execFile)(process.execPath, [
-    fileURLToPath(new URL('../../src/web/build.mjs', import.meta.url)),
-    join(dist, 'web'),
-  ])
+  await placeBuilt('web', await services.ownFiles())
   database = await createDatabase()
   redis = await RedisServer.start()
   proxy = new SocketProxy(next)

@@ -1,19 +1,18 @@
 // People open a service of their own network over plain http: the SDK must work without what browsers keep for https.
-import { execFile, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { networkInterfaces, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { WebSocket } from 'ws'
 import { createClient } from '../../src/client/index.ts'
+import { placeBuilt } from '../support/built-files.ts'
 import { createDatabase, type TestDatabase } from '../support/databases.ts'
 import { useServices } from '../support/service.ts'
 
-const run = promisify(execFile)
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const services = useServices()
 let database: TestDatabase
@@ -22,8 +21,7 @@ let directory: string
 beforeAll(async () => {
   database = await createDatabase()
   directory = await mkdtemp(join(tmpdir(), 'messaging-page-'))
-  const dist = await services.ownFiles()
-  await run(process.execPath, [join(root, 'src/client/build.mjs'), join(dist, 'client')])
+  await placeBuilt('client', await services.ownFiles())
 })
 afterAll(async () => {
   await database.drop()

@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { copyFile, cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 
@@ -35,6 +35,15 @@ export async function compileService(): Promise<Build> {
   const tsc = join(ROOT, 'node_modules', '.bin', 'tsc')
   const options = ['--noCheck', '--incremental', 'false', '--outDir', join(directory, 'dist')]
   await run(tsc, ['-p', join(ROOT, 'src'), ...options])
+  return buildIn(directory)
+}
+
+/** What `npm run build` has made of the service alone: for a run that comes right after a build. */
+export async function builtService(): Promise<Build> {
+  const directory = await emptyProject()
+  const [source, others] = [join(ROOT, 'dist'), ['client', 'web', 'docs', 'bench-build', 'faults-build']]
+  const isOfService = (path: string): boolean => !others.includes(relative(source, path))
+  await cp(source, join(directory, 'dist'), { recursive: true, filter: isOfService })
   return buildIn(directory)
 }
 

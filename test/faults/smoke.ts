@@ -1,6 +1,6 @@
 // The part of npm test: every scenario, and one short round of everything at once, with fixed seeds.
 import { RedisServer } from '../support/redis.ts'
-import { type Build, compileService, type Patch } from './build.ts'
+import { type Build, builtService, type Patch } from './build.ts'
 import { CLOCK_ENV } from './clocks.ts'
 import { Cluster } from './cluster.ts'
 import { upperBound } from './findings.ts'
@@ -19,7 +19,7 @@ const STRETCH = 4
 export const SCENARIO_ENV = { MAX_BACKPRESSURE_BYTES: '65536', ...CLOCK_ENV }
 
 export async function runSmoke({ seed, only }: Settings): Promise<boolean> {
-  const build = await compileService()
+  const build = await builtService()
   try {
     const chosen = SCENARIOS.filter(({ name }) => only.length === 0 || only.includes(name))
     const outcomes = await playAll(build, chosen, seed)

@@ -1,11 +1,10 @@
 // The compiled service with the bundle of the SDK and a test page, as a browser comes to it, behind links that break.
-import { execFile } from 'node:child_process'
 import { cp } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { afterAll, beforeAll, onTestFinished } from 'vitest'
+import { placeBuilt } from './built-files.ts'
 import { BROWSER_START_LIMIT_MS, LAN_HOST, launchChromium, PAGE_LIMIT_MS } from './chromium.ts'
 import { createDatabase, type TestDatabase } from './databases.ts'
 import { within } from './deadline.ts'
@@ -13,7 +12,6 @@ import { get } from './rest-client.ts'
 import { type Environment, type ServiceProcess, type Services, useServices } from './service.ts'
 import { SocketProxy } from './socket-proxy.ts'
 
-const run = promisify(execFile)
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
 /** A row as the page shows it. */
@@ -182,8 +180,8 @@ export function useChatSite(page: 'sdk' | 'built' = 'sdk', env: () => Environmen
   let browser: Browser | undefined
   beforeAll(async () => {
     const dist = await services.ownFiles()
-    await run(process.execPath, [join(root, 'src/client/build.mjs'), join(dist, 'client')])
-    if (page === 'built') await run(process.execPath, [join(root, 'src/web/build.mjs'), join(dist, 'web')])
+    await placeBuilt('client', dist)
+    if (page === 'built') await placeBuilt('web', dist)
     else await cp(join(root, 'test/browser/page'), join(dist, 'web'), { recursive: true })
     database = await createDatabase()
     browser = await launchChromium()

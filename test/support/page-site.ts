@@ -1,17 +1,12 @@
 // The compiled service with the built chat page, as people come to it with a browser.
-import { execFile } from 'node:child_process'
-import { appendFile, cp, rm } from 'node:fs/promises'
+import { appendFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 import type { Browser, BrowserContext, BrowserContextOptions, Page } from 'playwright-core'
 import { afterAll, beforeAll, onTestFinished } from 'vitest'
+import { placeBuilt } from './built-files.ts'
 import { BROWSER_START_LIMIT_MS, launchChromium, PAGE_LIMIT_MS } from './chromium.ts'
 import { createDatabase, type TestDatabase } from './databases.ts'
 import { type Environment, type ServiceProcess, type Services, useServices } from './service.ts'
-
-const run = promisify(execFile)
-const root = fileURLToPath(new URL('../..', import.meta.url))
 
 export const DESKTOP = { viewport: { width: 1180, height: 780 } }
 export const PHONE = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true, deviceScaleFactor: 2 }
@@ -110,9 +105,7 @@ export function usePageSite(env: () => Environment = () => ({})): () => PageSite
   let browser: Browser | undefined
   beforeAll(async () => {
     const dist = await services.ownFiles()
-    // Built once for all that need it, until something of it changes.
-    await run(process.execPath, [join(root, 'src/web/build.mjs')])
-    await cp(join(root, 'dist/web'), join(dist, 'web'), { recursive: true })
+    await placeBuilt('web', dist)
     database = await createDatabase()
     browser = await launchChromium()
     site = new PageSite(services, database, browser, join(dist, 'web'))

@@ -31,16 +31,16 @@ const installed = (name) => join(root, 'node_modules', '.bin', name)
 
 /** A step that is one program and counts as one. */
 function programStep(title, program, args) {
-  return programsStep(title, program, [args])
+  return programsStep(title, [[program, args]])
 }
 
-/** A step that runs one program several times, each with arguments of its own, and counts as one. */
-function programsStep(title, program, runs) {
+/** A step that runs several programs, one after the other, and counts as one. */
+function programsStep(title, runs) {
   return {
     title,
     run: async () => {
       let failed = 0
-      for (const args of runs) if ((await exitCodeOf(program, args)) !== 0) failed = 1
+      for (const [program, args] of runs) if ((await exitCodeOf(program, args)) !== 0) failed = 1
       return { passed: 1 - failed, failed }
     },
   }
@@ -148,17 +148,23 @@ export const formatAndLint = programStep('format and lint', installed('biome'), 
 const typedProjects = ['.', 'src/protocol', 'src/client', 'src/web', 'test/unit/client-dom', 'test/unit/web-dom']
 export const types = programsStep(
   'types',
-  installed('tsc'),
-  typedProjects.map((project) => ['-p', project, '--noEmit']),
+  typedProjects.map((project) => [installed('tsc'), ['-p', project, '--noEmit']]),
 )
-export const build = programStep('build', 'npm', ['run', '--silent', 'build'])
+/** The service, and the programs of the last steps: `types` has checked those already. */
+export const build = programsStep('build', [
+  ['npm', ['run', '--silent', 'build']],
+  ...['bench', 'test/faults'].map((project) => [installed('tsc'), ['-p', project, '--noCheck']]),
+])
 export const unitTests = vitestStep('architecture and unit tests', ['--project', 'unit'])
 export const allTests = vitestStep('all tests', [])
 
 /** The benches on their smallest load, to see that they still run. */
-export const benchSmoke = programStep('bench smoke', 'npm', ['run', '--silent', 'bench', '--', '--smoke'])
+export const benchSmoke = programStep('bench smoke', process.execPath, ['dist/bench-build/bench/run.js', '--smoke'])
 /** Every fault scenario once, with fixed seeds. */
-export const faultsSmoke = programStep('faults smoke', 'npm', ['run', '--silent', 'faults', '--', '--smoke'])
+export const faultsSmoke = programStep('faults smoke', process.execPath, [
+  'dist/faults-build/test/faults/run.js',
+  '--smoke',
+])
 
 /** Steps that run at a time and count as one; each uses one core. */
 export function together(/** @type {Step[]} */ steps) {
