@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { App } from '../../src/app.ts'
 import { parseDsn } from '../../src/postgres/dsn.ts'
 import { backlogOf, startOn } from '../support/app.ts'
+import { eventually } from '../support/cluster-instance.ts'
 import { createDatabase, execute, type TestDatabase } from '../support/databases.ts'
 import { figure } from '../support/figures.ts'
 import { Reader, type Screen, seqs } from '../support/reader.ts'
@@ -179,9 +180,9 @@ describe('a backlog of 100,000 messages', () => {
   async function streamStopped(observer: pg.Client): Promise<void> {
     const idle = `select coalesce(extract(epoch from clock_timestamp() - max(state_change)), 0)::float8 as s
       from pg_stat_activity where query like '%m.seq > $3%' and pid <> pg_backend_pid()`
-    for (;;) {
+    await eventually(async () => {
       const { rows } = await observer.query<{ s: number }>(idle)
-      if ((rows[0]?.s ?? 0) > 0.5) return
-    }
+      return (rows[0]?.s ?? 0) > 0.5
+    }, 'a stream that has stopped')
   }
 })

@@ -4,6 +4,7 @@ import { execFile } from 'node:child_process'
 import { setTimeout as passed } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { eventually } from '../support/cluster-instance.ts'
 import { createDatabase, type TestDatabase } from '../support/databases.ts'
 import { within } from '../support/deadline.ts'
 import { cpuMs } from '../support/process-cpu.ts'
@@ -51,8 +52,7 @@ async function metric(by: ServiceProcess, name: string): Promise<number> {
 
 /** Resolves when a count has come back to what it was: the end of a connection is noticed a moment after it. */
 function reaches(by: ServiceProcess, name: string, atMost: number): Promise<void> {
-  const look = async (): Promise<void> => ((await metric(by, name)) <= atMost ? undefined : look())
-  return within(look(), () => `${name} at ${atMost} or below`)
+  return eventually(async () => (await metric(by, name)) <= atMost, `${name} at ${atMost} or below`)
 }
 
 const CPU_WINDOW_MS = 200

@@ -1,6 +1,7 @@
 // What one user, one address, one page and all together may ask, and what everybody is told or not told. A limit refills
 // while a test runs, so each is held against what the elapsed time allows, not against an exact count.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { eventually } from '../support/cluster-instance.ts'
 import { createDatabase, createEmptyDatabase, execute, type TestDatabase } from '../support/databases.ts'
 import { within } from '../support/deadline.ts'
 import { RawHttp, rawRequest, upgradeRequest } from '../support/raw-http.ts'
@@ -279,13 +280,13 @@ describe('sockets', () => {
     await opened[0]?.http.reset()
     // The place of the one that left is free, at the rate of all.
     const turns: Upgrading[] = []
-    const getIn = async (): Promise<void> => {
+    const getsIn = async (): Promise<boolean> => {
       const one = await upgrade(crowded, 'next')
       turns.push(one)
       await one.http.reset()
-      if (one.status !== 101) return getIn()
+      return one.status === 101
     }
-    for (let turn = 0; turn < 8; turn += 1) await within(getIn(), () => 'a place')
+    for (let turn = 0; turn < 8; turn += 1) await eventually(getsIn, 'a place')
     const most = await mostSince(startMs, 4)
     const all = [...storm, ...turns].filter(({ status }) => status === 101).length
     expect(all).toBeLessThanOrEqual(most)
@@ -295,12 +296,12 @@ describe('sockets', () => {
 
 /** Resolves when so many sockets are open; the close of a connection is noticed a moment after it. */
 async function leftBehind(service: ServiceProcess, count: number): Promise<void> {
-  const reached = async (): Promise<void> => {
+  const reached = async (): Promise<boolean> => {
     // A proxy is refused these figures: only this machine may read them.
     const { text } = await get(service, '/metrics')
-    if (!text.includes(`messaging_connections ${count}\n`)) return reached()
+    return text.includes(`messaging_connections ${count}\n`)
   }
-  await within(reached(), () => `${count} sockets`)
+  await eventually(reached, `${count} sockets`)
 }
 
 describe('pages of other origins', () => {

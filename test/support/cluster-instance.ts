@@ -96,13 +96,16 @@ function hurried(clock: Clock, hurry: number): Clock {
 }
 
 const ONE_EPOCH = { current: 'one', look: () => Promise.resolve() }
-const LOOK_INTERVAL_MS = 10
+/** Before the second look and the next ones; what takes long is looked at less often. */
+const LOOK_PAUSES_MS = [10, 20, 40]
+const LAST_PAUSE_MS = 100
 
 /** Looks again and again until it holds; for what tells nobody when it changes. A look that throws does not hold. */
 export function eventually(holds: () => boolean | Promise<boolean>, what: string, limitMs = 60_000): Promise<void> {
   let isOver = false
   const look = async (): Promise<void> => {
-    while (!isOver && !(await attempt(holds))) await new Promise((resolve) => setTimeout(resolve, LOOK_INTERVAL_MS))
+    for (let turn = 0; !isOver && !(await attempt(holds)); turn += 1)
+      await new Promise((resolve) => setTimeout(resolve, LOOK_PAUSES_MS[turn] ?? LAST_PAUSE_MS))
   }
   return within(look(), () => what, limitMs).finally(() => {
     isOver = true

@@ -1,7 +1,8 @@
 // A real Redis, or Valkey, for the tests: one for the whole run, and servers of their own for tests that break them.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { readFileSync } from 'node:fs'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -24,6 +25,8 @@ const REDIS = { programs: ['redis-server', 'valkey-server'], package: 'redis-ser
 /** Below the ports that the system hands out by itself, so that a server finds its port free when it starts again. */
 const PORTS = { first: 20_000, count: 10_000 }
 const START_ATTEMPTS = 20
+/** States of a connection that takes commands; one that was lost is not made again by itself. */
+const STANDING: ReadonlySet<string> = new Set(['connecting', 'connect', 'ready'])
 
 /** Ends the server when the test's process dies without stopping it: only that process holds the other end of the pipe. */
 const WATCHDOG = `trap '' HUP INT TERM; read -r farewell || kill -s KILL "$1" 2>/dev/null; [ "$farewell" ] || rm -rf "$2"`
@@ -44,6 +47,8 @@ export class RedisServer {
   #port = 0
   #child: ChildProcess | undefined
   #watchdog: ChildProcess | undefined
+  /** Kept from command to command: many of them are asked again and again until something has changed. */
+  #observer: Redis | undefined
 
   private constructor(program: string, dir: string, settings: readonly string[], kind: RedisKind) {
     this.#program = program
@@ -103,22 +108,23 @@ export class RedisServer {
     await within(ready, () => `Redis: ${lines.slice(-5).join('\n')}`)
   }
 
-  /** Runs one command on a connection of its own. */
+  /** Runs one command, on a connection that no other server's commands use. */
   async run(command: string, ...args: (string | number)[]): Promise<unknown> {
+    if (!this.#observer || !STANDING.has(this.#observer.status)) this.#observer = this.#connect()
+    return this.#observer.call(command, ...args)
+  }
+
+  #connect(): Redis {
     const { tls } = this.#kind
     const redis = new Redis({
       ...{ host: '127.0.0.1', port: this.#port, maxRetriesPerRequest: 0, retryStrategy: () => null },
       ...(tls && {
-        tls: { ca: await readFile(tls.cert), cert: await readFile(tls.cert), key: await readFile(tls.key) },
+        tls: { ca: readFileSync(tls.cert), cert: readFileSync(tls.cert), key: readFileSync(tls.key) },
       }),
       ...this.#password(),
     })
     redis.on('error', () => undefined)
-    try {
-      return await redis.call(command, ...args)
-    } finally {
-      redis.disconnect()
-    }
+    return redis
   }
 
   freeze(): void {
@@ -132,6 +138,8 @@ export class RedisServer {
   async kill(): Promise<void> {
     const child = this.#child
     this.#child = undefined
+    this.#observer?.disconnect()
+    this.#observer = undefined
     if (!child || child.exitCode !== null || child.signalCode !== null) return
     const exited = once(child, 'exit')
     child.kill('SIGKILL')
