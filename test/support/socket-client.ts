@@ -29,6 +29,8 @@ export interface ConnectOptions {
   readonly headers?: Readonly<Record<string, string>>
   /** The address to come from, such as 127.0.0.2; a machine has 16 million of them for itself. */
   readonly from?: string
+  /** Frames of this type are not kept. */
+  readonly drops?: string
 }
 
 export const JSON_PROTOCOL = 'messaging.v1.json'
@@ -43,12 +45,14 @@ export class SocketClient {
   readonly raw: { readonly bytes: Buffer; readonly isBinary: boolean }[] = []
   readonly closed: Promise<Closing>
   readonly #socket: WebSocket
+  readonly #drops: string | undefined
   #unread: Frame[] = []
   #watchers: (() => void)[] = []
   #closing: Closing | undefined
 
-  private constructor(socket: WebSocket) {
+  private constructor(socket: WebSocket, drops?: string) {
     this.#socket = socket
+    this.#drops = drops
     socket.on('message', (data, isBinary) => this.#received(data, isBinary))
     // A lost connection shows as `closed` with 1006.
     socket.on('error', () => undefined)
@@ -70,7 +74,7 @@ export class SocketClient {
 
   /** Begins to connect; a refused upgrade shows as `closed` with 1006. */
   static dial(target: Target, user: string, options: ConnectOptions = {}): SocketClient {
-    const { protocol = JSON_PROTOCOL, scheme = 'ws', ca, headers, from } = options
+    const { protocol = JSON_PROTOCOL, scheme = 'ws', ca, headers, from, drops } = options
     const query = user === '' || user.includes('=') ? user : `user_id=${encodeURIComponent(user)}`
     const url = `${scheme}://${from === undefined ? 'localhost' : '127.0.0.1'}:${target.port}/ws?${query}`
     const more = {
@@ -79,7 +83,7 @@ export class SocketClient {
       ...(headers && { headers }),
       ...(from && { localAddress: from }),
     }
-    return new SocketClient(new WebSocket(url, protocol === null ? [] : protocol.split(','), more))
+    return new SocketClient(new WebSocket(url, protocol === null ? [] : protocol.split(','), more), drops)
   }
 
   /** Resolves when the upgrade was accepted. */
@@ -155,6 +159,7 @@ export class SocketClient {
   #received(data: RawData, isBinary: boolean): void {
     const bytes = data as Buffer
     const frame: Frame = isBinary ? packr.unpack(bytes) : JSON.parse(bytes.toString())
+    if (frame.type === this.#drops) return
     this.raw.push({ bytes, isBinary })
     this.frames.push(frame)
     this.#unread.push(frame)
