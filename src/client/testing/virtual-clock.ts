@@ -66,8 +66,12 @@ async function settled(): Promise<void> {
   for (let turn = 0; turn < 3; turn += 1) await nextTask()
 }
 
+/** Of Node, and far cheaper than a channel. Taken once: tests may put timers of their own in its place. */
+const { setImmediate } = globalThis as { readonly setImmediate?: (task: () => void) => void }
+
 function nextTask(): Promise<void> {
   return new Promise((resolve) => {
+    if (setImmediate) return setImmediate(resolve)
     const { port1, port2 } = new MessageChannel() as unknown as { readonly port1: Port; readonly port2: Port }
     port1.onmessage = () => {
       port1.close()

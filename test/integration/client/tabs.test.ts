@@ -93,11 +93,11 @@ function tabs(count: number, options: Partial<ClientOptions> = {}, server = new 
     onTestFinished(() => client.close())
     return client
   })
-  // Databases and channels take turns of their own.
-  const advance = async (ms: number): Promise<void> => {
-    for (let left = ms; left >= 0; left -= 50) {
+  // Databases and channels take turns of their own. Where nothing happens for minutes, few will do.
+  const advance = async (ms: number, stepMs = 50): Promise<void> => {
+    for (let left = ms; left >= 0; left -= stepMs) {
       for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve))
-      await server.clock.advance(Math.min(50, left))
+      await server.clock.advance(Math.min(stepMs, left))
     }
   }
   return { server, clients, advance }
@@ -273,7 +273,7 @@ test('a token that is long in coming is asked for once, and one that never comes
     },
     server,
   )
-  await slow.advance(540_000)
+  await slow.advance(540_000, 500)
   expect(asked).toEqual(['connect', 'refresh'])
   await slow.clients[0]?.close()
   const hung: AbortSignal[] = []
@@ -290,7 +290,7 @@ test('a token that is long in coming is asked for once, and one that never comes
     },
     server,
   )
-  await slow.advance(520_000)
+  await slow.advance(520_000, 500)
   expect(hung.length).toBeGreaterThan(0)
   const other = tabs(1, { auth: { getToken: () => Promise.resolve('ben') } }, server)
   await other.advance(31_000)
@@ -324,7 +324,7 @@ test('tabs share a new token', async () => {
   await advance(1000)
   expect(asked).toBe(3)
   for (const client of clients) expect(client.userId).toBe('ben')
-  for (let minute = 0; minute < 9; minute += 1) await advance(60_000)
+  for (let minute = 0; minute < 9; minute += 1) await advance(60_000, 500)
   // Each asked when it connected; of the three refreshes that fell due a few seconds apart, not every one was a question.
   expect(asked).toBeLessThanOrEqual(6)
   for (const client of clients) expect(client.status.get().state).toBe('live')
