@@ -18,15 +18,16 @@ function take(codec: Codec, frame: Uint8Array): 'command' | 'refusal' | 'undecod
   if (!decoded) return 'undecodable'
   for (const implicitSend of [false, true]) {
     const parsed = parseCommand(decoded.value, { maxContentBytes: 16_384, implicitSend })
-    if (parsed.ok) expect(typeof parsed.command.type).toBe('string')
-    else expect(typeof parsed.refusal.code).toBe('string')
+    const said = parsed.ok ? parsed.command.type : parsed.refusal.code
+    if (typeof said !== 'string') expect.fail(`neither a type nor a code: ${said}`)
   }
   return parseCommand(decoded.value, { maxContentBytes: 16_384, implicitSend: false }).ok ? 'command' : 'refusal'
 }
 
 /** A decoder that a hostile frame left in a bad state would show it on the next good one. */
 function stillDecodes(): void {
-  expect(msgpack.decode(GOOD)).toEqual({ value: { type: 'ping', ref: 7 } })
+  const decoded = JSON.stringify(msgpack.decode(GOOD))
+  if (decoded !== '{"value":{"type":"ping","ref":7}}') expect.fail(`a good frame is taken for ${decoded}`)
 }
 
 const command = {
