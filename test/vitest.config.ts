@@ -8,7 +8,12 @@ const withoutServers = [
   'test/faults/**/*.test.ts',
 ]
 
-/** Two projects: `unit` needs nothing beside Node, `integration` gets its servers from the global set-up. */
+const inPages = ['test/unit/*-dom/**/*.test.{ts,tsx}']
+
+/**
+ * Three projects: `unit` needs nothing beside Node, `unit-dom` has what a page has, `integration` gets its servers from the
+ * global set-up. A process runs files of one project alone: files of the same kind stand together, so that few are started.
+ */
 export default defineConfig({
   test: {
     root: fileURLToPath(new URL('..', import.meta.url)),
@@ -26,7 +31,8 @@ export default defineConfig({
     // The default is one second, which a busy machine may take for a single look.
     expect: { poll: { timeout: 30_000 } },
     projects: [
-      { extends: true, test: { name: 'unit', include: withoutServers } },
+      { extends: true, test: { name: 'unit', include: withoutServers, exclude: inPages } },
+      { extends: true, test: { name: 'unit-dom', include: inPages, environment: 'happy-dom' } },
       {
         extends: true,
         test: {

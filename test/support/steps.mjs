@@ -155,7 +155,7 @@ export const build = programsStep('build', [
   ['npm', ['run', '--silent', 'build']],
   ...['bench', 'test/faults'].map((project) => [installed('tsc'), ['-p', project, '--noCheck']]),
 ])
-export const unitTests = vitestStep('architecture and unit tests', ['--project', 'unit'])
+export const unitTests = vitestStep('architecture and unit tests', ['--project', 'unit', '--project', 'unit-dom'])
 export const allTests = vitestStep('all tests', [])
 
 /** The benches on their smallest load, to see that they still run. */

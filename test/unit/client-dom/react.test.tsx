@@ -1,4 +1,3 @@
-// @vitest-environment happy-dom
 import { act, memo, type ReactElement, type ReactNode, StrictMode } from 'react'
 import { createRoot } from 'react-dom/client'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'

@@ -1,4 +1,3 @@
-// @vitest-environment happy-dom
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { type App, createApp, effectScope, h, nextTick, type Ref, ref } from 'vue'
 import type { Client, MessageItem } from '../../../src/client/index.ts'

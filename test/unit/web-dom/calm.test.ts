@@ -1,4 +1,3 @@
-// @vitest-environment happy-dom
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { calmed } from '../../../src/web/parts/calm.ts'
 import { Value } from '../../../src/web/parts/store.ts'

@@ -1,4 +1,3 @@
-// @vitest-environment happy-dom
 // What a conversation tells beside its rows: what is new, what is said aloud, what was read, and what can be done about a failure.
 import { act } from 'react'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
