@@ -23,7 +23,9 @@ declare module 'vitest' {
 const REDIS = { programs: ['redis-server', 'valkey-server'], package: 'redis-server', env: { RUNLEVEL: '1' } }
 
 /** Below the ports that the system hands out by itself, so that a server finds its port free when it starts again. */
-const PORTS = { first: 20_000, count: 10_000 }
+const PORTS = { first: 22_000, count: 10_000 }
+/** Of a node of a cluster, which takes the port 10,000 above as well. */
+const CLUSTER_PORTS = { first: 10_000, count: 2_000 }
 const START_ATTEMPTS = 20
 /** States of a connection that takes commands; one that was lost is not made again by itself. */
 const STANDING: ReadonlySet<string> = new Set(['connecting', 'connect', 'ready'])
@@ -61,8 +63,9 @@ export class RedisServer {
   static async start(settings: readonly string[] = [], kind: RedisKind = {}): Promise<RedisServer> {
     const program = await installedProgram(REDIS)
     const server = new RedisServer(program, await mkdtemp(join(tmpdir(), 'messaging-redis-')), settings, kind)
+    const ports = settings.includes('--cluster-enabled') ? CLUSTER_PORTS : PORTS
     for (let attempt = 1; ; attempt += 1) {
-      server.#port = PORTS.first + Math.floor(Math.random() * PORTS.count)
+      server.#port = ports.first + Math.floor(Math.random() * ports.count)
       try {
         await server.startAgain()
         return server
