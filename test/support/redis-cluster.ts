@@ -63,22 +63,22 @@ export class RedisCluster {
     const [first, ...others] = this.nodes
     for (const { port } of others) await first?.run('CLUSTER', 'MEET', '127.0.0.1', port)
     const know = (count: number): Promise<void> =>
-      eventually(() => this.#all(new RegExp(`cluster_known_nodes:${count}\\b`)), 'nodes that know each other', 30_000)
+      eventually(() => this.#all(new RegExp(`cluster_known_nodes:${count}\\b`)), 'nodes that know each other')
     await know(this.nodes.length)
     if (hasReplicas) await this.#replicate()
-    await eventually(() => this.#all(/cluster_state:ok/), 'a cluster that works', 30_000)
+    await eventually(() => this.#all(/cluster_state:ok/), 'a cluster that works')
   }
 
   async #replicate(): Promise<void> {
     for (const [index, replica] of this.nodes.slice(PRIMARIES).entries()) {
       const id = String(await this.nodes[index]?.run('CLUSTER', 'MYID'))
-      await eventually(() => replica.run('CLUSTER', 'REPLICATE', id).then(Boolean), 'a replica', 20_000)
+      await eventually(() => replica.run('CLUSTER', 'REPLICATE', id).then(Boolean), 'a replica')
     }
     const isLinked = async (replica: RedisServer): Promise<boolean> =>
       String(await replica.run('INFO', 'replication')).includes('master_link_status:up')
     const areLinked = async (): Promise<boolean> =>
       (await Promise.all(this.nodes.slice(PRIMARIES).map(isLinked))).every(Boolean)
-    await eventually(areLinked, 'replicas that have everything', 30_000)
+    await eventually(areLinked, 'replicas that have everything')
   }
 
   async #all(wanted: RegExp): Promise<boolean> {

@@ -82,15 +82,11 @@ export class RedisWithSentinels {
 
   /** The replica has what the primary has, and every sentinel knows everybody. */
   async #complete(): Promise<void> {
-    await eventually(
-      async () => {
-        const info = String(await this.servers[1].run('INFO', 'replication'))
-        if (!info.includes('master_link_status:up')) return false
-        const known = await Promise.all(this.sentinels.map((sentinel) => sentinel.run('INFO', 'sentinel')))
-        return known.every((text) => String(text).includes(`slaves=1,sentinels=${this.sentinels.length}`))
-      },
-      'sentinels that know each other',
-      20_000,
-    )
+    await eventually(async () => {
+      const info = String(await this.servers[1].run('INFO', 'replication'))
+      if (!info.includes('master_link_status:up')) return false
+      const known = await Promise.all(this.sentinels.map((sentinel) => sentinel.run('INFO', 'sentinel')))
+      return known.every((text) => String(text).includes(`slaves=1,sentinels=${this.sentinels.length}`))
+    }, 'sentinels that know each other')
   }
 }

@@ -24,7 +24,7 @@ let cluster: RedisCluster
 const opened: { close(): Promise<void> }[] = []
 
 beforeAll(async () => {
-  cluster = await RedisCluster.start({ hasReplicas: false, nodeTimeoutMs: 2_000 })
+  cluster = await RedisCluster.start({ hasReplicas: false, nodeTimeoutMs: 15_000 })
   for (const node of cluster.nodes) {
     await node.run('ACL', 'SETUSER', 'app', 'reset', 'on', '>secret', ...RIGHTS)
   }
@@ -142,13 +142,13 @@ test('messages, receivers and presence go through all nodes, also when slots hav
   }
   await back()
   await back(to)
-  await eventually(() => two.broker.isConnected, 'everything to be subscribed', 20_000)
+  await eventually(() => two.broker.isConnected, 'everything to be subscribed')
   two.got.clear()
   const isHeard = (): boolean => {
     publishToAll(one, 'third')
     return two.got.size >= USERS.length
   }
-  await eventually(isHeard, 'a frame for each after the way there and back', 20_000)
+  await eventually(isHeard, 'a frame for each after the way there and back')
 })
 
 test('a right that is missing on one node is named', async () => {

@@ -55,7 +55,7 @@ async function untilHeard({ broker }: RedisInstance, got: readonly string[], tex
     broker.flush()
     return got.includes(`ann ${text}`)
   }
-  await eventually(isHeard, `${text} to be heard`, 20_000)
+  await eventually(isHeard, `${text} to be heard`)
 }
 
 test('another primary is found at once, over TLS to both, and presence is listed there', async () => {
@@ -75,9 +75,9 @@ test('another primary is found at once, over TLS to both, and presence is listed
     const [first, second] = redis.servers
     expect(await redis.primary()).toBe(first)
     await redis.failOver()
-    await eventually(async () => (await redis.primary()) === second, 'the other primary', 20_000)
+    await eventually(async () => (await redis.primary()) === second, 'the other primary')
     await untilHeard(one, got, 'after')
-    await eventually(async () => (await one.presence.online(10)).users.includes('ann'), 'presence', 20_000)
+    await eventually(async () => (await one.presence.online(10)).users.includes('ann'), 'presence')
     expect(await second.run('ZSCORE', `${PREFIX}online`, 'ann')).toBe('0')
   } finally {
     await redis.stop()
