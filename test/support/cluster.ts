@@ -232,6 +232,15 @@ export class Device {
   }
 }
 
+/**
+ * Devices whose connections did not last. Nothing closes one for good, nor again and again; on a busy machine either side may give
+ * a silent link up once.
+ */
+export function lastingFaults(devices: readonly Device[]): string[] {
+  const isWrong = ({ closeCodes }: Device): boolean => closeCodes.length > 1 || closeCodes.some((code) => code !== 1006)
+  return devices.filter(isWrong).map(({ user, closeCodes }) => `${user} ${closeCodes}`)
+}
+
 /** Sends at this rate (messages a second, over all) between random people until stopped; resolves when all are answered. */
 export function traffic(devices: readonly Device[], perSecond: number): { stop(limitMs?: number): Promise<void> } {
   const users = [...new Set(devices.map(({ user }) => user))]
