@@ -8,6 +8,7 @@ import { TcpProxy } from '../faults/tcp-proxy.ts'
 import { eventually } from '../support/cluster-instance.ts'
 import { createDatabase, type TestDatabase } from '../support/databases.ts'
 import { type Host, Ledger, sendByRest, sendBySocket } from '../support/load.ts'
+import { makeWriterPatient } from '../support/patient-writer.ts'
 import { RawHttp, upgradeRequest } from '../support/raw-http.ts'
 import { get, post } from '../support/rest-client.ts'
 import { STILL_DRAINING, type Target, useServices } from '../support/service.ts'
@@ -15,9 +16,12 @@ import { JSON_PROTOCOL, MSGPACK_PROTOCOL, SocketClient } from '../support/socket
 import { openTransaction, rowsOf } from '../support/transactions.ts'
 
 const services = useServices()
+/** For tests that hold up a send for as long as a machine that is busy needs for what they do meanwhile. */
+const patient = useServices()
 let database: TestDatabase
 
 beforeAll(async () => {
+  await makeWriterPatient(await patient.ownFiles())
   database = await createDatabase()
 })
 afterAll(() => database.drop())
@@ -47,7 +51,7 @@ test.each(['SIGTERM', 'SIGINT'] as const)('%s under load stores every acked mess
 })
 
 test('a drain says so everywhere, answers what was queued, and takes nothing new', async () => {
-  const service = await services.start({ POSTGRES_DSN: database.dsn, DRAIN_RECONNECT_SPREAD_MS: '5000' })
+  const service = await patient.start({ POSTGRES_DSN: database.dsn, DRAIN_RECONNECT_SPREAD_MS: '5000' })
   const clients = await Promise.all([
     SocketClient.connect(service, 'a', { protocol: JSON_PROTOCOL }),
     SocketClient.connect(service, 'b', { protocol: MSGPACK_PROTOCOL }),
@@ -144,7 +148,7 @@ test('a drain ends well although PostgreSQL is away and a position waits for it'
 })
 
 test('a second signal exits at once, when it is no mistake', async () => {
-  const service = await services.start({ POSTGRES_DSN: database.dsn })
+  const service = await patient.start({ POSTGRES_DSN: database.dsn })
   const client = await SocketClient.connect(service, 'hurried')
   const transaction = await openTransaction(database.dsn, 'lock table messages in access exclusive mode')
   client.send({ type: 'send', receiver_id: 'x', content: 'holds the drain up' })

@@ -5,6 +5,7 @@ import { eventually } from '../support/cluster-instance.ts'
 import { createDatabase, type TestDatabase } from '../support/databases.ts'
 import { within } from '../support/deadline.ts'
 import { freePort } from '../support/free-port.ts'
+import { makeWriterPatient } from '../support/patient-writer.ts'
 import { rawRequest } from '../support/raw-http.ts'
 import { sharedRedis } from '../support/redis.ts'
 import { get, post } from '../support/rest-client.ts'
@@ -13,9 +14,12 @@ import { SocketClient } from '../support/socket-client.ts'
 import { openTransaction, rowsOf } from '../support/transactions.ts'
 
 const services = useServices()
+/** For tests that hold up a send while they do this and that. */
+const patient = useServices()
 let database: TestDatabase
 
 beforeAll(async () => {
+  await makeWriterPatient(await patient.ownFiles())
   database = await createDatabase()
 })
 afterAll(() => database.drop())
@@ -128,7 +132,7 @@ function signalIfAlive(pid: number, signal: NodeJS.Signals): void {
 }
 
 test('a SIGTERM to all processes at once, and to the workers again, drops nothing', async () => {
-  const service = await services.start(await environment(2))
+  const service = await patient.start(await environment(2))
   const { person, queued, workers, transaction } = await draining(service)
   // Only one of them has the send to wait for; the other may have ended.
   for (const pid of workers) signalIfAlive(pid, 'SIGTERM')
@@ -141,7 +145,7 @@ test('a SIGTERM to all processes at once, and to the workers again, drops nothin
 })
 
 test('a second SIGTERM to the supervisor ends all processes at once', async () => {
-  const service = await services.start(await environment(2))
+  const service = await patient.start(await environment(2))
   const { person, transaction } = await draining(service)
   await service.logged(({ msg, worker }) => msg === STILL_DRAINING && worker === undefined)
   expect(await service.stop()).toEqual({ code: 1, signal: null })
@@ -150,7 +154,7 @@ test('a second SIGTERM to the supervisor ends all processes at once', async () =
 })
 
 test('a process that is killed while it drains is told of, and makes the exit code 1', async () => {
-  const service = await services.start(await environment(2))
+  const service = await patient.start(await environment(2))
   const { workers, transaction } = await draining(service)
   for (const pid of workers) signalIfAlive(pid, 'SIGKILL')
   const exit = await service.exited

@@ -25,7 +25,7 @@ const ignore = (): void => undefined
 const logger: Logger = { debug: ignore, info: ignore, warn: ignore, error: ignore }
 /** Compiled files lie elsewhere; every run starts in the root of the repository. */
 export const SQL = pathToFileURL(resolve('sql/') + sep)
-const WRITER_LIMITS = { maxQueueRows: 10_000, maxQueueBytes: 64 * 2 ** 20, maxQueueAgeMs: 2_000, maxBatchRows: 1_000 }
+const WRITER_LIMITS = { maxQueueRows: 10_000, maxQueueBytes: 64 * 2 ** 20, maxQueueAgeMs: 60_000, maxBatchRows: 1_000 }
 
 /** Applies the first so many files alone. */
 export async function migrateTo(version: number, dsn: string): Promise<void> {

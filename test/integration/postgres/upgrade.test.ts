@@ -99,7 +99,7 @@ test('an index that was cut off is made anew', async () => {
 
 test('instances that start together while an index waits for old snapshots do not wait for each other', async () => {
   await migrateTo(2, database.dsn)
-  const outcomes = await Promise.all([1, 2, 3].map(() => upgrade({ patienceMs: 3_000 })))
+  const outcomes = await Promise.all([1, 2, 3].map(() => upgrade({ patienceMs: 60_000 })))
   expect(outcomes.flat().filter((version) => version === 3)).toHaveLength(1)
 })
 
