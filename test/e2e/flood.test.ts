@@ -44,8 +44,9 @@ test('a hundred silent sockets of an address do not push out those of another', 
   const app = await bench.start({ MAX_CONNECTIONS: '4000' })
   const quiet = SocketClient.dial(app, '', { from: '127.0.0.2' })
   await quiet.opened()
-  const flood = Array.from({ length: 300 }, () => SocketClient.dial(app, '', { from: '127.0.0.3' }))
-  const ended = await Promise.all(flood.slice(0, 200).map((socket) => socket.closed))
+  // It may be silent for five seconds: no more come than are needed for some to be pushed out.
+  const flood = Array.from({ length: 120 }, () => SocketClient.dial(app, '', { from: '127.0.0.3' }))
+  const ended = await Promise.all(flood.slice(0, 20).map((socket) => socket.closed))
   expect(new Set(ended.map(({ code }) => code))).toEqual(new Set([4408]))
   quiet.send({ type: 'auth', token: tokenFor('ann') })
   expect(await quiet.next('welcome')).toMatchObject({ user_id: 'ann' })

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { App } from '../../src/app.ts'
 import { backlogOf, startOn } from '../support/app.ts'
+import { eventually } from '../support/cluster-instance.ts'
 import { createDatabase, execute, type TestDatabase } from '../support/databases.ts'
 import { ExternalPostgres } from '../support/external-postgres.ts'
 import { figure } from '../support/figures.ts'
@@ -196,15 +197,17 @@ describe('a client without a subprotocol', () => {
     await closeAll(kim, third)
   })
 
-  /** How far the reader's position comes while it does not read: until it has not moved for 50 looks in a row. */
+  /** How far the reader's position comes while it does not read: until it has not moved for many looks, and for a while. */
   async function stalled(observer: Reader): Promise<number> {
-    let reached = 0
-    for (let still = 0; still < 50; ) {
+    let [reached, still, sinceMs] = [0, 0, performance.now()]
+    await eventually(async () => {
       const { changed } = await observer.ask({ type: 'sync' })
       const now = Number((changed as Event[])[0]?.peer_delivered_seq)
-      still = now === reached && now > 0 ? still + 1 : 0
+      still += 1
+      if (now !== reached || now === 0) [still, sinceMs] = [0, performance.now()]
       reached = now
-    }
+      return still >= 20 && performance.now() - sinceMs > 2_000
+    }, 'a position that stays')
     return reached
   }
 

@@ -29,7 +29,8 @@ beforeAll(async () => {
     ...JWT_ENV,
     ...fake.env,
     POSTGRES_DSN: database.dsn,
-    PUSH_AFTER_SECONDS: '1',
+    // Several messages, and what acknowledges one, have to come before it is due.
+    PUSH_AFTER_SECONDS: '5',
     PUBLIC_URL: 'https://chat.test',
     USER_SEARCH: 'on',
   })
