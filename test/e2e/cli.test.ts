@@ -164,7 +164,7 @@ describe('messaging epoch', () => {
 
 describe("on the service's own PostgreSQL", () => {
   test('a command works beside a running service, and leaves it running', async () => {
-    const dataDir = await services.dataDir()
+    const dataDir = await services.dataDirWithCluster()
     const service = await services.start({ DATA_DIR: dataDir, ...JWT })
     const { key } = await json<{ key: string }>(CREATE, { DATA_DIR: dataDir, POSTGRES_DSN: '' })
     const headers = { Authorization: `Bearer ${key}` }

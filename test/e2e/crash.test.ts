@@ -57,7 +57,7 @@ async function expectHistory(service: Target, a: string, b: string): Promise<voi
 }
 
 test('SIGKILL of the service with its own PostgreSQL loses nothing acked', async () => {
-  const env = { DATA_DIR: await services.dataDir() }
+  const env = { DATA_DIR: await services.dataDirWithCluster() }
   const service = await killServiceUnderLoad(env, 1000, [0.3, 0.7])
   await expectHistory(service, 's0', 's1')
   await expectHistory(service, 's2', 'r0')

@@ -172,7 +172,7 @@ test('a drain that cannot end is cut off in time, and says so by its exit code',
 })
 
 test('its own PostgreSQL ends before the service does', async () => {
-  const dataDir = await services.dataDir()
+  const dataDir = await services.dataDirWithCluster()
   const service = await services.start({ DATA_DIR: dataDir })
   const lockFile = join(dataDir, 'postgres', 'postmaster.pid')
   const pid = Number(readFileSync(lockFile, 'utf8').split('\n')[0])

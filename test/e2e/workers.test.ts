@@ -188,7 +188,7 @@ test.each([
 
 test('the own PostgreSQL takes all connections that the processes may open', async () => {
   const { POSTGRES_DSN: _, ...env } = await environment(2)
-  const dataDir = await services.dataDir()
+  const dataDir = await services.dataDirWithCluster()
   const service = await services.start({ ...env, DATA_DIR: dataDir, POSTGRES_POOL_MAX: '60' })
   const dsn = `postgres:///postgres?user=postgres&host=${dataDir}/postgres.socket`
   const [row] = await rowsOf(dsn, "select current_setting('max_connections')::int as most")

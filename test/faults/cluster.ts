@@ -1,4 +1,5 @@
 // A PostgreSQL of its own, on data that stays: killed, frozen and started again.
+import { rmSync } from 'node:fs'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -6,11 +7,13 @@ import pg from 'pg'
 import { type PostgresServer, startPostgresServer } from '../../src/embedded-postgres/server.ts'
 import type { Logger } from '../../src/lib/logger.ts'
 import { parseDsn } from '../../src/postgres/dsn.ts'
+import { copyCluster, makeCluster } from '../support/made-cluster.ts'
 
 const ignore = (): void => undefined
 const silent: Logger = { debug: ignore, info: ignore, warn: ignore, error: ignore }
 const USER = 'user'
 const PASSWORD = 'pass'
+const PREFIX = join(tmpdir(), 'messaging-faults-')
 
 type Starter = () => Promise<PostgresServer>
 
@@ -27,7 +30,7 @@ export class Cluster {
 
   /** `dataDir`: on a file system of the caller's choice; else a temporary directory. */
   static async start(dataDir?: string, settings: Readonly<Record<string, string>> = {}): Promise<Cluster> {
-    const directory = dataDir ?? (await mkdtemp(join(tmpdir(), 'messaging-faults-')))
+    const directory = dataDir ?? (await temporaryDataDir())
     const options = { dataDir: directory, logger: silent, settings: { shared_buffers: '64MB', ...settings } }
     return Cluster.of(directory, () => startPostgresServer(options))
   }
@@ -117,6 +120,23 @@ export class Cluster {
     this.#server = undefined
     await rm(this.dataDir, { recursive: true, force: true, maxRetries: 10 })
   }
+}
+
+let made: Promise<string> | undefined
+
+/** With a cluster in it: one is made in each run, and copied as often as one is wanted. */
+async function temporaryDataDir(): Promise<string> {
+  made ??= makeOnce()
+  const directory = await mkdtemp(PREFIX)
+  await copyCluster(await made, directory)
+  return directory
+}
+
+async function makeOnce(): Promise<string> {
+  const directory = await mkdtemp(PREFIX)
+  process.once('exit', () => rmSync(directory, { recursive: true, force: true }))
+  await makeCluster(directory)
+  return directory
 }
 
 /** Ends what is signalled after it has ended. */

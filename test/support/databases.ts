@@ -4,17 +4,20 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
 import { inject } from 'vitest'
-import { startPostgresServer } from '../../src/embedded-postgres/server.ts'
+import { type PostgresServer, startPostgresServer } from '../../src/embedded-postgres/server.ts'
 import { systemClock } from '../../src/lib/clock.ts'
 import { DependencyLog } from '../../src/lib/dependency-log.ts'
 import type { Logger } from '../../src/lib/logger.ts'
 import { parseDsn } from '../../src/postgres/dsn.ts'
 import { migrate } from '../../src/postgres/migrate.ts'
+import { copyCluster, makeCluster } from './made-cluster.ts'
 
 declare module 'vitest' {
   interface ProvidedContext {
     /** Superuser DSN of the run's cluster. */
     postgresDsn: string
+    /** A data directory with a cluster on which nothing runs. Shared: to be copied. */
+    madeCluster: string
   }
 }
 
@@ -32,12 +35,26 @@ export const silentLogger: Logger = { debug: ignore, info: ignore, warn: ignore,
 /** Of PostgreSQL, for tests that do not read what it says. */
 export const silentHealth = new DependencyLog({ dependency: 'PostgreSQL', logger: silentLogger, clock: systemClock })
 
+export interface TestCluster {
+  readonly dsn: string
+  /** The data directory that it was copied from. */
+  readonly madeCluster: string
+  stop(): Promise<void>
+}
+
 /** Starts the cluster of a test run, with the durability the service insists on, and the template database in it. */
-export async function startCluster(): Promise<{ dsn: string; stop(): Promise<void> }> {
-  const dataDir = await mkdtemp(join(tmpdir(), 'messaging-test-'))
-  const remove = () => rm(dataDir, { recursive: true, force: true })
+export async function startCluster(): Promise<TestCluster> {
+  const [madeCluster, dataDir] = await Promise.all([makeDirectory(), makeDirectory()])
+  const remove = async (): Promise<void> => {
+    for (const directory of [madeCluster, dataDir]) await rm(directory, { recursive: true, force: true })
+  }
   const settings = { shared_buffers: '64MB' }
-  const server = await startPostgresServer({ dataDir, logger: silentLogger, settings }).catch(async (error) => {
+  const start = async (): Promise<PostgresServer> => {
+    await makeCluster(madeCluster)
+    await copyCluster(madeCluster, dataDir)
+    return startPostgresServer({ dataDir, logger: silentLogger, settings })
+  }
+  const server = await start().catch(async (error) => {
     await remove()
     throw error
   })
@@ -54,7 +71,14 @@ export async function startCluster(): Promise<{ dsn: string; stop(): Promise<voi
     await stop()
     throw error
   }
-  return { dsn: server.dsn, stop }
+  return { dsn: server.dsn, madeCluster, stop }
+}
+
+const makeDirectory = (): Promise<string> => mkdtemp(join(tmpdir(), 'messaging-test-'))
+
+/** Puts a cluster into the data directory of a test that is not about how one is made. */
+export function placeCluster(dataDir: string): Promise<void> {
+  return copyCluster(inject('madeCluster'), dataDir)
 }
 
 /** A migrated, otherwise empty database for one test file. */

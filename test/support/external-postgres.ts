@@ -6,7 +6,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type PostgresServer, startPostgresServer } from '../../src/embedded-postgres/server.ts'
-import { execute, silentLogger } from './databases.ts'
+import { execute, placeCluster, silentLogger } from './databases.ts'
 
 export class ExternalPostgres {
   /** First bytes of every connection. */
@@ -22,7 +22,9 @@ export class ExternalPostgres {
   }
 
   static async start(): Promise<ExternalPostgres> {
-    const postgres = new ExternalPostgres(await mkdtemp(join(tmpdir(), 'messaging-test-')))
+    const dataDir = await mkdtemp(join(tmpdir(), 'messaging-test-'))
+    await placeCluster(dataDir)
+    const postgres = new ExternalPostgres(dataDir)
     await postgres.startAgain()
     postgres.#relay.listen(0, '127.0.0.1')
     await once(postgres.#relay, 'listening')

@@ -20,6 +20,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     project.provide('compiledSources', (await compiling).directory)
     project.provide('redisUrl', (await starting).url)
     project.provide('postgresDsn', (await making).dsn)
+    project.provide('madeCluster', (await making).madeCluster)
   } catch (error) {
     await tearDown()
     throw error

@@ -8,6 +8,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { afterAll } from 'vitest'
 import { type CompiledSources, compiledUrl, copyCompiled } from './compiled.ts'
+import { placeCluster } from './databases.ts'
 import { within } from './deadline.ts'
 
 export type Environment = Readonly<Record<string, string>>
@@ -119,6 +120,8 @@ export interface Services {
   ownFiles(): Promise<string>
   /** A directory of its own for `DATA_DIR`, removed at the end. */
   dataDir(): Promise<string>
+  /** One with a cluster in it, as a start has left it that made one. */
+  dataDirWithCluster(): Promise<string>
 }
 
 /** For the top of a test file: leaves no process and no directory behind. */
@@ -137,8 +140,19 @@ export function useServices(): Services {
     processes.push(service)
     return service
   }
+  const dataDir = async (): Promise<string> => {
+    const path = await mkdtemp(join(tmpdir(), 'messaging-test-'))
+    directories.push(path)
+    return path
+  }
   return {
     launch,
+    dataDir,
+    async dataDirWithCluster() {
+      const path = await dataDir()
+      await placeCluster(path)
+      return path
+    },
     async ownFiles() {
       own ??= await copyCompiled()
       return join(own.directory, 'dist')
@@ -147,11 +161,6 @@ export function useServices(): Services {
       const service = launch(env)
       await service.logged(({ msg }) => msg === 'listening', START_LIMIT_MS)
       return service
-    },
-    async dataDir() {
-      const path = await mkdtemp(join(tmpdir(), 'messaging-test-'))
-      directories.push(path)
-      return path
     },
   }
 }

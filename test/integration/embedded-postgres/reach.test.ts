@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { reachEmbeddedPostgres, startEmbeddedPostgres } from '../../../src/embedded-postgres/embedded-postgres.ts'
-import { execute, silentLogger } from '../../support/databases.ts'
+import { execute, placeCluster, silentLogger } from '../../support/databases.ts'
 import { rowsOf } from '../../support/transactions.ts'
 
 let dataDir: string
@@ -12,6 +12,7 @@ const START = "select pg_postmaster_start_time()::text as start, current_setting
 
 beforeAll(async () => {
   dataDir = await mkdtemp(join(tmpdir(), 'messaging-test-'))
+  await placeCluster(dataDir)
 })
 afterAll(() => rm(dataDir, { recursive: true, force: true, maxRetries: 5 }))
 

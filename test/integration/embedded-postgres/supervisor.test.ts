@@ -3,10 +3,18 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { startEmbeddedPostgres } from '../../../src/embedded-postgres/embedded-postgres.ts'
-import { silentLogger } from '../../support/databases.ts'
+import { placeCluster, silentLogger } from '../../support/databases.ts'
 import { rowsOf } from '../../support/transactions.ts'
 
 const settings = { shared_buffers: '16MB' }
+
+/** A data directory, by this name in a directory of its own. */
+async function makeDataDir(name = 'data'): Promise<string> {
+  const path = join(await makeDirectory(), name)
+  await mkdir(path)
+  await placeCluster(path)
+  return path
+}
 
 async function makeDirectory(): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'messaging-test-'))
@@ -24,7 +32,7 @@ const answers = (dsn: string): Promise<boolean> => rowsOf(dsn, 'select 1').then(
 test('starts again at once, then after a pause as long as starts do not help, then at once again', async () => {
   vi.useFakeTimers({ toFake: ['performance'] })
   onTestFinished(() => void vi.useRealTimers())
-  const dataDir = await makeDirectory()
+  const dataDir = await makeDataDir()
   const ends: object[] = []
   const logger = { ...silentLogger, error: (fields: object) => void ends.push(fields) }
   const supervised = await startEmbeddedPostgres({ dataDir, logger, settings })
@@ -44,7 +52,7 @@ test('starts again at once, then after a pause as long as starts do not help, th
 })
 
 test('starts again when the socket of a new server could not be linked at first', async () => {
-  const dataDir = await makeDirectory()
+  const dataDir = await makeDataDir()
   const error = vi.fn()
   const supervised = await startEmbeddedPostgres({ dataDir, logger: { ...silentLogger, error }, settings })
   onTestFinished(() => supervised.stop())
@@ -60,20 +68,20 @@ test.each([
   ['a comma', 'one,two'],
   ['too many letters for a socket', 'x'.repeat(110)],
 ])('is reached also when the path of the data directory holds %s', async (_, name) => {
-  const dataDir = join(await makeDirectory(), name)
+  const dataDir = await makeDataDir(name)
   const supervised = await startEmbeddedPostgres({ dataDir, logger: silentLogger, settings })
   onTestFinished(() => supervised.stop())
   expect(await rowsOf(supervised.dsn, 'select 1')).toHaveLength(1)
 })
 
 test('leaves no directory behind that was made to hold the link', async () => {
-  const directory = await makeDirectory()
-  const temporary = join(directory, 'tmp')
+  const dataDir = await makeDataDir('one,two')
+  const temporary = join(dataDir, '..', 'tmp')
   await mkdir(temporary)
   vi.stubEnv('TMPDIR', temporary)
   onTestFinished(() => void vi.unstubAllEnvs())
   const supervised = await startEmbeddedPostgres({
-    dataDir: join(directory, 'one,two'),
+    dataDir,
     logger: silentLogger,
     settings,
   })

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { startPostgresServer } from '../../../src/embedded-postgres/server.ts'
 import { assertDurable } from '../../../src/postgres/assertions.ts'
 import { parseDsn } from '../../../src/postgres/dsn.ts'
-import { createDatabase, execute, silentLogger, type TestDatabase } from '../../support/databases.ts'
+import { createDatabase, execute, placeCluster, silentLogger, type TestDatabase } from '../../support/databases.ts'
 
 let database: TestDatabase
 
@@ -41,6 +41,7 @@ test.each(['on', 'remote_apply'])('accepts synchronous_commit = %s', async (valu
 
 test('reports everything that is wrong with a server at once', async () => {
   const dataDir = await mkdtemp(join(tmpdir(), 'messaging-test-'))
+  await placeCluster(dataDir)
   const settings = { fsync: 'off', full_page_writes: 'off', synchronous_commit: 'off', shared_buffers: '16MB' }
   const server = await startPostgresServer({ dataDir, logger: silentLogger, settings })
   try {
