@@ -1,7 +1,6 @@
 // The command `messaging` about accounts, beside a service with AUTH=accounts.
 import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { App } from '../../src/app.ts'
 import {
@@ -14,7 +13,7 @@ import {
   register,
   secretIn,
 } from '../support/accounts.ts'
-import { compiledUrl } from '../support/compiled.ts'
+import { bundledFile } from '../support/compiled.ts'
 import { execute } from '../support/databases.ts'
 import { call } from '../support/rest-client.ts'
 import { SocketClient } from '../support/socket-client.ts'
@@ -37,7 +36,7 @@ interface Ended {
 
 function messaging(words: readonly string[], more: Readonly<Record<string, string>> = {}): Promise<Ended> {
   const env = { POSTGRES_DSN: bench.database.dsn, AUTH: 'accounts', PUBLIC_URL: 'https://chat.example.com', ...more }
-  const file = fileURLToPath(compiledUrl('cli.js'))
+  const file = bundledFile('cli.js')
   return new Promise((resolve) => {
     execFile(process.execPath, [file, ...words], { env }, (error, stdout, stderr) => {
       resolve({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr })

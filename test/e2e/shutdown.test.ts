@@ -203,7 +203,8 @@ test('a signal while the start waits for the migration of another instance ends 
 
 test('a signal while the programs are still being loaded ends it at once', async () => {
   const stalledLoad = new URL('../support/stalled-load.mjs', import.meta.url)
-  const service = services.launch({ POSTGRES_DSN: database.dsn, NODE_OPTIONS: `--import ${stalledLoad}` })
+  // From files that are loaded one by one.
+  const service = patient.launch({ POSTGRES_DSN: database.dsn, NODE_OPTIONS: `--import ${stalledLoad}` })
   await service.logged(({ msg }) => msg === 'the load stalls')
   // Without somebody who listens, the signal itself would end it; and on PID 1 it would be lost.
   expect(await service.stop()).toEqual({ code: 0, signal: null })

@@ -177,7 +177,8 @@ test.each([
   ['load', 'the load stalls'],
 ])('when the supervisor is killed while its processes %s, none of them stays', async (_doing, sign) => {
   const stalledLoad = new URL('../support/stalled-load.mjs?--worker', import.meta.url)
-  const service = services.launch({ ...(await environment(2)), NODE_OPTIONS: `--import ${stalledLoad}` })
+  // From files that are loaded one by one.
+  const service = patient.launch({ ...(await environment(2)), NODE_OPTIONS: `--import ${stalledLoad}` })
   onTestFinished(() => {
     for (const { pid } of linesOf(service, 'worker started')) signalIfAlive(Number(pid), 'SIGKILL')
   })

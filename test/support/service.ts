@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { afterAll } from 'vitest'
-import { type CompiledSources, compiledUrl, copyCompiled } from './compiled.ts'
+import { bundledFile, type CompiledSources, compiledUrl, copyCompiled } from './compiled.ts'
 import { placeCluster } from './databases.ts'
 import { within } from './deadline.ts'
 
@@ -136,7 +136,8 @@ export function useServices(): Services {
     await Promise.all(directories.map((path) => rm(path, { recursive: true, force: true, maxRetries: 10 })))
   })
   const launch = (env: Environment): ServiceProcess => {
-    const service = new ServiceProcess(fileURLToPath(compiledUrl('main.js', own?.directory)), env)
+    const main = own ? fileURLToPath(compiledUrl('main.js', own.directory)) : bundledFile('main.js')
+    const service = new ServiceProcess(main, env)
     processes.push(service)
     return service
   }
