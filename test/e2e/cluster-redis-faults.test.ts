@@ -74,8 +74,9 @@ const connected = async (): Promise<number> => {
   return values.reduce((sum, value) => sum + value, 0)
 }
 const healsOfAll = async (): Promise<number> => {
-  const values = await Promise.all(instances.map((instance) => metric(instance, 'messaging_heals_total')))
-  return values.reduce((sum, value) => sum + value, 0)
+  const texts = await Promise.all(instances.map(async (instance) => (await get(instance, '/metrics')).text))
+  const values = texts.flatMap((text) => [...text.matchAll(/^messaging_heals_total\{reason="\w+"\} (\d+)$/gm)])
+  return values.reduce((sum, [, value]) => sum + Number(value), 0)
 }
 
 interface Fault {
