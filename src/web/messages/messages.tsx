@@ -16,6 +16,7 @@ import { useOlder } from './older.ts'
 import { useReading } from './reading.ts'
 import { MessageRow } from './row.tsx'
 import { useStop } from './stop.ts'
+import { lastStored } from './stored.ts'
 import { useWaysDown } from './ways-down.ts'
 
 /** The messages of a conversation: as many rows are there as are in sight, and the newest stay in sight. */
@@ -31,7 +32,7 @@ export function Messages({ other }: { other: UserId }) {
   const way = useWaysDown({ rows, list, scroller, me, divider, conversation })
   const range = list.range ?? undefined
   const isLoading = useOlder(conversation, range?.startIndex)
-  useReading(conversation, range && rows[Math.min(range.endIndex, rows.length - 1)]?.seq)
+  useReading(conversation, range && lastStored(rows, range.endIndex)?.seq)
   const nameOf = ({ sender_id }: MessageItem): string => (sender_id === other ? name : t('talk.self'))
   return (
     <div className="stage">

@@ -4,6 +4,7 @@ import { useStatus } from '../../client/react.ts'
 import type { UserId } from '../../protocol/message.ts'
 import { type Divider, dividedAt } from './divider.ts'
 import { END_PX, type MessageList } from './message-list.ts'
+import { countAfter, lastStored } from './stored.ts'
 
 interface WaysOptions {
   readonly rows: readonly MessageItem[]
@@ -18,20 +19,20 @@ interface WaysOptions {
 export function useWaysDown(options: WaysOptions) {
   const { rows, list, scroller, me, divider } = options
   const [isAway, setAway] = useState(false)
-  /** The newest row that had been in sight before the person scrolled away. */
-  const known = useRef<string>(undefined)
+  /** Of the newest message that had been in sight before the person scrolled away. */
+  const known = useRef(0)
   const isAtEnd = useRef(true)
+  useFollowing(rows, isAtEnd, list)
   useOpening(options)
   useOwnSend(rows, me, () => {
     divider.clear()
     list.scrollToEnd()
   })
   useHeldEnd(scroller, isAtEnd)
-  const last = rows.at(-1)
-  if (!isAway) known.current = last?.id
+  if (!isAway) known.current = lastStored(rows)?.seq ?? 0
   return {
     isAway,
-    missed: isAway ? missedAfter(rows, known.current, me) : 0,
+    missed: isAway ? countAfter(rows, known.current, me) : 0,
     down: () => {
       list.scrollToEnd()
       // The button that was pressed goes.
@@ -49,11 +50,18 @@ export function useWaysDown(options: WaysOptions) {
 const distanceToEnd = ({ scrollHeight, scrollTop, clientHeight }: Element): number =>
   scrollHeight - scrollTop - clientHeight
 
-function missedAfter(rows: readonly MessageItem[], known: string | undefined, me: UserId): number {
-  let count = 0
-  for (let index = rows.length - 1; index >= 0 && rows[index]?.id !== known; index -= 1)
-    if (rows[index]?.sender_id !== me) count += 1
-  return count
+/**
+ * A reader who is at the end stays there when a message comes in above what could not be sent: the list itself follows only what
+ * comes last. Before the opening, which may go elsewhere.
+ */
+function useFollowing(rows: readonly MessageItem[], isAtEnd: RefObject<boolean>, list: MessageList): void {
+  const newest = lastStored(rows)?.id
+  const before = useRef(newest)
+  useLayoutEffect(() => {
+    if (newest === before.current) return
+    before.current = newest
+    if (isAtEnd.current && rows.at(-1)?.seq === undefined) list.scrollToEnd()
+  })
 }
 
 /** Once the conversation is known as far as it goes, what is new is brought into sight. */
@@ -66,7 +74,7 @@ function useOpening({ rows, list, me, divider, conversation, scroller }: WaysOpt
     if (isOpened.current || !isSettled || rows.length === 0) return
     // Changes with the rows: nothing has to be rendered for it.
     const { last_seq, unread, read_seq } = conversation.summary.get()
-    if ((rows.findLast(({ seq }) => seq !== undefined)?.seq ?? 0) < last_seq) return
+    if ((lastStored(rows)?.seq ?? 0) < last_seq) return
     isOpened.current = true
     divider.open()
     if (isElsewhere.current) return
