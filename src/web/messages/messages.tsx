@@ -32,7 +32,7 @@ export function Messages({ other }: { other: UserId }) {
   const way = useWaysDown({ rows, list, scroller, me, divider, conversation })
   const range = list.range ?? undefined
   const isLoading = useOlder(conversation, range?.startIndex)
-  useReading(conversation, range && lastStored(rows, range.endIndex)?.seq)
+  useReading(conversation, range && way.isOpened ? lastStored(rows, range.endIndex)?.seq : undefined)
   const nameOf = ({ sender_id }: MessageItem): string => (sender_id === other ? name : t('talk.self'))
   return (
     <div className="stage">

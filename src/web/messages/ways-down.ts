@@ -1,9 +1,9 @@
 import { type RefObject, useEffect, useLayoutEffect, useRef, useState } from 'react'
 import type { Conversation, MessageItem } from '../../client/index.ts'
-import { useStatus } from '../../client/react.ts'
 import type { UserId } from '../../protocol/message.ts'
-import { type Divider, dividedAt } from './divider.ts'
+import type { Divider } from './divider.ts'
 import { END_PX, type MessageList } from './message-list.ts'
+import { useOpening } from './opening.ts'
 import { countAfter, lastStored } from './stored.ts'
 
 interface WaysOptions {
@@ -23,7 +23,7 @@ export function useWaysDown(options: WaysOptions) {
   const known = useRef(0)
   const isAtEnd = useRef(true)
   useFollowing(rows, isAtEnd, list)
-  useOpening(options)
+  const isOpened = useOpening(options)
   useOwnSend(rows, me, () => {
     divider.clear()
     list.scrollToEnd()
@@ -32,6 +32,8 @@ export function useWaysDown(options: WaysOptions) {
   if (!isAway) known.current = lastStored(rows)?.seq ?? 0
   return {
     isAway,
+    /** False while what is in sight is not yet what the person came to see. */
+    isOpened,
     missed: isAway ? countAfter(rows, known.current, me) : 0,
     down: () => {
       list.scrollToEnd()
@@ -62,41 +64,6 @@ function useFollowing(rows: readonly MessageItem[], isAtEnd: RefObject<boolean>,
     before.current = newest
     if (isAtEnd.current && rows.at(-1)?.seq === undefined) list.scrollToEnd()
   })
-}
-
-/** Once the conversation is known as far as it goes, what is new is brought into sight. */
-function useOpening({ rows, list, me, divider, conversation, scroller }: WaysOptions): void {
-  const isOpened = useRef(false)
-  const isElsewhere = useMovedByHand(scroller)
-  const { state } = useStatus()
-  const isSettled = state === 'live' || state === 'waiting' || state === 'offline'
-  useLayoutEffect(() => {
-    if (isOpened.current || !isSettled || rows.length === 0) return
-    // Changes with the rows: nothing has to be rendered for it.
-    const { last_seq, unread, read_seq } = conversation.summary.get()
-    if ((lastStored(rows)?.seq ?? 0) < last_seq) return
-    isOpened.current = true
-    divider.open()
-    if (isElsewhere.current) return
-    const at = dividedAt(rows, me, unread > 0 ? read_seq : undefined)
-    if (at > 0) list.scrollToIndex(at, { align: 'start' })
-    else list.scrollToEnd()
-  })
-}
-
-/** Whether the person has gone somewhere by themself: while much is being fetched they may have begun to read. */
-function useMovedByHand(scroller: RefObject<HTMLDivElement | null>): RefObject<boolean> {
-  const hasMoved = useRef(false)
-  useEffect(() => {
-    const ended = new AbortController()
-    const move = (): void => {
-      hasMoved.current = true
-    }
-    for (const name of ['wheel', 'touchmove'])
-      scroller.current?.addEventListener(name, move, { signal: ended.signal, passive: true })
-    return () => ended.abort()
-  }, [scroller])
-  return hasMoved
 }
 
 /** Calls when the newest row is one that was written here since. */
