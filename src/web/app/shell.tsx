@@ -1,3 +1,4 @@
+import { useState } from 'react'
 import { useClient } from '../../client/react.ts'
 import type { UserId } from '../../protocol/message.ts'
 import { Composer } from '../composer/composer.tsx'
@@ -7,6 +8,7 @@ import { Later, Part } from '../parts/later.tsx'
 import { useNarrow } from '../parts/narrow.ts'
 import { usePerson } from '../parts/person.ts'
 import { useRoute } from '../parts/route.ts'
+import { Value } from '../parts/store.ts'
 import { t } from '../texts/index.ts'
 import { Banner } from './banner.tsx'
 import { Head } from './head.tsx'
@@ -46,12 +48,14 @@ export function Shell() {
 
 function Talk({ other }: { other: UserId }) {
   useTitle(usePerson(other).name)
+  /** The message that was written here last. */
+  const [sent] = useState(() => new Value(''))
   return (
     <main className="talk">
       <Head other={other} />
       <Banner />
-      <Messages other={other} />
-      <Composer other={other} />
+      <Messages other={other} sent={sent} />
+      <Composer other={other} onSend={sent.set} />
     </main>
   )
 }

@@ -22,9 +22,9 @@ import { keyMeaning } from './keys.ts'
 const HAS_KEYBOARD = matchMedia('(hover: hover) and (pointer: fine)').matches
 
 /** Where one writes. What is typed is a draft that survives everything; Enter makes it a message. */
-export function Composer({ other }: { other: UserId }) {
+export function Composer({ other, onSend }: { other: UserId; onSend(id: string): void }) {
   const field = useRef<HTMLTextAreaElement>(null)
-  const { text, fault, write, send, press, paste, pause } = useWriting(other, field)
+  const { text, fault, write, send, press, paste, pause } = useWriting(other, field, onSend)
   const { name } = usePerson(other)
   useGrowing(field, text)
   return (
@@ -56,7 +56,7 @@ export function Composer({ other }: { other: UserId }) {
   )
 }
 
-function useWriting(other: UserId, field: RefObject<HTMLTextAreaElement | null>) {
+function useWriting(other: UserId, field: RefObject<HTMLTextAreaElement | null>, onSend: (id: string) => void) {
   const client = useClient()
   const conversation = client.conversation(other)
   const [text, setText] = useDraft(other)
@@ -74,8 +74,11 @@ function useWriting(other: UserId, field: RefObject<HTMLTextAreaElement | null>)
     field.current?.focus()
     if (isEmpty) return
     // What cannot be sent at all is said at once, and stays to be changed.
-    const { status, settled } = conversation.send(text)
-    if (status.get() !== 'failed') return write('')
+    const { id, status, settled } = conversation.send(text)
+    if (status.get() !== 'failed') {
+      onSend(id)
+      return write('')
+    }
     void settled.then((outcome) => outcome.outcome === 'failed' && setFault(refusalText(outcome.code)))
   }
   const press = (event: KeyboardEvent<HTMLTextAreaElement>): void => {

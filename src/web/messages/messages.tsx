@@ -1,5 +1,5 @@
 import { useRef, useState } from 'react'
-import type { MessageItem } from '../../client/index.ts'
+import type { MessageItem, Store } from '../../client/index.ts'
 import { useClient, useStatus, useStore } from '../../client/react.ts'
 import type { UserId } from '../../protocol/message.ts'
 import { useCalmly } from '../parts/calm.ts'
@@ -19,8 +19,14 @@ import { useStop } from './stop.ts'
 import { lastStored } from './stored.ts'
 import { useWaysDown } from './ways-down.ts'
 
+interface MessagesProps {
+  readonly other: UserId
+  /** The id of what was written here last. */
+  readonly sent: Store<string>
+}
+
 /** The messages of a conversation: as many rows are there as are in sight, and the newest stay in sight. */
-export function Messages({ other }: { other: UserId }) {
+export function Messages({ other, sent }: MessagesProps) {
   const { userId: me, conversation: conversationWith } = useClient()
   const conversation = conversationWith(other)
   const rows = useCalmly(conversation.messages)
@@ -29,7 +35,7 @@ export function Messages({ other }: { other: UserId }) {
   const divider = useDivider(other)
   const stop = useStop(rows)
   const list = useMessageList({ rows, scroller, stop: stop.index })
-  const way = useWaysDown({ rows, list, scroller, me, divider, conversation })
+  const way = useWaysDown({ rows, list, scroller, me, divider, conversation, sent })
   const range = list.range ?? undefined
   const isLoading = useOlder(conversation, range?.startIndex)
   useReading(conversation, range && way.isOpened ? lastStored(rows, range.endIndex)?.seq : undefined)

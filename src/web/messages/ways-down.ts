@@ -1,5 +1,5 @@
 import { type RefObject, useEffect, useLayoutEffect, useRef, useState } from 'react'
-import type { Conversation, MessageItem } from '../../client/index.ts'
+import type { Conversation, MessageItem, Store } from '../../client/index.ts'
 import type { UserId } from '../../protocol/message.ts'
 import type { Divider } from './divider.ts'
 import { END_PX, type MessageList } from './message-list.ts'
@@ -13,19 +13,21 @@ interface WaysOptions {
   readonly me: UserId
   readonly divider: Divider
   readonly conversation: Conversation
+  readonly sent: Store<string>
 }
 
 /** Where the person stands in the conversation: at what is new, at the end, or away from it with a way back. */
 export function useWaysDown(options: WaysOptions) {
-  const { rows, list, scroller, me, divider } = options
+  const { rows, list, scroller, me, divider, sent } = options
   const [isAway, setAway] = useState(false)
   /** Of the newest message that had been in sight before the person scrolled away. */
   const known = useRef(0)
   const isAtEnd = useRef(true)
   useFollowing(rows, isAtEnd, list)
   const isOpened = useOpening(options)
-  useOwnSend(rows, me, () => {
+  useOwnSend(rows, sent, () => {
     divider.clear()
+    isAtEnd.current = true
     list.scrollToEnd()
   })
   useHeldEnd(scroller, isAtEnd)
@@ -66,16 +68,27 @@ function useFollowing(rows: readonly MessageItem[], isAtEnd: RefObject<boolean>,
   })
 }
 
-/** Calls when the newest row is one that was written here since. */
-function useOwnSend(rows: readonly MessageItem[], me: UserId, sent: () => void): void {
-  const last = rows.at(-1)
-  const before = useRef(last?.id)
-  useEffect(() => {
-    if (last?.id === before.current) return
-    const isNew = last?.sender_id === me && last.seq === undefined
-    before.current = last?.id
-    if (isNew) sent()
-  })
+/**
+ * What is written here is brought into sight, wherever one was reading: at once, and again when its row is there. Rows do not tell
+ * by themselves: those of other tabs wait here as well, and one that is stored at once never did.
+ */
+function useOwnSend(rows: readonly MessageItem[], sent: Store<string>, go: () => void): void {
+  const awaited = useRef('')
+  const goes = useRef(go)
+  goes.current = go
+  useEffect(
+    () =>
+      sent.subscribe(() => {
+        awaited.current = sent.get()
+        goes.current()
+      }),
+    [sent],
+  )
+  useLayoutEffect(() => {
+    if (awaited.current === '' || !rows.some(({ id }) => id === awaited.current)) return
+    awaited.current = ''
+    goes.current()
+  }, [rows])
 }
 
 /** A reader who is at the end stays there when the room for messages becomes smaller, as under a keyboard. */
