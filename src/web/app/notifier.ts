@@ -6,6 +6,7 @@ import { isOfSame, notifying, whyNoNotifications } from '../parts/notifying.ts'
 import { declareAgain } from '../parts/pushing.ts'
 import { chatPath, navigate } from '../parts/route.ts'
 import { t } from '../texts/index.ts'
+import { present } from './session.ts'
 
 /** Held by every tab of a person that somebody looks at, and by the one that notifies. Without sign-in, tabs are of several people. */
 const looking = ({ userId }: Client): string => `messaging looking ${userId}`
@@ -34,7 +35,12 @@ export function useNotifier(client: Client): void {
       )
     holdWhileLookedAt(looking(client), signal)
     navigator.serviceWorker?.addEventListener('message', (event) => heed(client, event), { signal })
-    return () => ended.abort()
+    const { userId } = client
+    return () => {
+      ended.abort()
+      // In another language it is the same person.
+      if (present.get() !== client) void closeShown(userId, () => true)
+    }
   }, [client])
 }
 
@@ -110,12 +116,16 @@ async function tell(client: Client, { sender_id, content }: Message): Promise<vo
 /** What was shown when the page was closed is not read because the list has not come yet: only a list of now says so. */
 async function closeRead(client: Client): Promise<void> {
   if (client.status.get().state !== 'live') return
+  const unread = (other: string): number | undefined =>
+    client.conversations.get().find((item) => item.with === other)?.unread
+  await closeShown(client.userId, (other) => unread(other) === 0)
+}
+
+/** Those that are for this person, of some conversations. */
+async function closeShown(userId: string, isOver: (other: string) => boolean): Promise<void> {
   const registration = await navigator.serviceWorker?.getRegistration()
-  const shown = (await registration?.getNotifications()) ?? []
-  if (shown.length === 0) return
-  const read = new Set(client.conversations.get().flatMap((item) => (item.unread === 0 ? [item.with] : [])))
-  for (const notification of shown) {
-    const { with: other, of = client.userId } = (notification.data ?? {}) as { with?: string; of?: string }
-    if (of === client.userId && other !== undefined && read.has(other)) notification.close()
+  for (const notification of (await registration?.getNotifications()) ?? []) {
+    const { with: other, of = userId } = (notification.data ?? {}) as { with?: string; of?: string }
+    if (of === userId && other !== undefined && isOver(other)) notification.close()
   }
 }

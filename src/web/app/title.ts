@@ -12,9 +12,19 @@ export function useTitle(name: string): void {
   useEffect(() => {
     document.title = count === 0 ? name : t('app.title', { count, name })
   }, [count, name])
-  useEffect(() => {
-    document.querySelector('link[rel=icon]')?.setAttribute('href', count === 0 ? '/icon.svg' : '/icon-unread.svg')
-    // Only pages that came over https have a badge, and only once they are installed.
-    void navigator.setAppBadge?.(count).catch(() => undefined)
-  }, [count])
+  useEffect(() => mark(count), [count])
+  // Whoever comes to the door next is told nothing about whoever has left.
+  useEffect(
+    () => () => {
+      document.title = t('app.name')
+      mark(0)
+    },
+    [],
+  )
+}
+
+function mark(count: number): void {
+  document.querySelector('link[rel=icon]')?.setAttribute('href', count === 0 ? '/icon.svg' : '/icon-unread.svg')
+  // Only pages that came over https have a badge, and only once they are installed.
+  void navigator.setAppBadge?.(count).catch(() => undefined)
 }
