@@ -24,7 +24,7 @@ export function useNotifier(client: Client): void {
     const { signal } = ended
     void navigator.locks
       .request(notifyingFor(client), { signal }, () => {
-        client.on('message', (message) => void tell(client, message), { signal })
+        tellAsItComes(client, signal)
         return new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()))
       })
       .catch(() => undefined)
@@ -42,6 +42,28 @@ export function useNotifier(client: Client): void {
       if (present.get() !== client) void closeShown(userId, () => true)
     }
   }, [client])
+}
+
+/**
+ * What had come before this page was there stands in the list as unread, and was told when it came. Of what came while the
+ * connection was away the last of each conversation is told.
+ */
+function tellAsItComes(client: Client, signal: AbortSignal): void {
+  const isLive = (): boolean => client.status.get().state === 'live'
+  let wasLive = isLive()
+  const missed = new Map<string, Message>()
+  const hear = (message: Message): void => {
+    if (isLive()) void tell(client, message)
+    else if (wasLive) missed.set(message.sender_id, message)
+  }
+  const catchUp = (): void => {
+    if (!isLive()) return
+    wasLive = true
+    for (const message of missed.values()) void tell(client, message)
+    missed.clear()
+  }
+  client.on('message', hear, { signal })
+  signal.addEventListener('abort', client.status.subscribe(catchUp))
 }
 
 /**

@@ -2,7 +2,7 @@
 // What is told outside of the page: in its title and on its icon, and by notifications.
 import { act } from 'react'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import type { Client } from '../../../src/client/index.ts'
+import { type Client, memoryStorage } from '../../../src/client/index.ts'
 import { useClient } from '../../../src/client/react.ts'
 import { useNotifier } from '../../../src/web/app/notifier.ts'
 import { present } from '../../../src/web/app/session.ts'
@@ -63,6 +63,8 @@ function Outside() {
   useNotifier(client)
   return null
 }
+/** Of names and pictures, which are asked for by HTTP, nothing is to be had. */
+const away = () => Promise.reject(new TypeError('away'))
 const icon = () => document.querySelector('link[rel=icon]')?.getAttribute('href')
 async function page(client: Client) {
   present.set(client)
@@ -71,7 +73,7 @@ async function page(client: Client) {
 
 test('whoever signs out leaves no count, no mark and no notification behind', async () => {
   const { client, server, advance } = fakeChat()
-  const amy = client('amy')
+  const amy = client('amy', { fetch: away })
   await advance(500)
   const { render } = await page(amy)
   server.write('ben', 'amy', 'one')
@@ -83,4 +85,30 @@ test('whoever signs out leaves no count, no mark and no notification behind', as
   await render(<p>the door</p>)
   expect([document.title, icon(), badge]).toEqual(['Messages', '/icon.svg', 0])
   await vi.waitFor(() => expect(shown.map(({ title }) => title)).toEqual(['of another']))
+})
+
+test('what came before the page was there is not told; of what came during an outage, the last of each', async () => {
+  const { client, server, advance } = fakeChat()
+  const storage = memoryStorage()
+  const before = client('amy', { storage, fetch: away })
+  server.write('ben', 'amy', 'first')
+  await advance(1000)
+  await before.close()
+  for (let n = 1; n <= 30; n += 1) server.write('ben', 'amy', `old ${n}`)
+  const amy = client('amy', { storage, fetch: away })
+  const told = vi.spyOn(
+    await navigator.serviceWorker.getRegistration().then((one) => one as ServiceWorkerRegistration),
+    'showNotification',
+  )
+  await page(amy)
+  await act(() => advance(3000))
+  expect([amy.status.get().state, amy.conversation('ben').summary.get().unread]).toEqual(['live', 31])
+  expect(told).not.toHaveBeenCalled()
+  server.write('ben', 'amy', 'now')
+  await act(() => advance(500))
+  await vi.waitFor(() => expect(told).toHaveBeenCalledTimes(1))
+  server.cut()
+  for (const from of ['ben', 'ben', 'cid']) server.write(from, 'amy', 'meanwhile')
+  await act(() => advance(10_000))
+  await vi.waitFor(() => expect(told.mock.calls.map(([title]) => title)).toEqual(['ben', 'ben', 'cid']))
 })
