@@ -219,7 +219,10 @@ test('without a mouse an admin invites, suspends and helps, and the invited one 
   await actions('Suspend')
   await annKeys.press('Suspend')
   await ann.locator('.tag.bad').waitFor()
-  await bob.getByText(/signed out|may not connect/).waitFor()
+  await bob
+    .locator('.banner')
+    .getByText(/signed out|may not connect/)
+    .waitFor()
   await actions('Lift suspension')
   await ann.locator('.tag.bad').waitFor({ state: 'detached' })
   await actions('Make a reset link')

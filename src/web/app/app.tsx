@@ -2,7 +2,7 @@ import { ClientProvider, useClient, useStatus, useStore } from '../../client/rea
 import { shownLanguage } from '../parts/language.ts'
 import { server } from '../parts/server.ts'
 import { t } from '../texts/index.ts'
-import { Banner } from './banner.tsx'
+import { Banner, Outage } from './banner.tsx'
 import { Doors } from './doors.tsx'
 import { door, present } from './session.ts'
 import { Shell } from './shell.tsx'
@@ -30,7 +30,10 @@ function Page() {
 function Known() {
   useStatus()
   const { userId } = useClient()
-  if (userId !== '') return <Shell key={userId} />
+  return <Outage>{userId === '' ? <Unknown /> : <Shell key={userId} />}</Outage>
+}
+
+function Unknown() {
   return (
     <main className="door">
       <div className="card">

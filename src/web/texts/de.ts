@@ -82,6 +82,7 @@ export const de: Texts = {
   'presence.seen': 'zuletzt da: {when}',
 
   'line.connecting': 'Verbindung wird aufgebaut …',
+  'line.out': 'Keine Verbindung. Nachrichten werden gesendet, wenn sie wieder da ist.',
   'line.syncing': 'Neue Nachrichten werden geholt …',
   'line.waiting': {
     one: 'Keine Verbindung. Neuer Versuch in {count} Sekunde.',

@@ -85,6 +85,7 @@ export const en = {
   'presence.seen': 'last seen {when}',
 
   'line.connecting': 'Connecting…',
+  'line.out': 'No connection. Messages are sent when it is back.',
   'line.syncing': 'Fetching new messages…',
   'line.waiting': {
     one: 'No connection. Trying again in {count} second.',
