@@ -1,6 +1,6 @@
 import { type ReactNode, useId } from 'react'
 import { Icon } from '../parts/icons.tsx'
-import { navigate } from '../parts/route.ts'
+import { goUp } from '../parts/route.ts'
 import { t } from '../texts/index.ts'
 import { useFocusAtFirst } from './card.tsx'
 
@@ -15,7 +15,7 @@ export function Panel({ title, back, children }: { title: string; back: string; 
           type="button"
           className={back === '/' ? 'icon back' : 'icon'}
           aria-label={t('action.back')}
-          onClick={() => navigate(back, { replace: true })}
+          onClick={() => goUp(back)}
         >
           <Icon name="back" size={22} />
         </button>

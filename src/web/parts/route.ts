@@ -46,19 +46,28 @@ export function useRoute(): Route {
 interface Entry {
   /** How many entries of this page lie below: 0 is where the person came in. */
   readonly depth: number
+  /** The path of the entry right below, if this page has opened this one from there. */
+  readonly below?: string
 }
-const depth = (): number => (history.state as Entry | null)?.depth ?? 0
+const entry = (): Entry => (history.state as Entry | null) ?? { depth: 0 }
 
 /** Opens a path as a new entry of the history, or in place of the present one. */
 export function navigate(path: string, { replace = false } = {}): void {
   if (path === location.pathname) return
-  if (replace) history.replaceState({ depth: depth() }, '', path)
-  else history.pushState({ depth: depth() + 1 }, '', path)
+  const { depth } = entry()
+  if (replace) history.replaceState(entry(), '', path)
+  else history.pushState({ depth: depth + 1, below: location.pathname } satisfies Entry, '', path)
   tell()
 }
 
 /** What the button of the browser does; where nothing of this page lies below, the list. */
 export function goBack(): void {
-  if (depth() > 0) history.back()
+  if (entry().depth > 0) history.back()
   else navigate('/', { replace: true })
+}
+
+/** To the screen above this one: back, where it was opened from there, so that the history tells where one has been. */
+export function goUp(path: string): void {
+  if (entry().below === path) history.back()
+  else navigate(path, { replace: true })
 }

@@ -26,9 +26,11 @@ async function pageDuringOutage() {
   const said: string[] = []
   const states = new Set<string>()
   amy.status.subscribe(() => states.add(amy.status.get().state))
+  let last = ''
   new MutationObserver(() => {
-    for (const region of element.querySelectorAll('[role=status]'))
-      if (region.textContent && region.textContent !== said.at(-1)) said.push(region.textContent)
+    const text = [...element.querySelectorAll('[role=status]')].map(({ textContent }) => textContent).join('')
+    if (text !== last && text !== '') said.push(text)
+    last = text
   }).observe(element, { childList: true, subtree: true, characterData: true })
   const pass = (ms: number): Promise<void> =>
     act(async () => {
