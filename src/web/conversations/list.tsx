@@ -1,10 +1,12 @@
-import { useVirtualizer } from '@tanstack/react-virtual'
-import { type KeyboardEvent, useCallback, useRef, useState } from 'react'
+import { defaultRangeExtractor, type Range, useVirtualizer } from '@tanstack/react-virtual'
+import { type FocusEvent, type KeyboardEvent, type RefObject, useCallback, useRef, useState } from 'react'
 import type { ConversationItem } from '../../client/index.ts'
 import { useClient } from '../../client/react.ts'
 import { useCalmly } from '../parts/calm.ts'
+import { withRow } from '../parts/kept-row.ts'
 import { useRoute } from '../parts/route.ts'
 import { t } from '../texts/index.ts'
+import { useReturn } from './returning.ts'
 import { ConversationRow } from './row.tsx'
 
 const ROW_PX = 66
@@ -17,12 +19,17 @@ export function ConversationList() {
   const [isHeld, setHeld] = useState(false)
   const items = useCalmOrder(useCalmly(useClient().conversations), isHeld)
   const scroller = useRef<HTMLUListElement>(null)
+  const focus = useFocusedRow(items, open, scroller)
   const { getTotalSize, getVirtualItems, scrollToIndex } = useVirtualizer({
     count: items.length,
     getScrollElement: () => scroller.current,
     estimateSize: () => ROW_PX,
     getItemKey: useCallback((index: number) => items[index]?.with ?? index, [items]),
     overscan: OVERSCAN,
+    rangeExtractor: useCallback(
+      (range: Range) => withRow(defaultRangeExtractor(range), focus.index, range.count),
+      [focus.index],
+    ),
   })
   if (items.length === 0) return <Nothing />
   return (
@@ -32,6 +39,7 @@ export function ConversationList() {
       onPointerEnter={({ pointerType }) => setHeld(pointerType === 'mouse')}
       onPointerLeave={() => setHeld(false)}
       onKeyDown={(event) => steer(event, items.length, scrollToIndex)}
+      onFocus={focus.onFocus}
     >
       <li className="room" style={{ blockSize: getTotalSize() }} aria-hidden="true" />
       {getVirtualItems().map(({ index, key, start }) => {
@@ -46,6 +54,28 @@ export function ConversationList() {
       })}
     </ul>
   )
+}
+
+/** The row that has had the focus last: it stays, however far it is scrolled or moved away. */
+function useFocusedRow(
+  items: readonly ConversationItem[],
+  open: string | undefined,
+  list: RefObject<HTMLUListElement | null>,
+) {
+  const [focused, setFocused] = useState<string>()
+  useReturn(open, (left) => {
+    setFocused(left)
+    // On a narrow screen there was no list: its rows come with the frame after the one that measures it.
+    requestAnimationFrame(() => requestAnimationFrame(() => rowIn(list.current, left)?.focus()))
+  })
+  return {
+    index: focused === undefined ? -1 : items.findIndex((item) => item.with === focused),
+    onFocus: ({ target }: FocusEvent<HTMLElement>): void => setFocused(target.dataset['with']),
+  }
+}
+
+function rowIn(list: HTMLElement | null, other: string): HTMLElement | null | undefined {
+  return list?.querySelector<HTMLElement>(`[data-with="${CSS.escape(other)}"]`)
 }
 
 function Nothing() {

@@ -8,6 +8,7 @@ import {
 } from '@tanstack/react-virtual'
 import { type Key, type RefObject, useCallback } from 'react'
 import type { MessageItem } from '../../client/index.ts'
+import { withRow } from '../parts/kept-row.ts'
 
 /** Within it the newest message counts as being in sight. */
 export const END_PX = 48
@@ -44,7 +45,7 @@ export function useMessageList({ rows, scroller, stop }: ListOptions) {
     directDomUpdates: true,
     // What is measured or scrolled to is placed at once all the same; only which rows there are waits for React's turn.
     useFlushSync: false,
-    rangeExtractor: useCallback((range: Range) => withStop(defaultRangeExtractor(range), stop, range.count), [stop]),
+    rangeExtractor: useCallback((range: Range) => withRow(defaultRangeExtractor(range), stop, range.count), [stop]),
   })
   list.shouldAdjustScrollPositionOnItemSizeChange = keepsWhatIsSeen
   return list
@@ -90,9 +91,4 @@ export type MessageList = ReturnType<typeof useMessageList>
 function guessedHeight(content: string): number {
   const lines = content.split('\n').reduce((sum, line) => sum + Math.ceil((line.length + 1) / CHARACTERS_A_LINE), 0)
   return FRAME_PX + Math.min(lines, 25) * LINE_PX
-}
-
-function withStop(indexes: number[], stop: number, count: number): number[] {
-  if (stop < 0 || stop >= count || indexes.includes(stop)) return indexes
-  return [...indexes, stop].sort((a, b) => a - b)
 }

@@ -57,7 +57,7 @@ export function Messages({ other, sent }: MessagesProps) {
       >
         <Rows {...{ rows, list, me, nameOf }} stop={stop.index} divided={dividedAt(rows, me, divider.after)} />
       </div>
-      {way.isAway && <Jump missed={way.missed} onJump={way.down} />}
+      {way.isAway && <Jump missed={way.missed} onJump={() => stop.goToEnd(list, scroller.current)} />}
       <Announcer other={other} name={name} />
     </div>
   )

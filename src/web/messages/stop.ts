@@ -9,16 +9,25 @@ export function useStop(rows: readonly MessageItem[]) {
   const [chosen, setChosen] = useState<string>()
   const found = chosen === undefined ? -1 : rows.findIndex(({ id }) => id === chosen)
   const index = found >= 0 ? found : rows.length - 1
+  /** A row that was out of sight is there with the next frame. */
+  const focus = (id: string, log: HTMLElement | null): void => {
+    setChosen(id)
+    requestAnimationFrame(() => rowIn(log, id)?.focus({ preventScroll: true }))
+  }
   const go = (to: number, log: HTMLElement, list: MessageList): void => {
     const id = rows[to]?.id
     if (id === undefined) return
-    setChosen(id)
     list.scrollToIndex(to, { align: 'auto' })
-    // A row that was out of sight is there with the next frame.
-    requestAnimationFrame(() => rowIn(log, id)?.focus({ preventScroll: true }))
+    focus(id, log)
   }
   return {
     index,
+    /** The button that was pressed goes, and one goes on at the newest message, not at one that is out of sight now. */
+    goToEnd: (list: MessageList, log: HTMLElement | null): void => {
+      const id = rows.at(-1)?.id
+      list.scrollToEnd()
+      if (id !== undefined) focus(id, log)
+    },
     onFocus: ({ target }: FocusEvent<HTMLElement>): void => {
       const id = target.closest<HTMLElement>('[data-message]')?.dataset['message']
       if (id !== undefined) setChosen(id)
@@ -41,6 +50,6 @@ function steps(from: number, last: number): Readonly<Record<string, number>> {
   return { ArrowUp: from - 1, ArrowDown: from + 1, PageUp: from - PAGE, PageDown: from + PAGE, Home: 0, End: last }
 }
 
-function rowIn(log: HTMLElement, id: string): HTMLElement | null {
-  return log.querySelector<HTMLElement>(`[data-message="${CSS.escape(id)}"]`)
+function rowIn(log: HTMLElement | null, id: string): HTMLElement | null | undefined {
+  return log?.querySelector<HTMLElement>(`[data-message="${CSS.escape(id)}"]`)
 }

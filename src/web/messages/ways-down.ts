@@ -37,11 +37,6 @@ export function useWaysDown(options: WaysOptions) {
     /** False while what is in sight is not yet what the person came to see. */
     isOpened,
     missed: isAway ? countAfter(rows, known.current, me) : 0,
-    down: () => {
-      list.scrollToEnd()
-      // The button that was pressed goes.
-      scroller.current?.querySelector<HTMLElement>('[data-message][tabindex="0"]')?.focus({ preventScroll: true })
-    },
     onScroll: () => {
       const element = scroller.current
       if (!element) return
