@@ -19,15 +19,19 @@ const EAST_ASIAN = /^[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Scr
 
 const finder = new LinkifyIt({ fuzzyLink: true }).add('ftp:', null).add('//', null)
 
-/** The text in pieces, of which those with a `url` are links that are safe to show. */
-export function piecesOf(text: string): readonly Piece[] {
+/**
+ * The text in pieces, of which those with a `url` are links that are safe to show. `isCut`: the text goes on in the middle of a word,
+ * somewhere else.
+ */
+export function piecesOf(text: string, isCut = false): readonly Piece[] {
   const searched = text.slice(0, SEARCHED_LENGTH)
+  const isShortened = isCut || text.length > SEARCHED_LENGTH
   if (!/[.:]/.test(searched)) return [{ text }]
   const pieces: Piece[] = []
   let from = 0
   for (const { index, lastIndex, url, raw } of finder.match(searched) ?? []) {
-    // A link that the end of the search cuts off leads elsewhere.
-    if (lastIndex === SEARCHED_LENGTH && text.length > SEARCHED_LENGTH) break
+    // A link that goes on behind the cut leads elsewhere. What ends a sentence may as well be in the middle of an address.
+    if (isShortened && !/\s/.test(searched.slice(lastIndex))) break
     const address = addressOf(url, raw)
     if (!address) continue
     if (index > from) pieces.push({ text: text.slice(from, index) })

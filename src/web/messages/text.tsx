@@ -15,6 +15,7 @@ const unfolded = new Set<string>()
 export function Text({ id, content }: { id: string; content: string }) {
   const [isWhole, setWhole] = useState(unfolded.has(id))
   const shown = isWhole ? content : folded(content)
+  const isCut = /^\S/.test(content.slice(shown.length))
   const unfold = ({ currentTarget }: MouseEvent<HTMLElement>): void => {
     // The button goes; who pressed it reads on from the message.
     currentTarget.closest<HTMLElement>('[data-message]')?.focus({ preventScroll: true })
@@ -23,7 +24,7 @@ export function Text({ id, content }: { id: string; content: string }) {
   }
   return (
     <>
-      {piecesOf(shown.replace(PILED_MARKS, '$1')).map(({ text, url }, index) =>
+      {piecesOf(shown.replace(PILED_MARKS, '$1'), isCut).map(({ text, url }, index) =>
         url === undefined ? (
           text
         ) : (

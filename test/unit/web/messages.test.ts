@@ -51,6 +51,16 @@ describe('links', () => {
     ).toBe(cut)
     expect(urls(cut)).toEqual([])
   })
+
+  test.each([
+    ['https://bank.example', ['https://bank.example/']],
+    ['https://bank.example.', ['https://bank.example/']],
+    ['mail@bank.exam', ['mailto:mail@bank.exam']],
+    ['https://bank.example, then more', ['https://bank.example/']],
+  ])('"%s" is a link only where the text does not go on', (text, whole) => {
+    const cut = piecesOf(text, true).flatMap(({ url }) => url ?? [])
+    expect([urls(text), cut]).toEqual([whole, /\s/.test(text) ? whole : []])
+  })
 })
 
 describe('groups', () => {
