@@ -158,16 +158,22 @@ test('somebody who looks elsewhere is notified once by all their tabs, and until
   await expect.poll(() => second.evaluate(shown), { timeout: 15_000 }).toEqual([['dan', 'pushed', '/c/dan']])
 })
 
-test('a file that is dropped is refused with a word, and the page stays', async () => {
-  const page = await site().named('dropper', {}, '/c/catcher')
-  const isKept = await page.evaluate(`(() => {
+test('a file that is dropped is refused wherever one is, with a word where one writes, and the page stays', async () => {
+  const drop = `(() => {
     const dataTransfer = new DataTransfer()
     dataTransfer.items.add(new File(['x'], 'picture.png', { type: 'image/png' }))
     const drop = new DragEvent('drop', { dataTransfer, bubbles: true, cancelable: true })
     document.querySelector('main').dispatchEvent(drop)
     return drop.defaultPrevented
-  })()`)
-  expect(isKept).toBe(true)
+  })()`
+  const door = await site().open(await site().person())
+  await door.getByRole('textbox').waitFor()
+  const page = await site().named('dropper', {}, '/settings')
+  await page.locator('.sheet').waitFor()
+  expect([await door.evaluate(drop), await page.evaluate(drop)]).toEqual([true, true])
+  await page.goto(`${site().origin}/c/catcher`)
+  await page.locator('textarea').waitFor()
+  expect(await page.evaluate(drop)).toBe(true)
   await page.getByRole('alert').getByText('cannot be sent').waitFor()
 })
 

@@ -1,4 +1,5 @@
 import { ClientProvider, useClient, useStatus, useStore } from '../../client/react.ts'
+import { useRefusedFiles } from '../parts/files.ts'
 import { shownLanguage } from '../parts/language.ts'
 import { server } from '../parts/server.ts'
 import { t } from '../texts/index.ts'
@@ -17,6 +18,8 @@ function Page() {
   const isKnown = useStore(server) !== undefined
   const client = useStore(present)
   const { stranger, asked } = useStore(door)
+  // Wherever one is: what was typed at the door would be gone with the page.
+  useRefusedFiles()
   if (!isKnown) return <Unreachable />
   if (!client || stranger || asked !== undefined) return <Doors />
   return (

@@ -10,11 +10,11 @@ import {
 import type { Conversation } from '../../client/index.ts'
 import { useClient, useDraft } from '../../client/react.ts'
 import type { UserId } from '../../protocol/message.ts'
+import { useRefusedFiles } from '../parts/files.ts'
 import { Icon } from '../parts/icons.tsx'
 import { usePerson } from '../parts/person.ts'
 import { refusalText } from '../parts/refusal.ts'
 import { t } from '../texts/index.ts'
-import { useRefusedFiles } from './files.ts'
 import { useGrowing } from './growing.ts'
 import { keyMeaning } from './keys.ts'
 
