@@ -1,4 +1,4 @@
-import { useCallback, useDeferredValue, useState } from 'react'
+import { useMemo, useRef, useState } from 'react'
 import type { AdminUser, Profile } from '../../client/accounts.ts'
 import { t } from '../texts/index.ts'
 import { accounts } from './accounts.ts'
@@ -7,11 +7,13 @@ import { useConfirmed } from './again.tsx'
 import { Problem } from './card.tsx'
 import { Dialog } from './dialog.tsx'
 import { Field } from './field.tsx'
+import { TextButton } from './fields.tsx'
 import { Invitations } from './invitations.tsx'
 import { useLoaded } from './loaded.ts'
 import { Panel, Section } from './panel.tsx'
 import { type PersonAction, PersonRow } from './person-row.tsx'
 import { SecretLink } from './secret-link.tsx'
+import { useSettled } from './settled.ts'
 
 /** What is shown in front of the list: whether to suspend somebody, or a link for them. */
 interface Asked {
@@ -22,9 +24,7 @@ interface Asked {
 /** For admins: who may come, who has an account, and what can be done about it. */
 export function People({ me }: { me: Profile }) {
   const [text, setText] = useState('')
-  const wanted = useDeferredValue(text.trim())
-  const ask = useCallback(() => everybody(wanted), [wanted])
-  const { value: users, failure, reload } = useLoaded(ask)
+  const { users, failure, reload, more } = useEverybody(text.trim())
   const [asked, setAsked] = useState<Asked>()
   const action = useAction({ forbidden: 'error.last_admin' })
   const { isBusy, failure: refusal, run } = action
@@ -56,6 +56,7 @@ export function People({ me }: { me: Profile }) {
             />
           ))}
         </ul>
+        {more && <TextButton onPress={more}>{t('action.more')}</TextButton>}
         {users?.length === 0 && <p className="hint">{t('list.nobody')}</p>}
       </Section>
       {confirmed.dialog}
@@ -95,20 +96,38 @@ function Question({ user, link, isBusy, onSuspend, onClose }: QuestionProps) {
   )
 }
 
-/** More than anybody scrolls through: beyond it one searches. */
-const MAX_PAGES = 10
+interface Everybody {
+  readonly users: readonly AdminUser[]
+  readonly hasMore: boolean
+}
 
-async function everybody(search: string): Promise<readonly AdminUser[]> {
+/** Those whose names begin with what was typed, a page at first. `more`: asks for another one, where there is. */
+function useEverybody(text: string) {
+  const wanted = useSettled(text)
+  const pages = useRef(1)
+  const ask = useMemo(() => {
+    pages.current = 1
+    return () => everybody(wanted, pages.current)
+  }, [wanted])
+  const { value, failure, reload } = useLoaded(ask)
+  const more = (): void => {
+    pages.current += 1
+    void reload()
+  }
+  return { users: value?.users, failure, reload, more: value?.hasMore ? more : undefined }
+}
+
+async function everybody(search: string, pages: number): Promise<Everybody> {
+  const { admin } = accounts()
   const users: AdminUser[] = []
   let cursor: string | null = null
-  for (let page = 0; page < MAX_PAGES; page += 1) {
-    const answer: Awaited<ReturnType<ReturnType<typeof accounts>['admin']['users']>> = await accounts().admin.users({
+  for (let page = 0; page < pages && (page === 0 || cursor !== null); page += 1) {
+    const answer: Awaited<ReturnType<typeof admin.users>> = await admin.users({
       search,
       ...(cursor !== null && { cursor }),
     })
     users.push(...answer.users)
     cursor = answer.next_cursor
-    if (cursor === null) break
   }
-  return users
+  return { users, hasMore: cursor !== null }
 }
