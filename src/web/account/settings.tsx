@@ -8,6 +8,7 @@ import { server } from '../parts/server.ts'
 import { t } from '../texts/index.ts'
 import { accounts } from './accounts.ts'
 import { Appearance } from './appearance.tsx'
+import { Problem } from './card.tsx'
 import { Devices } from './devices.tsx'
 import { Dialog } from './dialog.tsx'
 import { TextButton } from './fields.tsx'
@@ -35,7 +36,7 @@ async function askMe(): Promise<Own | undefined> {
 
 /** What a person can change, and on a server with accounts, what an admin can. */
 export function Settings({ part, onLeave }: SettingsProps) {
-  const { value: loaded } = useLoaded(askMe)
+  const { value: loaded, failure, reload } = useLoaded(askMe)
   const [changed, setChanged] = useState<Own>()
   const me = changed ?? loaded
   if (me && part === 'profile') return <Profile me={me} onChange={setChanged} />
@@ -46,6 +47,8 @@ export function Settings({ part, onLeave }: SettingsProps) {
     <Panel title={t('settings.title')} back="/">
       <Section>
         <Whoever me={me} />
+        <Problem failure={failure} />
+        {failure && <TextButton onPress={() => void reload()}>{t('line.now')}</TextButton>}
       </Section>
       {me && (
         <Section title={t('settings.account')}>
