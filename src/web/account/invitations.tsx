@@ -86,7 +86,12 @@ function OpenInvitation({ invite, onRemove }: { invite: Invite; onRemove(): void
         <b>{left}</b>
         {until && <p className="hint">{t('admin.invite.until', { when: until })}</p>}
       </div>
-      <button type="button" className="link danger" aria-label={`${t('action.remove')}: ${left}`} onClick={onRemove}>
+      <button
+        type="button"
+        className="link danger"
+        aria-label={t('action.of', { action: t('action.remove'), name: left })}
+        onClick={onRemove}
+      >
         {t('action.remove')}
       </button>
     </li>

@@ -48,7 +48,7 @@ function Actions({ user, isSuspended, isBusy, onAction }: ActionsProps) {
   }
   const button = (text: string, action: PersonAction, isDangerous = false) => (
     <TextButton
-      label={`${text}: ${user.display_name}`}
+      label={t('action.of', { action: text, name: user.display_name })}
       isDangerous={isDangerous}
       isBusy={isBusy}
       onPress={() => {

@@ -81,7 +81,7 @@ const preview = (text: string): string => text.slice(0, PREVIEW_LENGTH).replace(
 export function Badge({ count }: { count: number }) {
   return (
     <span className="badge">
-      <span aria-hidden="true">{count > 99 ? '99+' : count}</span>
+      <span aria-hidden="true">{count > 99 ? t('list.unread.short', { count: 99 }) : count}</span>
       <span className="sr">{count > 99 ? t('list.unread.many') : t('list.unread', { count })}</span>
     </span>
   )

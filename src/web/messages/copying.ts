@@ -1,6 +1,6 @@
 import type { ClipboardEvent } from 'react'
 import type { MessageItem } from '../../client/index.ts'
-import { formats } from '../texts/index.ts'
+import { formats, t } from '../texts/index.ts'
 import { timeOf } from './grouping.ts'
 
 /** When several messages are selected, what is copied says who wrote each, and when. Within one message it is just the text. */
@@ -19,7 +19,7 @@ export function copyRows(
   if (chosen.size < 2) return
   const lines = rows
     .filter(({ id }) => chosen.has(id))
-    .map((row) => `[${formats().exact(timeOf(row))}] ${nameOf(row)}: ${row.content}`)
+    .map((row) => t('talk.copied', { when: formats().exact(timeOf(row)), name: nameOf(row), text: row.content }))
   event.clipboardData.setData('text/plain', lines.join('\n'))
   event.preventDefault()
 }

@@ -66,6 +66,8 @@ function Meta({ row }: { row: MessageItem }) {
 }
 
 function labelOf({ row, name }: RowProps): string {
-  const state = row.state === 'received' ? [] : [t(`state.${row.state}`)]
-  return [name, formats().clock(timeOf(row)), row.content, ...state].join(', ')
+  const said = { name, when: formats().clock(timeOf(row)), text: row.content }
+  return row.state === 'received'
+    ? t('talk.row', said)
+    : t('talk.row.state', { ...said, state: t(`state.${row.state}`) })
 }
