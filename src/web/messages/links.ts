@@ -11,11 +11,15 @@ const SEARCHED_LENGTH = 4096
 const ALLOWED = /^(https?|mailto):/i
 /** Turn the order of what follows: an address could look like another one. */
 const TURNS = /[\u202a-\u202e\u2066-\u2069]/
-/** Scripts whose letters stand for themselves; letters of several in one name may be there to deceive. */
-const SCRIPTS = ['Latin', 'Cyrillic', 'Greek', 'Arabic', 'Hebrew', 'Devanagari', 'Thai', 'Hangul'].map(
-  (script) => new RegExp(`^[\\p{Script=${script}}\\p{M}\\d.-]+$`, 'u'),
-)
-const EAST_ASIAN = /^[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Bopomofo}\p{M}\d.-]+$/u
+/** Scripts whose letters look like no others: of each, a name may stand below a Latin ending. */
+const APART = [
+  ...['Arabic', 'Hebrew', 'Devanagari', 'Thai', 'Hangul'].map((script) => `\\p{Script=${script}}`),
+  '\\p{Script=Han}\\p{Script=Hiragana}\\p{Script=Katakana}\\p{Script=Bopomofo}',
+].map((letters) => new RegExp(`^[${letters}\\p{M}\\d-]+$`, 'u'))
+/** Those of western languages whose marks are seen; not the i without a dot, nor the long s. */
+const LATIN = /^[a-z\d\u00df-\u00f6\u00f8-\u0130\u0132-\u0137\u0139-\u017e-]+$/iu
+/** Letters that are drawn like Latin ones: no part of a host is of another script. */
+const ALIKE = ['Cyrillic', 'Greek'].map((script) => new RegExp(`^[\\p{Script=${script}}\\p{M}\\d-]+$`, 'u'))
 
 const finder = new LinkifyIt({ fuzzyLink: true }).add('ftp:', null).add('//', null)
 
@@ -46,11 +50,12 @@ function addressOf(url: string, raw: string): URL | undefined {
   return ALLOWED.test(url) && !TURNS.test(raw) && URL.canParse(url) ? new URL(url) : undefined
 }
 
-/** A host with letters of several scripts is shown in the form that shows it. */
+/** A host whose letters may be there to look like others is shown in the form that shows it. */
 function shownAs(raw: string, { hostname }: URL): string {
   if (!/xn--/.test(hostname)) return raw
   const host = /^(?:\w+:\/\/)?(?:[^/@]*@)?([^/:?#]+)/.exec(raw)?.[1] ?? ''
   const labels = host.split('.')
-  const isPlain = labels.every((label) => [...SCRIPTS, EAST_ASIAN].some((script) => script.test(label)))
+  const isOf = (script: RegExp): boolean => labels.every((label) => script.test(label))
+  const isPlain = labels.every((label) => [LATIN, ...APART].some((script) => script.test(label))) || ALIKE.some(isOf)
   return isPlain ? raw : raw.replace(host, hostname)
 }

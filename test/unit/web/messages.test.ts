@@ -28,6 +28,19 @@ describe('links', () => {
     ).toBe(text)
   })
 
+  test.each([
+    ['https://аррӏе.com/', 'https://xn--80ak6aa92e.com/'],
+    ['https://яндекс.com/', 'https://xn--d1acpjx3f.com/'],
+    ['https://οοο.gr/', 'https://xn--0xaaa.gr/'],
+    ['https://mıcrosoft.com/', 'https://xn--mcrosoft-tkb.com/'],
+    ['https://ɑpple.com/', 'https://xn--pple-p5b.com/'],
+    ['https://www.bücher.example/', 'https://www.bücher.example/'],
+    ['https://ไทย.example/', 'https://ไทย.example/'],
+    ['https://παράδειγμα.ελ/', 'https://παράδειγμα.ελ/'],
+  ])('a host that may look like another is shown as it is looked up: %s', (written, shown) => {
+    expect(links(written)[0]?.text).toBe(shown)
+  })
+
   test('a host that mixes scripts is shown as it is looked up; one of a single script as it was written', () => {
     expect(links('https://аpple.com/x')[0]?.text).toBe('https://xn--pple-43d.com/x')
     expect(links('https://münchen.de/x')[0]?.text).toBe('https://münchen.de/x')
