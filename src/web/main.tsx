@@ -5,6 +5,7 @@ import { Failed } from './app/failed.tsx'
 import { begin } from './app/session.ts'
 import { loadTexts } from './parts/language.ts'
 import { startVersions } from './parts/versions.ts'
+import { endAboveKeyboard } from './parts/viewport.ts'
 
 /** What comes a moment later is worth no other picture before it; a server that does not answer is. */
 const BEGIN_MS = 300
@@ -22,6 +23,7 @@ if (place) {
   }
   const root = createRoot(place, { onUncaughtError: fail })
   addEventListener('load', () => void startVersions())
+  endAboveKeyboard()
   const begun = begin()
   Promise.all([atMost(TEXTS_MS, loadTexts()), atMost(BEGIN_MS, begun)])
     .then(() => {
