@@ -17,6 +17,8 @@ const LINE_PX = 22
 const FRAME_PX = 18
 const CHARACTERS_A_LINE = 60
 const EDGE_PX = 16
+/** Of the exact time above the row that has the focus. */
+const LABEL_PX = 28
 
 interface ListOptions {
   readonly rows: readonly MessageItem[]
@@ -36,8 +38,8 @@ export function useMessageList({ rows, scroller, stop }: ListOptions) {
     overscan: OVERSCAN,
     paddingStart: EDGE_PX,
     paddingEnd: EDGE_PX,
-    // Room for the ring around the row that has the focus.
-    scrollPaddingStart: EDGE_PX,
+    // Room for the ring around the row that has the focus, and for what stands above it.
+    scrollPaddingStart: EDGE_PX + LABEL_PX,
     scrollPaddingEnd: EDGE_PX,
     anchorTo: 'end',
     followOnAppend: true,

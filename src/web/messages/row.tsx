@@ -23,6 +23,7 @@ interface RowProps {
 
 export const MessageRow = memo(function MessageRow(props: RowProps) {
   const { row, isMine, isFirst, isLast, day, isDivided, isStop } = props
+  const exact = row.created_at === undefined ? undefined : formats().exact(timeOf(row))
   const isAside = row.state === 'failed' || row.state === 'held'
   const classes = ['msg', isMine && 'mine', isFirst && 'first', isLast && 'last', isEmoji(row.content) && 'big']
   return (
@@ -38,11 +39,12 @@ export const MessageRow = memo(function MessageRow(props: RowProps) {
         data-message={row.id}
         data-seq={row.seq}
         data-state={row.state}
+        data-exact={exact}
       >
         <div className="bubble">
           <div className="text" dir="auto">
             <Text id={row.id} content={row.content} />
-            <Meta row={row} />
+            <Meta row={row} exact={exact} />
           </div>
         </div>
         {isAside && <Failure row={row} />}
@@ -51,12 +53,12 @@ export const MessageRow = memo(function MessageRow(props: RowProps) {
   )
 })
 
-function Meta({ row }: { row: MessageItem }) {
+function Meta({ row, exact }: { row: MessageItem; exact: string | undefined }) {
   const at = timeOf(row)
   return (
     <span className="meta">
       {row.created_at !== undefined && (
-        <time dir="ltr" dateTime={row.created_at} title={formats().exact(at)}>
+        <time dir="ltr" dateTime={row.created_at} title={exact}>
           {formats().clock(at)}
         </time>
       )}
