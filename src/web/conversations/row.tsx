@@ -34,6 +34,7 @@ export const ConversationRow = memo(function ConversationRow({ item, index, isOp
         <span className="name">
           <bdi>{person.name}</bdi>
         </span>
+        {person.isOnline && <span className="sr">{t('presence.online')}</span>}
         <When item={item} />
       </span>
       <span className="line">
