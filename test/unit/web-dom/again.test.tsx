@@ -30,8 +30,8 @@ test('what needs a login of a moment ago is done once the password was given, an
     calls.push(`${new URL(String(url), 'http://x').pathname} ${body}`)
     return Response.json({ user: {}, token: 't', expires_at: new Date().toISOString() })
   })
-  const outcomes = [Promise.reject(REFUSAL), Promise.resolve()]
-  const task = vi.fn(() => outcomes.shift() ?? Promise.reject(new Error('once too often')))
+  const outcomes = [() => Promise.reject(REFUSAL), () => Promise.resolve()]
+  const task = vi.fn(() => outcomes.shift()?.() ?? Promise.reject(new Error('once too often')))
   const { element } = await rendered(<Shown task={task} />)
   await act(async () => element.querySelector<HTMLButtonElement>('#go')?.click())
   const field = element.querySelector<HTMLInputElement>('input[type=password]')
