@@ -28,7 +28,7 @@ import type { Logger } from './lib/logger.ts'
 import { PostgresEpochStore } from './messages/epoch-store.postgres.ts'
 import type { EpochRecord, EpochStore } from './messages/epoch-store.ts'
 import { CONVERSATION_GATE } from './messages/gate.postgres.ts'
-import { type Database, openDatabase } from './postgres/database.ts'
+import { type Database, type DatabaseOptions, openDatabase } from './postgres/database.ts'
 import type { Queries } from './postgres/queries.ts'
 import { storageTools } from './storage-tools.ts'
 import { openLogOutput } from './telemetry/log-output.ts'
@@ -45,14 +45,10 @@ function commandLogger(config: Config): Logger {
 
 type Work<T> = (database: Database) => Promise<T>
 
-/** Whoever looks from another version, or from the wrong directory, changes nothing by it. */
-function withDatabase<T>(config: Config, work: Work<T>): Promise<T> {
-  return withOpened(config, { leavesTables: true }, work)
-}
-
-async function withOpened<T>(config: Config, how: { leavesTables: boolean }, work: Work<T>): Promise<T> {
-  const options = { ...config.postgres, ...how, logger: commandLogger(config), isBesideService: true }
-  const database = await openDatabase(options)
+/** Whoever comes from another version changes nothing by it. Before the first start a command may begin, as keys are made for it. */
+async function withDatabase<T>(config: Config, work: Work<T>, tables: DatabaseOptions['tables'] = 'begin'): Promise<T> {
+  const logger = commandLogger(config)
+  const database = await openDatabase({ ...config.postgres, tables, logger, isBesideService: true })
   try {
     return await work(database)
   } finally {
@@ -149,13 +145,13 @@ const program = createProgram({
     const config = loadConfig()
     return withDatabase(config, (database) => command(servicesOf(config, database)))
   },
-  checks: () => doctorChecks(withDatabase),
+  checks: () => doctorChecks((config, work) => withDatabase(config, work, 'leave')),
   storage: storageTools({
     config: () => loadConfig(),
     logger: commandLogger,
     epochStore,
     // What was restored may be of an earlier version, and what is moved to may be empty; no service runs there.
-    withDatabase: (config, work) => withOpened(config, { leavesTables: false }, work),
+    withDatabase: (config, work) => withDatabase(config, work, 'migrate'),
   }),
   output: {
     write: (text) => void process.stdout.write(text),

@@ -36,16 +36,28 @@ export async function hasCluster(dataDir: string): Promise<boolean> {
   )
 }
 
+export interface ReachOptions extends EmbeddedPostgresOptions {
+  /** Makes a PostgreSQL where there is none, as the first start of a service does, and says so at warn. */
+  readonly mayBegin?: boolean
+}
+
 const READY_LIMIT_MS = 30_000
 const READY_POLL_MS = 50
 
 /**
  * For one command beside the service: connects to the PostgreSQL of the service that runs on the data directory, or starts one
  * when none does, under the same lock; no service can start there until `stop`. `stop` leaves the service's own alone. Rejects
- * when there is nothing yet, which only a service makes, and when the service's PostgreSQL does not become ready within half a minute.
+ * when there is nothing yet, unless it may begin, and when the service's PostgreSQL does not become ready within half a minute.
  */
-export async function reachEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
-  if (!(await hasCluster(options.dataDir))) throw new Error(nothingIn(options.dataDir))
+export async function reachEmbeddedPostgres(options: ReachOptions): Promise<EmbeddedPostgres> {
+  if (!(await hasCluster(options.dataDir))) {
+    if (!options.mayBegin) throw new Error(nothingIn(options.dataDir))
+    // A person may be in another directory than the service, or lack its variables.
+    options.logger.warn(
+      { data_dir: resolve(options.dataDir) },
+      'no PostgreSQL of the service was here; a new one is made',
+    )
+  }
   const startedMs = Date.now()
   for (;;) {
     const running = await findRunning(await clusterIn(options.dataDir))

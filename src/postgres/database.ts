@@ -10,7 +10,7 @@ import type { Logger } from '../lib/logger.ts'
 import { assertDurable, assertPrimary } from './assertions.ts'
 import { resolveDsn } from './dsn.ts'
 import { mendIdentity } from './identity.ts'
-import { assertMigrated, migrate } from './migrate.ts'
+import { assertMigrated, hasRecord, migrate } from './migrate.ts'
 import { connectionOptions, createPool, endClient, endPool, type Pool } from './pool.ts'
 import { assertSessionsKept } from './pooler.ts'
 import { Queries } from './queries.ts'
@@ -32,8 +32,11 @@ export interface DatabaseOptions {
   readonly logger: Logger
   /** For a command: our own server may be the one of a service that runs, which is then left running. */
   readonly isBesideService?: boolean
-  /** Refuses a database that this version would have to migrate, in place of doing it: a service of another version may run on it. */
-  readonly leavesTables?: boolean
+  /**
+   * What becomes of a database that this version would have to migrate; the first if none. `begin`: tables are made where no service
+   * has been yet, and an older version's are left and refused, as a service of that version may run there. `leave`: both are refused.
+   */
+  readonly tables?: 'migrate' | 'begin' | 'leave'
 }
 
 export interface QueriesOptions {
@@ -84,10 +87,9 @@ const TRY_COMMIT = 'update service_state set renewed_at = renewed_at'
 
 /** A migrated database that keeps what it acknowledges, ours or one given; refuses to start on any other. */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
-  const { dsn, migrationDsn, schema, dataDir, poolMax, logger } = options
+  const { dsn, migrationDsn, schema, poolMax, logger } = options
   const health = new DependencyLog({ dependency: 'PostgreSQL', logger, clock: systemClock })
-  const openOwn = options.isBesideService ? reachEmbeddedPostgres : startEmbeddedPostgres
-  const own = dsn === undefined ? await openOwn({ dataDir, connections: connectionsFor(poolMax), logger }) : undefined
+  const own = dsn === undefined ? await openOwn(options) : undefined
   try {
     const config = await resolveDsn(dsn ?? own?.dsn ?? '')
     const migrationConfig = migrationDsn === undefined ? config : await resolveDsn(migrationDsn)
@@ -132,6 +134,11 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   }
 }
 
+function openOwn({ dataDir, poolMax, logger, isBesideService, tables }: DatabaseOptions): Promise<EmbeddedPostgres> {
+  const own = { dataDir, connections: connectionsFor(poolMax), logger }
+  return isBesideService ? reachEmbeddedPostgres({ ...own, mayBegin: tables === 'begin' }) : startEmbeddedPostgres(own)
+}
+
 type QueriesPoolOptions = QueriesOptions & {
   readonly settings: Settings
   readonly health: DependencyLog
@@ -169,7 +176,7 @@ export function createWriterConnection(
   })
 }
 
-type PrepareOptions = Pick<DatabaseOptions, 'schema' | 'logger' | 'leavesTables'> & {
+type PrepareOptions = Pick<DatabaseOptions, 'schema' | 'logger' | 'tables'> & {
   readonly migrationConfig: pg.ClientConfig
 }
 
@@ -182,7 +189,9 @@ async function prepare(config: pg.ClientConfig, options: PrepareOptions): Promis
   try {
     await applySettings(client, [...limitSettings({}), ...schemaSettings(schema)])
     const synchronousCommit = await assertDurable(client)
-    if (options.leavesTables) await assertMigrated(client)
+    const { tables = 'migrate' } = options
+    const isBegun = tables !== 'begin' || (await hasRecord(client))
+    if (tables !== 'migrate' && isBegun) await assertMigrated(client)
     else await migrateFor(await currentRole(client), options)
     await assertRights(client, schema)
     return synchronousCommit

@@ -110,7 +110,7 @@ export async function migrate(config: pg.ClientConfig, options: MigrateOptions):
  */
 export async function assertMigrated(client: pg.ClientBase): Promise<void> {
   if (!(await hasRecord(client))) {
-    throw new Error('No service has used this database yet: its first start makes the tables. A command makes none.')
+    throw new Error('No service has used this database yet: its first start makes the tables. This command makes none.')
   }
   await assertOwnRecord(client)
   const applied = await appliedIn(client)
@@ -141,7 +141,8 @@ async function takeTurn({ client, logger }: Session): Promise<void> {
   }
 }
 
-async function hasRecord(client: pg.ClientBase): Promise<boolean> {
+/** Whether any version has been here. */
+export async function hasRecord(client: pg.ClientBase): Promise<boolean> {
   const { rows } = await client.query<{ exists: boolean }>(
     "select to_regclass('schema_migrations') is not null as exists",
   )

@@ -82,7 +82,6 @@ describe('messaging keys', () => {
 
   test('are kept in the schema that is named, by a command as by the service', async () => {
     const env = { POSTGRES_SCHEMA: 'chat' }
-    await (await startOn(database.dsn, env)).stop()
     const made = await json<{ key_id: string }>([...CREATE], env)
     expect(await json(['keys', 'list'], env)).toMatchObject([{ key_id: made.key_id }])
     expect(JSON.stringify(await json(['keys', 'list']))).not.toContain(made.key_id)
@@ -175,8 +174,10 @@ describe("on the service's own PostgreSQL", () => {
   test('a command works while no service runs, and a service then finds what it did', async () => {
     const dataDir = await services.dataDir()
     const own = { DATA_DIR: dataDir, POSTGRES_DSN: '' }
-    await (await services.start({ DATA_DIR: dataDir, ...JWT })).stop()
-    const { key } = await json<{ key: string }>(CREATE, own)
+    const made = await messaging([...CREATE, '--json'], own)
+    // The one thing that is said beside the answer.
+    expect(made.stderr.trim().split('\n')).toEqual([expect.stringContaining('no PostgreSQL of the service was here')])
+    const { key } = JSON.parse(made.stdout)
     const service = await services.start({ DATA_DIR: dataDir, ...JWT })
     const answer = await call(service, 'GET', '/api/messages?user_id=ann&with=bob', {
       headers: { Authorization: `Bearer ${key}` },
@@ -189,22 +190,33 @@ describe("on the service's own PostgreSQL", () => {
 describe('a command changes nothing but what it is for', () => {
   const COMMANDS = [['doctor'], CREATE]
 
-  test.each(COMMANDS)('%s makes no PostgreSQL where there is none, and names the place', async (...words) => {
+  test('the doctor makes no PostgreSQL where there is none, and names the place', async () => {
     const dataDir = await services.dataDir()
-    const { code, stdout, stderr } = await messaging(words, { DATA_DIR: dataDir, POSTGRES_DSN: '' })
+    const { code, stdout, stderr } = await messaging(['doctor'], { DATA_DIR: dataDir, POSTGRES_DSN: '' })
     expect(code).toBe(1)
     expect(stdout + stderr).toContain(`${dataDir} holds no PostgreSQL of this service`)
-    expect(stdout).not.toContain('msk_')
     expect(await readdir(dataDir)).toEqual([])
   })
 
-  test.each(COMMANDS)('%s makes no tables, and says who does', async (...words) => {
+  test('the doctor makes no tables, and says who does', async () => {
     const empty = await createEmptyDatabase()
     onTestFinished(() => empty.drop())
-    const { code, stdout, stderr } = await messaging(words, { POSTGRES_DSN: empty.dsn })
+    const { code, stdout, stderr } = await messaging(['doctor'], { POSTGRES_DSN: empty.dsn })
     expect(code).toBe(1)
     expect(stdout + stderr).toContain('No service has used this database yet')
     expect(await rowsOf(empty.dsn, "select tablename from pg_tables where schemaname = 'public'")).toEqual([])
+  })
+
+  test('a key is made before the first start too, and on a PostgreSQL of its own that is said', async () => {
+    const empty = await createEmptyDatabase()
+    onTestFinished(() => empty.drop())
+    const { key_id } = await json<{ key_id: string }>(CREATE, { POSTGRES_DSN: empty.dsn })
+    expect(await json(['keys', 'list'], { POSTGRES_DSN: empty.dsn })).toMatchObject([{ key_id }])
+    const dataDir = await services.dataDir()
+    const { code, stderr } = await messaging(CREATE, { DATA_DIR: dataDir, POSTGRES_DSN: '' })
+    expect(code).toBe(0)
+    expect(stderr).toContain('no PostgreSQL of the service was here')
+    expect(stderr).toContain(dataDir)
   })
 
   test.each(COMMANDS)('%s leaves a database of an older version as it is', async (...words) => {

@@ -23,6 +23,17 @@ test('makes none where there is none', async () => {
   expect(await readdir(dataDir)).toEqual([])
 })
 
+test('makes one where it may, and says so', async () => {
+  const fresh = join(dataDir, 'fresh')
+  const told: object[] = []
+  const logger = { ...silentLogger, warn: (fields: object) => told.push(fields) }
+  const reached = await reachEmbeddedPostgres({ ...options(), dataDir: fresh, logger, mayBegin: true })
+  expect(await rowsOf(reached.dsn, 'select 1')).toHaveLength(1)
+  await reached.stop()
+  expect(told).toEqual([{ data_dir: fresh }])
+  await rm(fresh, { recursive: true })
+})
+
 test('uses the server of a service that runs, and leaves it running', async () => {
   const service = await startEmbeddedPostgres(options())
   onTestFinished(() => service.stop())
