@@ -2,7 +2,7 @@
 // Who uses this tab: what is left of them when they go.
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import type { ServerInfo } from '../../../src/client/accounts.ts'
-import { begin, door, enter, leave, pause, present } from '../../../src/web/app/session.ts'
+import { door, enter, leave, pause, present } from '../../../src/web/app/session.ts'
 import { server } from '../../../src/web/parts/server.ts'
 
 let isSubscribed = true
@@ -40,7 +40,9 @@ test('to begin twice at a time makes one client', async () => {
     '/api/users/me': { user_id: 'ann', display_name: 'Ann' },
   }
   vi.stubGlobal('fetch', async (path: string) => ({ ok: true, status: 200, json: async () => answers[path] }))
-  server.set(undefined)
+  // As in a tab that has just been opened: what a file before has learned of a server is not known.
+  vi.resetModules()
+  const { begin, leave, present } = await import('../../../src/web/app/session.ts')
   location.hash = '#token=abc'
   const clients: unknown[] = []
   const end = present.subscribe(() => clients.push(present.get()))

@@ -1,12 +1,11 @@
 // @vitest-environment happy-dom
 // The colour of what the browser draws around the page.
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
+import html from '../../../src/web/index.html?raw'
 import { keep } from '../../../src/web/parts/kept.ts'
 import { chooseTheme } from '../../../src/web/parts/theme.ts'
+import script from '../../../src/web/public/theme.js?raw'
 
-const textOf = (path: string): string => readFileSync(join(import.meta.dirname, '../../../src/web', path), 'utf8')
 const medias = (): (string | null)[] =>
   [...document.querySelectorAll('meta[name=theme-color]')].map((meta) => meta.getAttribute('media'))
 const bySystem = ['(prefers-color-scheme: light)', '(prefers-color-scheme: dark)']
@@ -17,11 +16,10 @@ afterEach(() => {
 })
 
 test('it follows the choice, at once and when the page is loaded again', () => {
-  const html = textOf('index.html')
   const load = (): void => {
     document.head.innerHTML = [...html.matchAll(/<meta name="theme-color"[^>]*>/g)].join('')
     // As the browser does with the file, before anything is drawn.
-    new Function(textOf('public/theme.js'))()
+    new Function(script)()
   }
   load()
   expect(medias()).toEqual(bySystem)
