@@ -265,7 +265,10 @@ async function lookAfter(page: Page, other: Page, password: string): Promise<voi
   let keys = await toSettings(page, 'Devices')
   await keys.press(/^Sign out (?!everywhere)/)
   await page.getByRole('button', { name: /^Sign out (?!everywhere)/ }).waitFor({ state: 'detached' })
-  await other.getByText(/signed out/).waitFor()
+  await other
+    .locator('.banner')
+    .getByText(/signed out/)
+    .waitFor()
   expect(await axeViolations(page)).toEqual([])
 
   keys = await toSettings(page, 'Password')

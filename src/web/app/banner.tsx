@@ -54,17 +54,16 @@ function Shown() {
   const client = useClient()
   const status = useStatus()
   const { state, why, until } = status
-  const signIn = why === 'unauthorized' && state === 'stopped'
+  // Also whoever may not connect: what was refused may be lifted by now, and it is another session that is let in.
+  const signIn = state === 'stopped' && (why === 'unauthorized' || why === 'forbidden')
   const isUnderWay = state !== 'offline' && state !== 'waiting' && state !== 'stopped'
   const act = signIn ? t('line.signin') : t(why === 'replaced' && state === 'stopped' ? 'line.here' : 'line.now')
   return (
     <div className="banner">
       <span>{state === 'waiting' ? <Countdown until={until ?? 0} /> : textOf(status)}</span>
-      {(state !== 'stopped' || why !== 'forbidden') && (
-        <Act isBusy={isUnderWay} onPress={() => (signIn ? void pause() : client.connect())}>
-          {act}
-        </Act>
-      )}
+      <Act isBusy={isUnderWay} onPress={() => (signIn ? void pause() : client.connect())}>
+        {act}
+      </Act>
     </div>
   )
 }

@@ -75,3 +75,12 @@ test('the button keeps the focus while it tries, and hands it on when it is no l
   expect(button()).toBe(null)
   expect(document.activeElement).toBe(element.querySelector('textarea'))
 })
+
+test('whoever may not connect is told so, and can come in again when that is over', async () => {
+  const { server, element, said, pass, button } = await pageDuringOutage()
+  server.cut(4403)
+  await pass(1000)
+  const says = 'This account may not connect.'
+  expect([said, element.querySelector('.banner > span')?.textContent]).toEqual([[says], says])
+  expect(button()?.textContent).toBe('Sign in again')
+})
