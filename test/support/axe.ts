@@ -31,7 +31,10 @@ export async function overflows(page: Page): Promise<string[]> {
     const name = element.tagName.toLowerCase() + '.' + element.className + ' "' + (element.textContent ?? '').slice(0, 40) + '"'
     const mayBeCut = style.textOverflow === 'ellipsis' || ['auto', 'scroll'].includes(style.overflowX) || element.tagName === 'INPUT'
     const isCut = style.overflowX !== 'visible' && !mayBeCut && element.scrollWidth > element.clientWidth + 1
-    const isOut = box.left < -1 || box.right > innerWidth + 1
+    // What ends in "…" goes on behind its end.
+    let around = element.parentElement
+    while (around && getComputedStyle(around).textOverflow !== 'ellipsis') around = around.parentElement
+    const isOut = !around && (box.left < -1 || box.right > innerWidth + 1)
     return isCut || isOut ? [name + (isOut ? ' stands out of the window' : ' is cut off')] : []
   })`)
 }
