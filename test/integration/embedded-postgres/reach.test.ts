@@ -19,8 +19,11 @@ afterAll(() => rm(dataDir, { recursive: true, force: true, maxRetries: 5 }))
 const options = () => ({ dataDir, logger: silentLogger, settings: { shared_buffers: '16MB' } })
 
 test('makes none where there is none', async () => {
-  await expect(reachEmbeddedPostgres(options())).rejects.toThrow(`${dataDir} holds no PostgreSQL of this service`)
-  expect(await readdir(dataDir)).toEqual([])
+  const empty = await mkdtemp(join(tmpdir(), 'messaging-test-'))
+  onTestFinished(() => rm(empty, { recursive: true }))
+  const reached = reachEmbeddedPostgres({ ...options(), dataDir: empty })
+  await expect(reached).rejects.toThrow(`${empty} holds no PostgreSQL of this service`)
+  expect(await readdir(empty)).toEqual([])
 })
 
 test('makes one where it may, and says so', async () => {
