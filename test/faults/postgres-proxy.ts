@@ -28,6 +28,7 @@ export class PostgresProxy extends TcpProxy {
   #cuts: CutPoint[] = []
   #holdMs: () => number = () => 0
   #waiters: Waiter[] = []
+  #holdWaiters: Waiter[] = []
   /** How often each cut was made. */
   readonly made = new Map<CutPoint, number>()
   /** From the moment of a cut nobody gets through any more. */
@@ -48,6 +49,11 @@ export class PostgresProxy extends TcpProxy {
 
   forgetCuts(): void {
     this.#cuts = []
+  }
+
+  /** Resolves when the next COMMIT begins to wait. */
+  nextHeld(): Promise<void> {
+    return new Promise((resolve) => this.#holdWaiters.push(resolve))
   }
 
   /** Every COMMIT waits so long before it is forwarded. */
@@ -109,7 +115,10 @@ export class PostgresProxy extends TcpProxy {
   async #atCommit(pair: Pair, state: SessionState): Promise<boolean> {
     this.commits += 1
     const heldMs = this.#holdMs()
-    if (heldMs > 0) await delay(heldMs)
+    if (heldMs > 0) {
+      for (const told of this.#holdWaiters.splice(0)) told()
+      await delay(heldMs)
+    }
     const point = this.#cuts[0]
     if (point === undefined || point === 'mid-copy') return false
     this.#cuts.shift()

@@ -112,8 +112,9 @@ async function repeatWhileCommitting(world: World, seed: number): Promise<string
   const failuresBefore = await second.metric(DUPLICATE_FAILURES)
   for (const id of ids.slice(1)) {
     first.postgres.holdCommits(() => 500)
+    const held = first.postgres.nextHeld()
     const one = post(first.port, id)
-    await delay(150)
+    await Promise.race([held, one])
     await Promise.all([one, post(second.port, id)])
     first.postgres.holdCommits(() => 0)
   }
@@ -253,14 +254,24 @@ async function presenceAfterKill(world: World, seed: number): Promise<string[]> 
   return stage.verdict({ expectLive: false })
 }
 
+/** When the lease of each instance ends. */
+async function leases(world: World): Promise<Map<string, string>> {
+  const all = (await world.redis.run('ZRANGE', `${world.database}:instances`, 0, -1, 'WITHSCORES')) as string[]
+  return new Map(all.flatMap((instance, index) => (index % 2 === 0 ? [[instance, all[index + 1] ?? '']] : [])))
+}
+
 /** Committed, and dead before anybody was told: the other instance finds it when the lease has run out. */
 async function killedBeforeTelling(world: World, seed: number): Promise<string[]> {
   const stage = new Stage(world, seed)
   const dying = world.instance(0)
   const writer = await stage.device('writer', 0)
   await stage.device('reader', 1)
-  // A lease has to have been seen before it can be missed.
-  await delay(4_000)
+  // A lease has to have been seen before it can be missed: whoever renews looks at those of the others.
+  const before = await leases(world)
+  await stage.expect('renewals', LEASES_GONE_WITHIN_MS, async () => {
+    const now = [...(await leases(world))]
+    return now.length > 1 && now.every(([instance, end]) => end !== before.get(instance))
+  })
   dying.postgres.cutNext('after-commit')
   stage.send(writer, 'reader', 2)
   await dying.postgres.allCut()
@@ -320,7 +331,8 @@ async function drainUnderLoad(world: World, seed: number): Promise<string[]> {
   await stage.settled()
   draining.postgres.holdCommits(() => 400)
   const ids = stage.send(writer, 'reader', 60)
-  await delay(100)
+  // Answered behind them: what is refused because it comes too late is another play.
+  await writer.ask({ type: 'ping' })
   const code = await draining.drain()
   const answered = new Set(stage.history.entries.filter(({ e }) => e === 'ok').map((one) => 'id' in one && one.id))
   const unanswered = ids.filter((id) => !answered.has(id)).length
