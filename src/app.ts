@@ -103,7 +103,7 @@ export async function startApp(
   epoch.whenRenewed(() => instances.forget())
   epoch.whenRenewed(() => authentication?.historyChanged())
   epoch.whenRenewed(() => push?.historyChanged())
-  epoch.whenRenewed(() => void shutdown.restart(connections))
+  epoch.whenRenewed(() => shutdown.restart(connections))
   metrics.readFrom({
     connections: () => connections.size,
     queuedRows: () => writer.queuedRows,

@@ -1,7 +1,7 @@
 import type { Authentication } from './authentication.ts'
 import type { Config } from './config.ts'
 import type { Connections } from './gateway/connections.ts'
-import { drainConnections } from './gateway/drain.ts'
+import { drainConnections, restartConnections } from './gateway/drain.ts'
 import type { Instances } from './instances.ts'
 import { systemClock as clock, sleep } from './lib/clock.ts'
 import type { MessageWriter } from './messages/writer.ts'
@@ -35,9 +35,9 @@ export class Shutdown {
     return this.#hasBegun
   }
 
-  /** Tells every client to come back, and closes its connection. */
-  async restart(connections: Connections): Promise<void> {
-    await drainConnections(connections, this.#config.drainReconnectSpreadMs)()
+  /** Tells every client to come back, and closes its connection in the same turn. */
+  restart(connections: Connections): void {
+    restartConnections(connections, this.#config.drainReconnectSpreadMs)
   }
 
   /**

@@ -12,9 +12,7 @@ const LINGER_MS = 500
  * time to read why.
  */
 export function drainConnections(connections: Connections, spreadMs: number): () => Promise<void> {
-  for (const connection of connections.all()) {
-    connection.reply({ type: 'draining', reconnect_after_ms: Math.floor(Math.random() * spreadMs) })
-  }
+  sayDraining(connections, spreadMs)
   return async () => {
     // Outcomes reach their sockets, and answers their requests, at the end of the turn in which the writer gave them.
     await new Promise((resolve) => setImmediate(resolve))
@@ -22,4 +20,18 @@ export function drainConnections(connections: Connections, spreadMs: number): ()
     for (const connection of connections.all()) connection.close('restart')
     await new Promise((resolve) => setTimeout(resolve, LINGER_MS))
   }
+}
+
+/**
+ * The same for a new line of history, of which nothing may reach a socket of the line before: a client would take it for the
+ * next of what it has. So the sockets close at once; an answer that is lost with them is asked for again.
+ */
+export function restartConnections(connections: Connections, spreadMs: number): void {
+  sayDraining(connections, spreadMs)
+  for (const connection of connections.all()) connection.close('restart')
+}
+
+function sayDraining(connections: Connections, spreadMs: number): void {
+  for (const connection of connections.all())
+    connection.reply({ type: 'draining', reconnect_after_ms: Math.floor(Math.random() * spreadMs) })
 }

@@ -175,7 +175,7 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
   },
   {
     name: 'sockets stay open through a new epoch',
-    patches: one('app.js', 'epoch.whenRenewed(() => void shutdown.restart(connections));', ''),
+    patches: one('app.js', 'epoch.whenRenewed(() => shutdown.restart(connections));', ''),
     scenario: 'rewound database',
   },
   {

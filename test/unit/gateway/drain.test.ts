@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { drainConnections } from '../../../src/gateway/drain.ts'
+import { drainConnections, restartConnections } from '../../../src/gateway/drain.ts'
 import { gatewayBench } from '../../support/gateway.ts'
 
 const SPREAD_MS = 10_000
@@ -27,4 +27,12 @@ test('the end of a drain closes whoever is still there with the code that says c
   clients[1]?.socket.close('policy')
   await close()
   expect(clients.map(({ socket }) => socket.closedBy)).toEqual(['restart', 'policy', 'restart'])
+})
+
+test('a new line of history closes every socket in the same turn, after the word to come back', async () => {
+  const { connectLive, services } = gatewayBench()
+  const clients = [await connectLive('ann'), await connectLive('bob')]
+  restartConnections(services.connections, SPREAD_MS)
+  expect(clients.map(({ socket }) => socket.closedBy)).toEqual(['restart', 'restart'])
+  expect(clients.map(({ events }) => events('draining').length)).toEqual([1, 1])
 })
