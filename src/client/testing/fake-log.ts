@@ -4,6 +4,14 @@ interface Stored {
   readonly messages: Message[]
   readonly delivered: Map<UserId, number>
   readonly read: Map<UserId, number>
+  /** When something of it changed last. */
+  changedAt: string
+}
+
+interface PageRequest {
+  readonly before?: number | undefined
+  readonly after?: number | undefined
+  readonly limit?: number | undefined
 }
 
 /** What a server keeps: every conversation, numbered without gaps, and how far each person is. */
@@ -19,7 +27,7 @@ export class FakeLog {
     const key = [one, other].toSorted().join(' ')
     let stored = this.#all.get(key)
     if (!stored) {
-      stored = { messages: [], delivered: new Map(), read: new Map() }
+      stored = { messages: [], delivered: new Map(), read: new Map(), changedAt: '' }
       this.#all.set(key, stored)
     }
     return stored
@@ -27,17 +35,19 @@ export class FakeLog {
 
   /** Stores a message once; the same id with other content is a conflict. */
   store(sender: UserId, receiver: UserId, fields: { readonly id: string; readonly content: string }) {
-    const { messages, delivered, read } = this.of(sender, receiver)
+    const stored = this.of(sender, receiver)
+    const { messages, delivered, read } = stored
     const known = messages.find(({ id }) => id === fields.id)
     if (known) return { message: known, fate: known.content === fields.content ? 'duplicate' : 'conflict' } as const
     const seq = messages.length + 1
     const message = { ...fields, seq, sender_id: sender, receiver_id: receiver, created_at: this.#now() }
     messages.push(message)
+    stored.changedAt = message.created_at
     for (const position of [delivered, read]) if ((position.get(sender) ?? 0) === seq - 1) position.set(sender, seq)
     return { message, fate: 'stored' } as const
   }
 
-  page(one: UserId, other: UserId, request: { before?: number; after?: number; limit?: number }) {
+  page(one: UserId, other: UserId, request: PageRequest) {
     const { after = 0, before = Number.POSITIVE_INFINITY, limit = 50 } = request
     const within = this.of(one, other).messages.filter(({ seq }) => seq > after && seq < before)
     const messages = request.after === undefined ? within.slice(-limit) : within.slice(0, limit)
@@ -56,12 +66,25 @@ export class FakeLog {
 
   /** True when something moved. Undefined: the position is above the last message. */
   move(me: UserId, other: UserId, seq: number, isRead: boolean): boolean | undefined {
-    const { messages, delivered, read } = this.of(me, other)
+    const stored = this.of(me, other)
+    const { messages, delivered, read } = stored
     if (seq > messages.length) return undefined
     const moved = (delivered.get(me) ?? 0) < seq || (isRead && (read.get(me) ?? 0) < seq)
     delivered.set(me, Math.max(delivered.get(me) ?? 0, seq))
     if (isRead) read.set(me, Math.max(read.get(me) ?? 0, seq))
+    if (moved) stored.changedAt = this.#now()
     return moved
+  }
+
+  /** Back to before the newest messages of each conversation, with the positions that speak of them. */
+  setBack(lost: number): void {
+    for (const stored of this.#all.values()) {
+      const { messages, delivered, read } = stored
+      messages.length = Math.max(0, messages.length - lost)
+      stored.changedAt = messages.at(-1)?.created_at ?? ''
+      for (const position of [delivered, read])
+        for (const [user, seq] of position) position.set(user, Math.min(seq, messages.length))
+    }
   }
 
   partners(me: UserId): readonly UserId[] {
@@ -83,5 +106,16 @@ export class FakeLog {
         unread: Math.min(unread, 100),
       }
     })
+  }
+
+  /** A page of the list, in the order in which the conversations began. */
+  list(
+    me: UserId,
+    { limit = 50, cursor }: { readonly limit?: number | undefined; readonly cursor?: string | undefined },
+  ) {
+    const all = this.summaries(me)
+    const end = Number(cursor ?? 0) + limit
+    const conversations = all.slice(end - limit, end)
+    return { conversations, next_cursor: end < all.length ? String(end) : null }
   }
 }

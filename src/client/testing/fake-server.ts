@@ -109,6 +109,13 @@ export class FakeServer {
     this.#stalledUntil = this.clock.now() + ms
   }
 
+  /** The newest messages of each conversation are lost, as after a restore: a new epoch begins, and every socket is closed. */
+  setBack(lost: number): void {
+    this.log.setBack(lost)
+    this.epoch += ' again'
+    this.cut(1012)
+  }
+
   /** Says goodbye as a server that is stopped does. */
   drain(reconnectAfterMs: number): void {
     for (const connection of this.#connections.of()) {
@@ -149,12 +156,12 @@ export class FakeServer {
       case 'read':
         return this.#moved(connection, command.with, command.seq, command.type === 'read')
       case 'history': {
-        const page = this.log.page(userId, command.with, definedOf(command))
+        const page = this.log.page(userId, command.with, command)
         return this.#connections.send(connection, { type: 'history', ref, with: command.with, ...page })
       }
       case 'conversations': {
-        const conversations = this.log.summaries(userId)
-        return this.#connections.send(connection, { type: 'conversations', ref, conversations, next_cursor: null })
+        const page = this.log.list(userId, command)
+        return this.#connections.send(connection, { type: 'conversations', ref, ...page })
       }
       case 'sync':
         return this.#synced(connection, command)
@@ -211,12 +218,14 @@ export class FakeServer {
     this.push(userId, { type: 'receipt', with: other, delivered_seq, read_seq, user_id: userId })
   }
 
-  #synced(connection: Connection, { heads, ref }: CommandOf<'sync'>): void {
+  #synced(connection: Connection, { heads, since = '', ref }: CommandOf<'sync'>): void {
     const { userId } = connection
     const held = new Map(heads)
     const changed = this.log
       .summaries(userId)
-      .filter((summary) => !heads || held.get(summary.with) !== summary.last_seq)
+      .filter((summary) =>
+        heads ? held.get(summary.with) !== summary.last_seq : this.log.of(userId, summary.with).changedAt >= since,
+      )
       .map(({ last_message: _message, unread: _unread, ...change }) => change)
     this.#connections.send(connection, { type: 'sync', ref, changed, server_time: this.#time(), epoch: this.epoch })
   }
@@ -275,17 +284,5 @@ export class FakeServer {
   #id(): string {
     const hex = Array.from({ length: 32 }, () => Math.floor(this.random() * 16).toString(16)).join('')
     return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-7${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20)}`
-  }
-}
-
-function definedOf({ before, after, limit }: CommandOf<'history'>): {
-  before?: number
-  after?: number
-  limit?: number
-} {
-  return {
-    ...(before !== undefined && { before }),
-    ...(after !== undefined && { after }),
-    ...(limit !== undefined && { limit }),
   }
 }
