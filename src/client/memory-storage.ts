@@ -67,8 +67,10 @@ export interface KeeperOptions {
 }
 
 /** A storage as the rest of the client uses it: it never fails, and may be written to before it is open. */
-export interface Keeper extends Pick<Storage, 'messages' | 'destroy'> {
+export interface Keeper extends Pick<Storage, 'destroy'> {
   open(): Promise<Kept>
+  /** `undefined`: they could not be read, which does not say that they are not there. */
+  messages(...range: Parameters<Storage['messages']>): Promise<readonly Message[] | undefined>
   write(changes: readonly Change[], isStrict?: boolean): Promise<void>
   close(): Promise<void>
 }

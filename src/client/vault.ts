@@ -14,6 +14,7 @@ interface Batch {
   written: Promise<void>
 }
 
+const isOfMessages = (change: Change & { put?: string }): boolean => 'forget' in change || change.put === 'messages'
 const NOTHING: Kept = { conversations: [], outbox: [], drafts: [], meta: [] }
 const reasonOf = (error: unknown): string => (error instanceof Error ? error.name : String(error))
 
@@ -66,7 +67,8 @@ export class Vault implements Keeper {
   /**
    * Resolves when the changes are kept as well as they can be. Never rejects. What comes while a write is under way is the next
    * one together: what is typed while thousands of messages come in does not wait for a write of each of their slices. Too many
-   * for one transaction are kept in their order: that something is there is said after it.
+   * for one transaction are kept in their order, the messages first: what says that they are there, and that they wait no more, is
+   * one transaction after them.
    */
   write(changes: readonly Change[], isStrict = false): Promise<void> {
     if (changes.length === 0 || this.#isClosed) return Promise.resolve()
@@ -77,14 +79,18 @@ export class Vault implements Keeper {
       waiting.isStrict ||= isStrict
       return waiting.written
     }
-    const batch: Batch = { changes: changes.slice(0, MAX_BATCH), isStrict, written: Promise.resolve() }
+    const isLong = changes.length > MAX_BATCH
+    const messages = isLong ? changes.filter(isOfMessages) : changes
+    const ordered = isLong ? [...messages, ...changes.filter((change) => !isOfMessages(change))] : changes
+    const end = Math.min(MAX_BATCH, messages.length || MAX_BATCH)
+    const batch: Batch = { changes: ordered.slice(0, end), isStrict, written: Promise.resolve() }
     batch.written = this.#last.then(() => {
       if (this.#waiting === batch) this.#waiting = undefined
       return this.#write(batch.changes, batch.isStrict)
     })
     this.#waiting = batch
     this.#last = batch.written
-    return changes.length > MAX_BATCH ? this.write(changes.slice(MAX_BATCH), isStrict) : batch.written
+    return ordered.length > end ? this.write(ordered.slice(end), isStrict) : batch.written
   }
 
   /** Once, and only when something of this person is worth keeping: browsers then do not clear it to make room. */
@@ -96,13 +102,13 @@ export class Vault implements Keeper {
       .catch(() => undefined)
   }
 
-  async messages(other: UserId, first: number, last: number): Promise<readonly Message[]> {
+  async messages(other: UserId, first: number, last: number): Promise<readonly Message[] | undefined> {
     try {
       await this.#last
       return await this.#inTime(this.#storage.messages(other, first, last))
     } catch (error) {
       this.#options.warn('not read', error)
-      return []
+      return undefined
     }
   }
 

@@ -86,6 +86,25 @@ test('one write is never larger than a hundred rows, however much waits, and all
   expect(storage.writes.flatMap(({ keys }) => keys)).toEqual(['first', ...some, ...many])
 })
 
+test('what says that messages are there, and that they wait no more, is one write after all of them', async () => {
+  const { storage, vault } = await open()
+  const changes = numbers(130).flatMap((id, seq): Change[] => [
+    {
+      put: 'messages',
+      row: { id, seq, with: 'amy', sender_id: 'ben', receiver_id: 'amy', content: '', created_at: '' },
+    },
+    ...(seq % 10 === 0 ? dropped(id) : []),
+  ])
+  const written = vault.write([{ forget: 'amy' }, ...changes, ...dropped('conversation')])
+  for (let count = 0; count < 3; count += 1) {
+    await turns()
+    storage.end()
+  }
+  await written
+  expect(storage.writes.map(({ keys }) => keys.filter((key) => key !== '').length)).toEqual([0, 14])
+  expect(storage.writes.map(({ keys }) => keys.length)).toEqual([100, 31 + 14])
+})
+
 describe('a storage that does not answer any more', () => {
   const never = (): Promise<never> => new Promise(() => undefined)
 
@@ -132,11 +151,11 @@ describe('a storage that does not answer any more', () => {
     await vault.close()
   })
 
-  test('has nothing to read', async () => {
+  test('does not say that nothing is there', async () => {
     const { vault, clock } = await stuck({ messages: never })
     const found = vault.messages('amy', 1, 2)
     await clock.advance(3001)
-    expect(await found).toEqual([])
+    expect(await found).toBeUndefined()
   })
 
   test('is removed at a logout, also when the client went on in memory', async () => {
