@@ -54,7 +54,7 @@ export class Sender {
     this.#waiting = new Waiting(options, () => this.pump())
     const { clock, link } = options.core
     this.orphans = new Orphans({
-      ...{ core: options.core, tab: options.tab, queues: this.queues, taken: () => this.pump() },
+      ...{ core: options.core, tab: options.tab, queues: this.queues, taken: () => this.#aged() },
       take: (entry) => this.#waiting.replace(entry),
     })
     this.#retry = new Alarm(clock, () => this.pump())
@@ -80,8 +80,10 @@ export class Sender {
     }
     this.queues.put(entry)
     this.#waiting.save(entry)
-    signal?.addEventListener('abort', () => void this.#withdraw(entry.id), { once: true })
-    if (signal?.aborted) this.#withdraw(entry.id)
+    const withdraw = (): void => this.#withdraw(entry.id)
+    signal?.addEventListener('abort', withdraw)
+    void sending.settled.then(() => signal?.removeEventListener('abort', withdraw))
+    if (signal?.aborted) withdraw()
     return sending
   }
 
@@ -123,14 +125,12 @@ export class Sender {
   }
 
   /** What another tab says of its messages. */
-  heard({ id, with: other, entry, stored }: OutboxMessage): void {
+  heard({ id, with: other, entry, stored, epoch }: OutboxMessage): void {
     if (entry) return this.orphans.heard(entry)
     // It takes its place in the log in the same moment: until this tab's own connection brings it, it must not vanish.
-    if (stored) this.#options.stored(stored)
-    else {
-      this.queues.remove({ id, with: other })
-      this.#waiting.handles.settle(id, { outcome: 'cancelled', id, kept: false })
-    }
+    if (stored && epoch === this.#core.session.epoch) this.#options.stored(stored)
+    else this.queues.remove({ id, with: other })
+    if (!stored) this.#waiting.handles.settle(id, { outcome: 'cancelled', id, kept: false })
     this.pump()
   }
 
@@ -189,9 +189,14 @@ export class Sender {
     return true
   }
 
-  /** After `welcome`. What is too old is not sent without asking. */
+  /** After `welcome`. */
   welcome(): void {
     this.#settledAt = this.#core.clock.now() + SETTLE_MS
+    this.#aged()
+  }
+
+  /** What is too old is not sent without asking, also when another tab has left it. */
+  #aged(): void {
     for (const other of this.queues.conversations())
       this.#waiting.change(other, { type: 'aged', wallMs: this.#core.clock.wall() })
     this.pump()
@@ -257,9 +262,10 @@ export class Sender {
     for (const id of this.#waiting.handles.ids()) this.#waiting.handles.settle(id, { outcome: 'cancelled', id, kept })
   }
 
-  /** An aborted send: only what was never written can be taken back. */
+  /** An aborted send is waited for no more; only what was never written can be taken back. */
   #withdraw(id: string): void {
     const entry = this.queues.find(id)
     if (entry && !entry.wasWritten && (entry.state === 'saving' || entry.state === 'queued')) this.discard(id)
+    else this.#waiting.handles.settle(id, { outcome: 'cancelled', id, kept: true })
   }
 }

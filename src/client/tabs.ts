@@ -14,6 +14,8 @@ export interface OutboxMessage {
   readonly with: string
   readonly entry?: Entry
   readonly stored?: Message
+  /** The line of history in which it is stored. */
+  readonly epoch?: string | undefined
 }
 
 const locks = (): Locks | undefined => (inPage() ? host().navigator?.locks : undefined)

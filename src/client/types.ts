@@ -101,7 +101,7 @@ export interface Failed {
   readonly code: FailureCode
   readonly message: string
 }
-/** `kept`: it is still in the storage, and the next client of this user that has this storage sends it. */
+/** `kept`: it still waits, in this client or in the storage, from where the next client of this user sends it. */
 export interface Cancelled {
   readonly outcome: 'cancelled'
   readonly id: string

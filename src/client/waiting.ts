@@ -78,10 +78,12 @@ export class Waiting {
   }
 
   remove(entry: Entry, outcome: Outcome, stored?: Message): void {
+    const { session } = this.#core
+    const { id, with: other } = entry
     this.queues.remove(entry)
-    this.#core.session.keep({ remove: 'outbox', key: entry.id })
-    this.#core.session.tabs?.say({ type: 'outbox', id: entry.id, with: entry.with, ...(stored && { stored }) })
-    this.handles.settle(entry.id, outcome)
+    session.keep({ remove: 'outbox', key: id })
+    session.tabs?.say({ type: 'outbox', id, with: other, ...(stored && { stored, epoch: session.epoch }) })
+    this.handles.settle(id, outcome)
   }
 
   say(entry: Entry): void {

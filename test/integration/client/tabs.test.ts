@@ -1,82 +1,23 @@
 // Several tabs of one origin: one database, one channel, and locks that the death of a tab releases.
-import { IDBFactory, IDBKeyRange } from 'fake-indexeddb'
+import { IDBFactory } from 'fake-indexeddb'
 import { afterAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { type Client, type ClientOptions, createClient, indexedDbStorage } from '../../../src/client/index.ts'
+import { queued } from '../../../src/client/outbox.ts'
 import { FakeServer, seededRandom } from '../../../src/client/testing/index.ts'
 import { contentsOf, rowsOf } from '../../support/fake-chat.ts'
+import { type FakeDocument, setNavigator, stubPage } from '../../support/fake-page.ts'
 
-/** Web Locks of one origin. */
-class FakeLocks {
-  readonly #held = new Set<string>()
-  #waiting: { readonly name: string; readonly run: () => void }[] = []
-
-  request<T>(
-    name: string,
-    { ifAvailable, signal }: { ifAvailable?: boolean; signal?: AbortSignal },
-    task: (lock: unknown) => Promise<T> | T,
-  ): Promise<T> {
-    if (this.#held.has(name) && ifAvailable) return Promise.resolve(task(null))
-    return new Promise<T>((resolve, reject) => {
-      signal?.addEventListener('abort', () => {
-        const { length } = this.#waiting
-        this.#waiting = this.#waiting.filter((one) => one.run !== run)
-        if (this.#waiting.length < length) reject(signal.reason)
-      })
-      const run = (): void => {
-        this.#held.add(name)
-        Promise.resolve(task({}))
-          .then(resolve, reject)
-          .finally(() => this.#release(name))
-      }
-      if (this.#held.has(name)) this.#waiting.push({ name, run })
-      else run()
-    })
-  }
-
-  #release(name: string): void {
-    this.#held.delete(name)
-    const next = this.#waiting.find((one) => one.name === name)
-    this.#waiting = this.#waiting.filter((one) => one !== next)
-    next?.run()
-  }
-}
-
-class FakeDocument extends EventTarget {
-  visibilityState = 'visible'
-  hasFocus(): boolean {
-    return true
-  }
-}
-
-class FakeSessionStorage {
-  readonly #items = new Map<string, string>()
-  getItem = (key: string): string | null => this.#items.get(key) ?? null
-  setItem = (key: string, value: string): void => void this.#items.set(key, value)
-  removeItem = (key: string): void => void this.#items.delete(key)
-}
+const NAME = 'messaging-server-client http://fake.test ben'
 
 let document: FakeDocument
 let page: EventTarget
 let factory: InstanceType<typeof IDBFactory>
 
 beforeEach(() => {
-  document = new FakeDocument()
-  page = new EventTarget()
-  factory = new IDBFactory()
-  vi.stubGlobal('indexedDB', factory)
-  vi.stubGlobal('IDBKeyRange', IDBKeyRange)
-  vi.stubGlobal('document', document)
-  vi.stubGlobal('sessionStorage', new FakeSessionStorage())
-  vi.stubGlobal('addEventListener', page.addEventListener.bind(page))
-  vi.stubGlobal('removeEventListener', page.removeEventListener.bind(page))
-  setNavigator({ onLine: true, locks: new FakeLocks() })
+  ;({ document, page, factory } = stubPage())
 })
 // The files that come after this one in the same process are no pages.
 afterAll(() => void vi.unstubAllGlobals())
-
-function setNavigator(value: object): void {
-  vi.stubGlobal('navigator', value)
-}
 
 function tabs(count: number, options: Partial<ClientOptions> = {}, server = new FakeServer()) {
   const clients = Array.from({ length: count }, (_, index): Client => {
@@ -313,20 +254,48 @@ test('without locks, as over plain http, tabs race and the message is still stor
   for (const client of clients) expect(rowsOf(client, 'amy')).toEqual(['raced sent'])
 })
 
+test('what a tab that is gone left a day ago is not sent without asking', async () => {
+  const { server, clients, advance } = tabs(1)
+  await advance(500)
+  const channel = new BroadcastChannel(NAME)
+  onTestFinished(() => channel.close())
+  const id = '00000000-0000-7000-8000-000000000001'
+  const order = { n: 1, at: server.clock.wall() - 25 * 3_600_000, owner: 'gone' }
+  const entry = { ...queued(id, 'amy', 'stale', order), state: 'queued' }
+  channel.postMessage({ type: 'outbox', id, with: 'amy', entry })
+  await advance(40_000)
+  expect(rowsOf(clients[0] as Client, 'amy')).toEqual(['stale held'])
+  expect(server.log.of('ben', 'amy').messages).toEqual([])
+})
+
+test('what another tab says is stored in the line before is not put into the new one', async () => {
+  const { server, clients, advance } = tabs(1)
+  await advance(500)
+  const channel = new BroadcastChannel(NAME)
+  onTestFinished(() => channel.close())
+  server.setBack(0)
+  await advance(5000)
+  const id = '00000000-0000-7000-8000-000000000001'
+  const fields = { content: 'lost', created_at: '2026-01-01T00:00:00.000Z', sender_id: 'ben', receiver_id: 'amy' }
+  channel.postMessage({ type: 'outbox', id, with: 'amy', stored: { id, seq: 1, ...fields }, epoch: 'first' })
+  await advance(500)
+  expect(rowsOf(clients[0] as Client, 'amy')).toEqual([])
+})
+
 test('tabs share a new token', async () => {
-  let asked = 0
-  const getToken = (): Promise<string> => {
-    asked += 1
+  const asked: string[] = []
+  const getToken = ({ reason }: { readonly reason: string }): Promise<string> => {
+    asked.push(reason)
     return Promise.resolve('ben')
   }
   const server = new FakeServer({ userOf: (token) => token, tokenLifetimeMs: 600_000 })
-  const { clients, advance } = tabs(3, { auth: { getToken } }, server)
+  // Their refreshes fall due in the same moment.
+  const { clients, advance } = tabs(3, { auth: { getToken }, random: () => 0.5 }, server)
   await advance(1000)
-  expect(asked).toBe(3)
+  expect(asked).toEqual(['connect', 'connect', 'connect'])
   for (const client of clients) expect(client.userId).toBe('ben')
   for (let minute = 0; minute < 9; minute += 1) await advance(60_000, 500)
-  // Each asked when it connected; of the three refreshes that fell due a few seconds apart, not every one was a question.
-  expect(asked).toBeLessThanOrEqual(6)
+  expect(asked.slice(3)).toEqual(['refresh'])
   for (const client of clients) expect(client.status.get().state).toBe('live')
 })
 

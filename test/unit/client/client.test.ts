@@ -1,5 +1,7 @@
+import { getEventListeners } from 'node:events'
 import { describe, expect, test } from 'vitest'
 import { memoryStorage, type Outcome } from '../../../src/client/index.ts'
+import type { Command, CommandOf } from '../../../src/protocol/commands.ts'
 import { contentsOf, fakeChat, rowsOf, told } from '../../support/fake-chat.ts'
 
 const numbers = (from: number, to: number): string[] =>
@@ -51,7 +53,7 @@ describe('sending', () => {
     expect(amy.pending.get()).toBe(0)
   })
 
-  test('an aborted send is cancelled while it waits, and not once it was written', async () => {
+  test('an aborted send is taken back while it waits; once it was written it is only waited for no more', async () => {
     const { client, server, advance } = fakeChat()
     server.isDown = true
     const amy = client('amy')
@@ -66,9 +68,21 @@ describe('sending', () => {
     const written = amy.conversation('ben').send('written', { signal: late.signal })
     await advance(0)
     late.abort()
+    expect(await written.settled).toEqual({ outcome: 'cancelled', id: written.id, kept: true })
     await advance(1000)
-    expect(await written.settled).toMatchObject({ outcome: 'ok', seq: 1 })
+    expect(rowsOf(amy, 'ben')).toEqual(['written sent'])
     expect(contentsOf(server.log.of('amy', 'ben').messages)).toEqual(['written'])
+  })
+
+  test('a signal that many sends share holds none of them once it is settled', async () => {
+    const { client, advance } = fakeChat()
+    const amy = client('amy')
+    const { signal } = new AbortController()
+    const sendings = numbers(1, 3).map((text) => amy.conversation('ben').send(text, { signal }))
+    expect(getEventListeners(signal, 'abort')).toHaveLength(3)
+    await advance(1000)
+    for (const { settled } of sendings) expect(await settled).toMatchObject({ outcome: 'ok' })
+    expect(getEventListeners(signal, 'abort')).toEqual([])
   })
 
   test('a message that was refused for good stays and can be tried again with its id, or dropped', async () => {
@@ -214,6 +228,29 @@ describe('receiving', () => {
       with: 'dan',
       last_message: { content: 'first', state: 'queued' },
     })
+  })
+
+  test('lists twelve hundred conversations a page at a time, and asks later what changed since', async () => {
+    const { client, server, advance } = fakeChat()
+    const others = numbers(1, 1200).map((text) => `friend-${text}`)
+    for (const other of others) {
+      server.write(other, 'ben', 'hello')
+      server.log.move('ben', other, 1, true)
+    }
+    const ben = client('ben')
+    await advance(5000)
+    expect(ben.conversations.get()).toHaveLength(1200)
+    const asked = <T extends Command['type']>(type: T) =>
+      server.commands.flatMap(({ command }) => (command.type === type ? [command as CommandOf<T>] : []))
+    expect(asked('conversations').map(({ cursor }) => cursor)).toEqual([undefined, undefined, '100', '600', '1100'])
+    server.frameFault = ({ type }) => (type === 'message' ? 'drop' : undefined)
+    server.write('friend-1111', 'ben', 'missed')
+    server.frameFault = () => undefined
+    await advance(70_000)
+    expect(asked('sync').at(-1)).toMatchObject({ type: 'sync', since: expect.any(String) })
+    expect(asked('sync').at(-1)?.heads).toBeUndefined()
+    expect(ben.conversations.get()[0]).toMatchObject({ with: 'friend-1111', last_seq: 2, unread: 1 })
+    expect(server.log.positions('ben', 'friend-1111').delivered_seq).toBe(2)
   })
 
   test('loads what is older a screen at a time, to the very first message', async () => {
