@@ -31,9 +31,8 @@ export class Acks {
   readonly #unconfirmed = new Map<ConversationLog, Said>()
   /** Said on this connection. */
   readonly #reads = new Map<ConversationLog, number>()
-  /** Of which something is to be said again: it was refused for now, or may be lost; and how often it was refused. */
+  /** Of which something is to be said again: it was refused for now, or may be lost. */
   readonly #refused = new Set<ConversationLog>()
-  readonly #refusals = new Map<ConversationLog, number>()
   #messages = 0
 
   constructor(core: Core) {
@@ -64,6 +63,8 @@ export class Acks {
     this.#refused.clear()
     for (const log of this.#pending) {
       const { reading } = log
+      // It is said once the conversation is known to be the same.
+      if (!log.isVerified) continue
       // A read speaks for everything below it: first all of that is kept, and the position itself, so that a reload says it again.
       if (reading > log.savedReading) continue
       const seq = log.ackable()
@@ -89,7 +90,7 @@ export class Acks {
   /** The server brings again what it believes to be missing here. */
   repeated(log: ConversationLog): void {
     const seq = log.keptTo()
-    if (this.#unconfirmed.has(log) || seq === 0 || !log.isVerified) return
+    if (this.#unconfirmed.has(log) || seq === 0) return
     this.#note(log, 0)
     if (this.#pause.isOn) this.#refused.add(log)
     else this.#say('ack', log, seq)
@@ -100,7 +101,7 @@ export class Acks {
   }
 
   #note(log: ConversationLog, reading: number): void {
-    this.#unconfirmed.set(log, { reading, refusals: this.#refusals.get(log) ?? 0 })
+    this.#unconfirmed.set(log, { reading, refusals: log.refusals })
   }
 
   /** Whether the error was about something said here. What is refused for now is said again, and nothing of it is confirmed. */
@@ -108,7 +109,7 @@ export class Acks {
     const ref = String(error.ref)
     if (!ref.startsWith(REF) || !isForNow(error)) return false
     const log = this.#core.logs.of(ref.slice(REF.length))
-    this.#refusals.set(log, (this.#refusals.get(log) ?? 0) + 1)
+    log.refusals += 1
     this.#note(log, log.reading)
     this.#reads.delete(log)
     this.#refused.add(log)
@@ -126,7 +127,7 @@ export class Acks {
   confirmed(said: ReadonlyMap<ConversationLog, Said>): void {
     this.#pause.passed()
     for (const [log, one] of said) {
-      if (one.refusals !== (this.#refusals.get(log) ?? 0)) continue
+      if (one.refusals !== log.refusals) continue
       if (this.#unconfirmed.get(log) === one) this.#unconfirmed.delete(log)
       if (log.reading === 0 || log.reading > one.reading) continue
       log.reading = 0
@@ -135,13 +136,18 @@ export class Acks {
     }
   }
 
+  /** What was said of a conversation was said of another line of history: no answer confirms anything of it any more. */
+  forget(log: ConversationLog): void {
+    for (const known of [this.#pending, this.#unconfirmed, this.#reads, this.#refused]) known.delete(log)
+    log.refusals += 1
+  }
+
   clear(): void {
     this.#alarm.clear()
     this.#pending.clear()
     this.#unconfirmed.clear()
     this.#reads.clear()
     this.#refused.clear()
-    this.#refusals.clear()
     this.#pause.clear()
   }
 }

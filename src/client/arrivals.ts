@@ -3,7 +3,7 @@ import type { Acks } from './acks.ts'
 import type { ConversationLog } from './conversation-log.ts'
 import type { Conversations } from './conversations.ts'
 import type { Core } from './core.ts'
-import { type Applied, received } from './inbox.ts'
+import { type Applied, GAP_WAIT_MS, received } from './inbox.ts'
 import type { People } from './people.ts'
 import type { Sender } from './sender.ts'
 import type { Sync } from './sync.ts'
@@ -30,18 +30,21 @@ export class Arrivals {
 
   /** One message, from wherever it comes. */
   message(message: Message, isPush: boolean): void {
-    const { session, logs, clock } = this.#core
+    const { session, logs } = this.#core
     const { type: _, ...plain } = message as Message & { type?: string }
     const other = plain.sender_id === session.userId ? plain.receiver_id : plain.sender_id
     const log = logs.of(other)
+    // The server went back to before what is here, and is writing another history.
+    if (log.isOther(plain)) this.reset(log)
     const before = log.inbox
-    const applied = received(before, plain, clock.now())
-    if (applied.inbox === before && isPush && this.#repeated(log, plain)) return this.message(plain, true)
+    const applied = received(before, plain, log.isVerified)
+    if (applied.inbox === before && isPush) this.#repeated(log, plain.seq)
     this.applied(log, applied, isPush, isPush || plain.seq === 1)
     // An own message in a conversation that the server has not told of yet: what lies before it is to be asked for.
     if (log.told === undefined) this.#parts.sync.compare()
     if (applied.applied.length === 0) this.#settled(plain)
-    this.#parts.sync.holes.watch(log)
+    // What it has overtaken may come in a moment.
+    this.#parts.sync.holes.watch(log, GAP_WAIT_MS)
   }
 
   applied(log: ConversationLog, applied: Applied<Message>, isPush = false, isNews = isPush): void {
@@ -66,7 +69,7 @@ export class Arrivals {
 
   /** In the order of the conversation, each once. */
   #tell(log: ConversationLog): void {
-    if (log.isTelling) return
+    if (log.isTelling || !log.isVerified) return
     const messages = log.untold()
     if (messages) this.#emit(log, messages)
     else void this.#tellKept(log)
@@ -74,11 +77,12 @@ export class Arrivals {
 
   async #tellKept(log: ConversationLog): Promise<void> {
     log.isTelling = true
+    const { line } = log
     const from = log.told ?? 0
     await Promise.resolve(this.#core.session.commit())
     const messages = await this.#parts.sync.holes.kept(log, from + 1, from + 500)
     log.isTelling = false
-    if (log.told !== from || messages[0]?.seq !== from + 1) return
+    if (log.line !== line || log.told !== from || messages[0]?.seq !== from + 1) return
     this.#emit(
       log,
       messages.filter((message, index) => message.seq === from + 1 + index),
@@ -93,15 +97,10 @@ export class Arrivals {
     }
   }
 
-  /** The same number with another id: the server went back to before this message, and is writing another history. */
-  #repeated(log: ConversationLog, message: Message): boolean {
-    const known = log.items.find(({ seq }) => seq === message.seq)
-    const isOther = known !== undefined && known.id !== message.id
-    if (isOther) this.reset(log)
+  #repeated(log: ConversationLog, seq: number): void {
     // It came with a page before; that it comes now says that it was not received until then.
-    else if (log.told === undefined) log.told = message.seq - 1
-    else if (message.seq <= log.positions.delivered_seq) this.#parts.acks.repeated(log)
-    return isOther
+    if (log.told === undefined && log.line === 1) log.told = seq - 1
+    else if (seq <= log.positions.delivered_seq) this.#parts.acks.repeated(log)
   }
 
   /** A kind of entry that a later version has: it has a number, and nothing to show. */
@@ -120,11 +119,24 @@ export class Arrivals {
   reset(log: ConversationLog): void {
     const { session, events } = this.#core
     log.reset()
+    this.#parts.acks.forget(log)
     session.keep({ forget: log.with })
     this.#parts.conversations.changed(log.with)
     events.emit('reset', { with: log.with })
-    if (log.isUsed) this.#parts.sync.holes.older(log, () => this.#parts.conversations.changed(log.with))
+    this.#parts.sync.resume(log)
     this.#parts.sync.compare()
+  }
+
+  /** It is the same as before: what came meanwhile follows, and what could not be said is said. */
+  verified(log: ConversationLog): void {
+    const { acks, sync } = this.#parts
+    log.verified()
+    const [first] = log.inbox.held
+    if (first) this.message(first, false)
+    acks.kept(log, 1)
+    if (log.reading > 0) acks.read(log)
+    this.#parts.conversations.changed(log.with)
+    sync.resume(log)
   }
 
   /** What of the conversations has changed in this slice, as rows; acknowledged when they are kept. */
@@ -136,9 +148,10 @@ export class Arrivals {
       this.#tell(log)
       this.#parts.conversations.arrived(log)
       const { ranges } = log.inbox
-      const { reading } = log
+      const { reading, line } = log
       const count = this.#counts.get(log) ?? 0
-      session.keep({ put: 'conversations', row: log.kept() }, () => {
+      session.keep({ put: 'conversations', row: log.kept(session.epoch) }, () => {
+        if (log.line !== line) return
         log.savedRanges = ranges
         if (reading > log.savedReading) this.#parts.acks.read(log)
         log.savedReading = reading

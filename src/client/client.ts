@@ -90,7 +90,7 @@ export class Engine implements LinkListener {
     this.sync = new Sync({
       ...{ core: this.core, acks: this.acks, isVisible: () => link.state.isVisible },
       apply: (log, applied) => this.arrivals.applied(log, applied),
-      reset: (log) => this.arrivals.reset(log),
+      judged: (log, isSame) => this.arrivals[isSame ? 'verified' : 'reset'](log),
     })
     const parts = { core: this.core, people: this.people, sender: this.sender, sync: this.sync, acks: this.acks }
     this.#page = new PageWatch(this.core, this.#standing, this)
@@ -141,7 +141,7 @@ export class Engine implements LinkListener {
     }
     for (const row of kept.conversations) {
       try {
-        logs.of(row.with).restore(row)
+        logs.of(row.with).restore(row, session.epoch)
       } catch (error) {
         warn('fetched again', error)
         logs.of(row.with).reset()
@@ -253,8 +253,9 @@ export class Engine implements LinkListener {
     const ready = (): void => {
       if (this.ended.aborted) return
       if (max_content_bytes) session.limit(max_content_bytes)
-      this.acks.again()
+      // Nothing is said of a line of history that is not the server's any more.
       this.sync.welcome(welcome)
+      this.acks.again()
       this.sender.welcome()
       this.#standing.welcome()
       this.#page.tell()

@@ -1,6 +1,6 @@
 import { MAX_UNREAD_COUNT } from '../protocol/limits.ts'
 import type { ConversationSummary, Message, Positions, UserId } from '../protocol/message.ts'
-import { type Applied, emptyInbox, headOf, type Inbox, reachesTo } from './inbox.ts'
+import { type Applied, emptyInbox, headOf, type Inbox } from './inbox.ts'
 import { contiguousFrom, type Range, withoutSeq } from './ranges.ts'
 import type { KeptConversation } from './storage.ts'
 import { moved, NO_POSITIONS } from './ticks.ts'
@@ -15,29 +15,33 @@ export const SCREEN = 50
 export class ConversationLog {
   readonly with: UserId
   readonly #me: () => UserId
-  inbox: Inbox<Message> = emptyInbox()
-  positions: Positions = NO_POSITIONS
+  inbox!: Inbox<Message>
+  positions!: Positions
   /** Whether the server has said the positions: only then is it known where acknowledging begins. */
-  isPlaced = false
-  /** False after the server's line of history changed, until it is known whether this conversation is still the same. */
-  isVerified = true
+  isPlaced!: boolean
+  /** How often something of it was refused, or its line was left: what was said before that is not confirmed by an answer. */
+  refusals = 0
+  /** Another number whenever what is here turns out to be of another line of history, or may be: an answer from before is void. */
+  line = 0
+  /** False after the server's line changed, until it is known whether this conversation is still the same. */
+  isVerified!: boolean
   /** The newest messages, without a gap, up to the head. */
-  items: Message[] = []
+  items!: Message[]
   lastMessage: Message | undefined
-  unread = 0
-  counted = 0
+  unread!: number
+  counted!: number
   /** The server knows, or what is kept shows, that everything up to here was received. */
   #base = 0
   /** Up to here the person has seen it; read when they look, and nothing below is missing. */
-  seen = 0
+  seen!: number
   /** A position that was read and is not yet written to a connection, or may have been lost with one. */
-  reading = 0
+  reading!: number
   /** Up to here messages were told to the listeners of this client, in their order. */
   told: number | undefined
   isTelling = false
   /** What the storage holds. */
-  savedRanges: readonly Range[] = []
-  savedReading = 0
+  savedRanges!: readonly Range[]
+  savedReading!: number
   isChanged = false
   /** Somebody watches its messages. */
   isOpen = false
@@ -47,6 +51,8 @@ export class ConversationLog {
   constructor(other: UserId, me: () => UserId) {
     this.with = other
     this.#me = me
+    this.reset()
+    this.isChanged = false
   }
 
   get head(): number {
@@ -57,28 +63,29 @@ export class ConversationLog {
     return Math.max(this.head, this.inbox.top)
   }
 
-  /** Throws when the row is none: of another program, or of a disk that fails. */
-  restore(kept: KeptConversation): void {
+  /** Throws when the row is none: of another program, or of a disk that fails. `epoch`: of the client's last connection. */
+  restore(kept: KeptConversation, epoch: string | undefined): void {
     const { ranges, positions, last_message } = kept
     const isWhole = Array.isArray(ranges) && typeof positions === 'object' && (!last_message || isMessage(last_message))
     if (!isWhole) throw new TypeError('not a conversation')
-    this.inbox = emptyInbox(kept.ranges)
-    this.savedRanges = kept.ranges
-    this.inbox = { ...this.inbox, top: Math.max(this.inbox.top, kept.last_seq) }
+    this.inbox = { ...emptyInbox(ranges), top: kept.last_seq }
+    this.savedRanges = ranges
     this.positions = kept.positions
     this.#base = kept.positions.delivered_seq
     this.isPlaced = kept.isPlaced
     this.lastMessage = kept.last_message
     this.unread = kept.unread
     this.counted = kept.counted
-    this.reading = kept.reading
-    this.savedReading = kept.reading
+    this.savedReading = this.reading = kept.reading
     this.told = kept.told
+    // Kept in doubt, or by another tab that had not heard of the new line yet. Earlier versions did not say.
+    if (kept.epoch !== undefined && kept.epoch !== epoch) this.doubt()
   }
 
-  kept(): KeptConversation {
+  kept(epoch: string | undefined): KeptConversation {
     return {
       with: this.with,
+      epoch: this.isVerified ? epoch : null,
       ranges: this.inbox.ranges,
       positions: this.positions,
       isPlaced: this.isPlaced,
@@ -93,7 +100,7 @@ export class ConversationLog {
 
   /**
    * Takes what an inbox step gave. `isNews`: the server has sent it unasked, so whatever lies below was received before, by
-   * this or another device, or nothing lies below; of a page that is not known.
+   * this or another device, or nothing lies below; of a page that is not known, nor after a reset, before which some of it came.
    */
   take({ inbox, applied }: Applied<Message>, isNews: boolean): void {
     const wasEmpty = this.inbox.ranges.length === 0
@@ -102,7 +109,7 @@ export class ConversationLog {
     if (!first) return
     this.isChanged = true
     if (this.isPlaced) this.told ??= this.positions.delivered_seq
-    else if (wasEmpty && isNews) this.told ??= first.seq - 1
+    else if (wasEmpty && isNews && this.line === 1) this.told ??= first.seq - 1
     for (const message of applied) this.#place(message)
     this.#trim()
     const last = applied.at(-1)
@@ -146,14 +153,20 @@ export class ConversationLog {
 
   /** What may be acknowledged once more: a position that was read moves at once, before what it speaks of is kept. */
   keptTo(): number {
+    if (!this.isVerified) return 0
     const kept = contiguousFrom(this.savedRanges, this.#base)
     return Math.min(this.positions.delivered_seq, kept, this.savedRanges.at(-1)?.[1] ?? 0)
   }
 
+  /** Whether something else is here under the same number: then one of the two is of another line of history. */
+  isOther({ seq, id }: Message): boolean {
+    const known = this.items[seq - (this.items[0]?.seq ?? 0)] ?? this.inbox.held.find((message) => message.seq === seq)
+    return known !== undefined && known.id !== id && known.id !== '' && id !== ''
+  }
+
   /** It turns out that this message is not here after all. */
-  lack(seq: number, now: number): void {
-    const ranges = withoutSeq(this.inbox.ranges, seq)
-    this.inbox = reachesTo({ ...this.inbox, ranges }, this.inbox.top, now)
+  lack(seq: number): void {
+    this.inbox = { ...this.inbox, ranges: withoutSeq(this.inbox.ranges, seq) }
     this.savedRanges = withoutSeq(this.savedRanges, seq)
     this.isChanged = true
   }
@@ -223,8 +236,37 @@ export class ConversationLog {
     if (summary.last_message) this.lastMessage = summary.last_message
   }
 
+  /**
+   * Its numbers may mean something else now. What waited above the head counts no more, nor do positions: the server may have
+   * forgotten them. What was read and is here is said again, once it is known to be the same.
+   */
+  doubt(): void {
+    const { head } = this
+    if (head === 0) return this.reset()
+    this.line += 1
+    this.isVerified = false
+    this.isPlaced = false
+    this.reading = Math.max(this.reading, Math.min(this.positions.read_seq, head))
+    this.positions = NO_POSITIONS
+    this.#base = 0
+    this.inbox = emptyInbox(this.inbox.ranges)
+    this.counted = Math.min(this.counted, head)
+    if ((this.told ?? 0) > head) this.told = undefined
+    if ((this.lastMessage?.seq ?? 0) > head) this.lastMessage = this.items.at(-1)
+    this.isChanged = true
+  }
+
+  /** It is the same as before. */
+  verified(): void {
+    this.isVerified = true
+    if (this.reading > this.positions.read_seq) this.read(this.reading)
+    else this.reading = 0
+    this.isChanged = true
+  }
+
   /** Its numbers mean something else now: everything is fetched again, and nothing of it is told again. */
   reset(): void {
+    this.line += 1
     this.#base = 0
     this.inbox = emptyInbox()
     this.savedRanges = []

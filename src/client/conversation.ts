@@ -22,7 +22,7 @@ export interface Conversation {
   discard(id: string): boolean
   /** Puts the text of what waits back into the draft. False, and nothing is done, when it may be stored: it would come twice. */
   takeBack(id: string): boolean
-  /** Shows 50 more; false when there are none, or they could not be read now. */
+  /** Shows 50 more; false when there are none, or they could not be read now: which of the two, `hasOlder` tells. */
   loadOlder(options?: { readonly signal?: AbortSignal }): Promise<boolean>
   /** The person has read everything up to `seq`. Told to the server, and to this person's other devices. */
   markRead(seq: number): void

@@ -5,7 +5,6 @@ import type { Conversation } from './conversation.ts'
 import { type ConversationLog, SCREEN } from './conversation-log.ts'
 import type { Core } from './core.ts'
 import { Drafts } from './drafts.ts'
-import { reachesTo } from './inbox.ts'
 import { isUnstored } from './outbox.ts'
 import type { People } from './people.ts'
 import { Rows } from './rows.ts'
@@ -162,13 +161,10 @@ export class Conversations {
 
   /** The newest messages, from wherever they are to be had. */
   #load(other: UserId): void {
-    const core = this.#core
-    const { sync } = this.#parts
-    const log = core.logs.of(other)
+    const log = this.#core.logs.of(other)
     log.isUsed = true
     if (log.items.length < SCREEN && log.items[0]?.seq !== 1) void this.#older(log)
-    if (log.lastSeq > log.head && core.link.isWelcomed) log.inbox = reachesTo(log.inbox, log.lastSeq, core.clock.now())
-    sync.holes.watch(log)
+    this.#parts.sync.holes.watch(log)
   }
 
   /** From the storage where it is there without a gap, else from the server. */
@@ -178,9 +174,10 @@ export class Conversations {
     if (first === 1 && log.items.length > 0) return false
     const [from] = log.inbox.ranges.at(-1) ?? [1]
     const wanted = Math.max(from, first - SCREEN)
+    const { line } = log
     const { ranges } = log.inbox
     const kept = first > wanted ? await sync.holes.kept(log, wanted, first - 1) : []
-    if (signal?.aborted) return false
+    if (signal?.aborted || log.line !== line) return false
     // Some of it was broken: what is whole above that is shown all the same.
     if (kept.length < first - wanted && log.inbox.ranges !== ranges) return this.#older(log, signal)
     if (first !== (log.items[0]?.seq ?? log.head + 1)) return false
@@ -189,12 +186,7 @@ export class Conversations {
       this.changed(log.with)
       return true
     }
-    return new Promise((resolve) => {
-      sync.holes.older(log, (count = 0) => {
-        this.changed(log.with)
-        resolve(count > 0)
-      })
-    })
+    return new Promise((resolve) => sync.holes.older(log, resolve))
   }
 
   /** A person looks at this client again. */
@@ -214,7 +206,7 @@ export class Conversations {
     if (seen > log.lastSeq) return
     log.seen = Math.max(log.seen, seen)
     const seq = Math.min(log.seen, log.readable())
-    if (seq <= log.positions.read_seq || !this.#parts.isAttended()) return
+    if (seq <= log.positions.read_seq || !log.isVerified || !this.#parts.isAttended()) return
     log.read(seq)
     this.changed(log.with)
     // Kept before it is said: after a reload it is said again.

@@ -5,139 +5,145 @@ import { type ConversationLog, SCREEN } from './conversation-log.ts'
 import type { Core } from './core.ts'
 import {
   type Applied,
-  asked,
   FAR_BEHIND,
   GAP_WAIT_MS,
   type HistoryPage,
   pageReceived,
   type Question,
   questionOf,
-  unanswered,
 } from './inbox.ts'
-import { highestGap } from './ranges.ts'
+import { highestGap, rangeAt } from './ranges.ts'
 import { isMessage } from './wire.ts'
 
-/** What is refused for good is asked again when the next comparison is due. */
+/** What is refused for good, or does not join, is asked again when the next comparison is due. */
 const REFUSED_WAIT_MS = 60_000
 
 /** What a page has brought. */
 export type Apply = (log: ConversationLog, applied: Applied<Message>) => void
-/** Without a page: `wasRefused` for good, or the connection was lost. */
-type PageDone = (page: HistoryPage<Message> | undefined, wasRefused: boolean) => void
+type Page = HistoryPage<Message>
 
 /** Fetches what conversations lack, a page of the history at a time. */
 export class Holes {
   readonly #core: Core
   readonly #apply: Apply
-  readonly #gaps: Alarm
-  readonly #gapped = new Set<ConversationLog>()
-  readonly #filling = new Set<ConversationLog>()
+  readonly #torn: () => void
+  readonly #alarm: Alarm
+  /** When to ask about a conversation that lacks something; never as long as a page of it is on its way. */
+  readonly #waits = new Map<ConversationLog, number>()
   /** Whether all that the server brings by itself has come. */
   isSynced = false
 
-  constructor(core: Core, apply: Apply) {
+  /** `torn`: a page has ended before it should, so that the server may have gone back. */
+  constructor(core: Core, apply: Apply, torn: () => void) {
     this.#core = core
     this.#apply = apply
-    this.#gaps = new Alarm(core.clock, () => this.check())
+    this.#torn = torn
+    this.#alarm = new Alarm(core.clock, () => this.check())
   }
 
   lost(): void {
     this.isSynced = false
-    this.#filling.clear()
+    this.#waits.clear()
   }
 
   stop(): void {
     this.lost()
-    this.#gaps.clear()
-    this.#gapped.clear()
+    this.#alarm.clear()
   }
 
-  /** Looks whether this conversation lacks something, now or in a moment. */
-  watch(log: ConversationLog): void {
-    const { askAt } = log.inbox
-    if (askAt === Number.POSITIVE_INFINITY) return
-    this.#gapped.add(log)
-    this.#gaps.at(askAt)
-  }
-
-  /** Asks for what is overdue. Called on every slice of frames too: the timers of a hidden page come late. */
+  /** Called on every slice of frames too: the timers of a hidden page come late. */
   check(): void {
+    for (const log of this.#core.logs.all()) this.watch(log)
+  }
+
+  /** Asks for what this conversation lacks; when that is new, after so long. */
+  watch(log: ConversationLog, waitMs = 0): void {
     const { clock, link } = this.#core
-    if (this.#gapped.size === 0 || !link.isWelcomed) return
+    if (!link.isWelcomed || !log.isVerified) return
     const now = clock.now()
-    for (const log of this.#gapped) {
-      const question = questionOf(log.inbox, now, log.positions.delivered_seq)
-      // Before `synced` the rest is on its way; only somebody who looks at the conversation does not wait for it.
-      if (question && !this.isSynced && !log.isUsed) this.#gaps.at(now + GAP_WAIT_MS)
-      else if (question) this.#ask(log, question)
-      else if (log.inbox.askAt > now && log.inbox.askAt < Number.POSITIVE_INFINITY) this.#gaps.at(log.inbox.askAt)
-      else this.#gapped.delete(log)
+    const question = this.#wanted(log)
+    const due = this.#waits.get(log) ?? now + waitMs
+    if (due > now && (question || due === Number.POSITIVE_INFINITY)) {
+      this.#waits.set(log, due)
+      this.#alarm.at(due)
+    } else {
+      this.#waits.delete(log)
+      if (question) this.#ask(log, question)
     }
   }
 
+  /** What lies above the head; else the highest hole, from above. */
+  #wanted({ inbox, positions, told, isUsed, isPlaced }: ConversationLog): Question | undefined {
+    const { delivered_seq } = positions
+    const above = questionOf(inbox, delivered_seq)
+    // Before `synced` the rest is on its way; only somebody who looks at a conversation does not wait for what is long in coming.
+    if (!this.isSynced) return isUsed && above?.after === undefined ? above : undefined
+    const gap = highestGap(inbox.ranges, isPlaced ? Math.min(delivered_seq, told ?? delivered_seq) : undefined)
+    return above ?? (gap && { before: gap[1] + 1, limit: Math.min(MAX_HISTORY_LIMIT, gap[1] - gap[0] + 1) })
+  }
+
   /** The page of the history right below what is shown, from the server. */
-  older(log: ConversationLog, done: (count: number | undefined) => void): void {
-    const first = log.items[0]?.seq
-    const question = first === undefined ? { limit: SCREEN } : { before: first, limit: SCREEN }
-    this.#page(log, question, (page) => {
-      if (!page) return done(undefined)
+  older(log: ConversationLog, done: (isOlder: boolean) => void = () => undefined): void {
+    const [first] = log.items
+    this.#page(log, { ...(first && { before: first.seq }), limit: SCREEN }, (page) => {
       const shown = log.items[0]?.seq ?? Number.POSITIVE_INFINITY
-      log.prepend(page.messages.filter(({ seq }) => seq < shown))
+      if (page) log.prepend(page.messages.filter(({ seq }) => seq < shown))
+      this.#core.logs.changed(log)
       // A page that does not join what is shown, as of a database that was set back, is no reason to ask for it again and again.
-      const isOlder = (log.items[0]?.seq ?? Number.POSITIVE_INFINITY) < (first ?? Number.POSITIVE_INFINITY)
-      done(isOlder ? page.messages.length : 0)
+      done(page !== undefined && log.items[0] !== first)
     })
   }
 
-  /** What is kept from `first` to `last`. Rows that are broken, of a disk that fails, are no reason to stop: the server has them. */
+  /**
+   * What is kept from `first` to `last`. Rows that are broken or gone, of a disk that fails, are no reason to stop: the server
+   * has them.
+   */
   async kept(log: ConversationLog, first: number, last: number): Promise<readonly Message[]> {
-    const { session, clock, warn } = this.#core
+    const { session, warn } = this.#core
+    const { line, inbox } = log
     // What has just come in place of a broken row is read, and not that row again.
     session.commit()
-    const rows = (await session.vault?.messages(log.with, first, last)) ?? []
+    const rows = await session.vault?.messages(log.with, first, last)
+    if (!rows || log.line !== line) return []
     const whole = rows.filter(isMessage)
-    if (whole.length === rows.length) return rows
-    warn('messages are broken, and are fetched again', rows.length - whole.length)
-    for (const row of rows) if (!isMessage(row)) log.lack(row.seq, clock.now())
+    const there = new Set(whole.map(({ seq }) => seq))
+    const lacking: number[] = []
+    for (let seq = first; seq <= last; seq += 1) if (rangeAt(inbox.ranges, seq) && !there.has(seq)) lacking.push(seq)
+    if (lacking.length === 0) return whole
+    warn('messages are broken, and are fetched again', lacking.length)
+    for (const seq of lacking) log.lack(seq)
     this.watch(log)
-    this.fill(log)
     return whole
   }
 
-  /** What was missed in one conversation, in place of waiting for its turn; the newest of it when that is too much. */
+  /** What was missed in one conversation, in place of waiting for its turn. */
   catchUp(log: ConversationLog): void {
-    this.#ask(log, { after: log.head, limit: FAR_BEHIND }, (hasMore) => hasMore && this.#ask(log, { limit: SCREEN }))
+    this.#ask(log, { after: log.head, limit: FAR_BEHIND })
   }
 
-  #ask(log: ConversationLog, question: Question, done: (hasMore: boolean) => void = () => undefined): void {
-    log.inbox = asked(log.inbox)
-    this.#page(log, question, (page, wasRefused) => {
-      if (page) {
-        this.fill(log)
-        done(page.hasMore)
-      } else log.inbox = unanswered(log.inbox, this.#core.clock.now(), wasRefused ? REFUSED_WAIT_MS : GAP_WAIT_MS)
-      this.watch(log)
+  #ask(log: ConversationLog, question: Question): void {
+    this.#waits.set(log, Number.POSITIVE_INFINITY)
+    this.#page(log, question, (page, waitMs) => {
+      this.#waits.delete(log)
+      // The newest of it when that is too much.
+      if (page?.hasMore && question.after !== undefined) this.#ask(log, { limit: SCREEN })
+      else this.watch(log, waitMs)
     })
   }
 
-  /** Fills the highest hole from above, a page at a time. */
-  fill(log: ConversationLog): void {
-    const gap = highestGap(log.inbox.ranges, log.isPlaced ? log.positions.delivered_seq : undefined)
-    if (!gap || !this.isSynced || this.#filling.has(log)) return
-    this.#filling.add(log)
-    this.#page(log, { before: gap[1] + 1, limit: Math.min(MAX_HISTORY_LIMIT, gap[1] - gap[0] + 1) }, (page) => {
-      this.#filling.delete(log)
-      if (page) this.fill(log)
-    })
-  }
-
-  #page(log: ConversationLog, question: Question, done: PageDone): void {
-    const { requests, clock } = this.#core
-    requests.ask({ type: 'history', with: log.with, ...question }, (answer) => {
-      if (answer?.type !== 'history') return done(undefined, answer !== undefined)
-      const page = { messages: answer.messages, hasMore: answer.has_more }
-      this.#apply(log, pageReceived(log.inbox, question, page, clock.now()))
-      done(page, false)
+  /** `done` gets no page when the question was refused or is void; and how long to wait before the next. */
+  #page(log: ConversationLog, question: Question, done: (page: Page | undefined, waitMs: number) => void): void {
+    const { line } = log
+    if (!log.isVerified) return done(undefined, 0)
+    this.#core.requests.ask({ type: 'history', with: log.with, ...question }, (answer) => {
+      if (answer?.type !== 'history') return done(undefined, REFUSED_WAIT_MS)
+      if (log.line !== line) return done(undefined, 0)
+      const { messages, has_more: hasMore } = answer
+      const page = { messages, hasMore }
+      this.#apply(log, pageReceived(log.inbox, question, page))
+      const isTorn = question.before !== undefined && messages.at(-1)?.seq !== question.before - 1
+      if (isTorn) this.#torn()
+      done(page, isTorn ? REFUSED_WAIT_MS : question.before === undefined ? GAP_WAIT_MS : 0)
     })
   }
 }

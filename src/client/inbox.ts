@@ -20,8 +20,6 @@ export interface Inbox<T extends Numbered> {
   readonly held: readonly T[]
   /** The highest number that is known to exist. */
   readonly top: number
-  /** When to ask for what lies between the head and the top. */
-  readonly askAt: number
 }
 
 /** Which page of the history to ask for. Without a bound: the newest. */
@@ -43,7 +41,7 @@ export interface Applied<T extends Numbered> {
 }
 
 export function emptyInbox<T extends Numbered>(ranges: readonly Range[] = []): Inbox<T> {
-  return { ranges, held: [], top: ranges.at(-1)?.[1] ?? 0, askAt: Number.POSITIVE_INFINITY }
+  return { ranges, held: [], top: ranges.at(-1)?.[1] ?? 0 }
 }
 
 /** Everything from the start of the newest range up to here is applied; 0 for a conversation without messages. */
@@ -53,44 +51,28 @@ export function headOf(inbox: Inbox<Numbered>): number {
 
 /**
  * One entry of a conversation, from wherever it comes: applied when it is the next one, dropped when it is known, held when
- * it came too early. The first entry of an unknown conversation opens a range.
+ * it came too early. The first entry of an unknown conversation opens a range. `isSure`: what is here is known to be of the
+ * same line of history as the entry; until then all that lies above the head is held.
  */
-export function received<T extends Numbered>(inbox: Inbox<T>, entry: T, now: number): Applied<T> {
+export function received<T extends Numbered>(inbox: Inbox<T>, entry: T, isSure = true): Applied<T> {
   const { seq } = entry
-  if (rangeAt(inbox.ranges, seq)) return { inbox, applied: [] }
+  const isBelow = seq <= headOf(inbox)
+  if (rangeAt(inbox.ranges, seq) || (isBelow && !isSure)) return { inbox, applied: [] }
   const isNext = inbox.ranges.length === 0 || seq <= headOf(inbox) + 1
-  if (isNext) return advanced(inbox, [seq, seq], [entry], now)
-  const top = Math.max(inbox.top, seq)
-  return {
-    inbox: { ...inbox, top, held: withHeld(inbox.held, entry), askAt: Math.min(inbox.askAt, now + GAP_WAIT_MS) },
-    applied: [],
-  }
+  if (isNext && isSure) return advanced(inbox, [seq, seq], [entry])
+  return { inbox: { ...reachesTo(inbox, seq), held: withHeld(inbox.held, entry) }, applied: [] }
 }
 
-/** The server says that the conversation goes up to `top`. */
-export function reachesTo<T extends Numbered>(inbox: Inbox<T>, top: number, now: number): Inbox<T> {
-  return top > inbox.top || (top > headOf(inbox) && inbox.askAt > now)
-    ? { ...inbox, top: Math.max(top, inbox.top), askAt: top > headOf(inbox) ? now : inbox.askAt }
-    : inbox
+/** The conversation is known to go up to `top`. */
+export function reachesTo<T extends Numbered>(inbox: Inbox<T>, top: number): Inbox<T> {
+  return { ...inbox, top: Math.max(top, inbox.top) }
 }
 
-/**
- * What to ask now, if anything. Whoever asks says so with `asked`, so that it is asked once. `floor`: where a conversation
- * begins of which nothing is here yet.
- */
-export function questionOf(inbox: Inbox<Numbered>, now: number, floor = 0): Question | undefined {
+/** What to ask for of what lies above the head. `floor`: where a conversation begins of which nothing is here yet. */
+export function questionOf(inbox: Inbox<Numbered>, floor = 0): Question | undefined {
   const from = inbox.ranges.length === 0 ? floor : headOf(inbox)
-  if (inbox.top <= from || inbox.askAt > now) return undefined
+  if (inbox.top <= from) return undefined
   return inbox.top - from > FAR_BEHIND ? { limit: NEWEST_LIMIT } : { after: from, limit: MAX_HISTORY_LIMIT }
-}
-
-export function asked<T extends Numbered>(inbox: Inbox<T>): Inbox<T> {
-  return { ...inbox, askAt: Number.POSITIVE_INFINITY }
-}
-
-/** The question was refused or the connection was lost. */
-export function unanswered<T extends Numbered>(inbox: Inbox<T>, now: number, waitMs = GAP_WAIT_MS): Inbox<T> {
-  return inbox.top > headOf(inbox) ? { ...inbox, askAt: now + waitMs } : inbox
 }
 
 /** A page of the history: what it covers is applied, and what waited for it. */
@@ -98,35 +80,29 @@ export function pageReceived<T extends Numbered>(
   inbox: Inbox<T>,
   question: Question,
   { messages, hasMore }: HistoryPage<T>,
-  now: number,
 ): Applied<T> {
-  const isNewest = question.before === undefined
   // Nothing lies above the last page; a higher number that was heard of is a message that is held, or was wrong.
-  const known = isNewest && !hasMore ? { ...inbox, top: Math.max(headOf(inbox), inbox.held.at(-1)?.seq ?? 0) } : inbox
+  const known =
+    question.before === undefined && !hasMore
+      ? { ...inbox, top: Math.max(headOf(inbox), inbox.held.at(-1)?.seq ?? 0) }
+      : inbox
   const range = coveredBy(question, messages, hasMore)
-  if (!range) return { inbox: unanswered(known, now), applied: [] }
   const fresh = messages.filter(({ seq }) => !rangeAt(inbox.ranges, seq))
-  const result = advanced(known, range, fresh, now)
-  const isBehind = result.inbox.top > headOf(result.inbox)
-  const askAt = isBehind
-    ? hasMore && question.after !== undefined
-      ? now
-      : now + GAP_WAIT_MS
-    : Number.POSITIVE_INFINITY
-  return isNewest ? { ...result, inbox: { ...result.inbox, askAt } } : result
+  return range ? advanced(known, range, fresh) : { inbox: known, applied: [] }
 }
 
-/** Which numbers a page answers for: all between its bound and its far end, and from 1 on when nothing is left below. */
-function coveredBy(question: Question, messages: readonly Numbered[], hasMore: boolean): Range | undefined {
-  const first = messages[0]?.seq
-  const last = messages.at(-1)?.seq
-  if (question.after !== undefined) return last === undefined ? undefined : [question.after + 1, last]
-  const end = question.before === undefined ? last : question.before - 1
-  const start = hasMore ? first : 1
-  return end === undefined || start === undefined || end < start ? undefined : [start, end]
+/**
+ * Which numbers a page answers for: from its bound below, or from 1 on when nothing is left there, up to its last message. One
+ * that ends too early under its bound above says nothing of what lies between: the server lacks it, or has another history.
+ */
+function coveredBy({ after }: Question, messages: readonly Numbered[], hasMore: boolean): Range | undefined {
+  const [first] = messages
+  const last = messages.at(-1)
+  if (!first || !last) return undefined
+  return [after !== undefined ? after + 1 : hasMore ? first.seq : 1, last.seq]
 }
 
-function advanced<T extends Numbered>(inbox: Inbox<T>, range: Range, entries: readonly T[], now: number): Applied<T> {
+function advanced<T extends Numbered>(inbox: Inbox<T>, range: Range, entries: readonly T[]): Applied<T> {
   let ranges = withRange(inbox.ranges, range)
   const applied = [...entries]
   let held = inbox.held
@@ -140,10 +116,7 @@ function advanced<T extends Numbered>(inbox: Inbox<T>, range: Range, entries: re
     }
     held = early.slice(count)
   }
-  const head = ranges.at(-1)?.[1] ?? 0
-  const top = Math.max(inbox.top, head)
-  const askAt = top > head ? Math.min(inbox.askAt, now + GAP_WAIT_MS) : Number.POSITIVE_INFINITY
-  return { inbox: { ranges, held, top, askAt }, applied }
+  return { inbox: { ranges, held, top: Math.max(inbox.top, ranges.at(-1)?.[1] ?? 0) }, applied }
 }
 
 function withHeld<T extends Numbered>(held: readonly T[], entry: T): readonly T[] {

@@ -5,6 +5,8 @@ import type { Range } from './ranges.ts'
 /** A conversation as it is kept: which of its messages are kept, and where both people stand. */
 export interface KeptConversation {
   readonly with: UserId
+  /** The server's line of history that it belongs to: tabs learn of another one at different times. `null`: that is not known. */
+  readonly epoch?: string | null | undefined
   readonly ranges: readonly Range[]
   readonly positions: Positions
   /** Whether the server has said the positions. */

@@ -1,9 +1,9 @@
 import type { Synced, Welcome } from '../protocol/events.ts'
 import { MAX_FRAME_BYTES, MAX_LIST_LIMIT, MAX_SYNC_HEADS } from '../protocol/limits.ts'
-import type { ConversationChange, ConversationSummary } from '../protocol/message.ts'
+import type { ConversationChange, ConversationSummary, Message } from '../protocol/message.ts'
 import type { Acks } from './acks.ts'
 import { Alarm } from './clock.ts'
-import type { ConversationLog } from './conversation-log.ts'
+import { type ConversationLog, SCREEN } from './conversation-log.ts'
 import type { Core } from './core.ts'
 import { type Apply, Holes } from './holes.ts'
 import { FAR_BEHIND, reachesTo } from './inbox.ts'
@@ -19,7 +19,8 @@ interface SyncOptions {
   readonly core: Core
   readonly acks: Acks
   readonly apply: Apply
-  readonly reset: (log: ConversationLog) => void
+  /** Whether what is here of a conversation belongs to the server's line of history; else it is dropped. */
+  readonly judged: (log: ConversationLog, isSame: boolean) => void
   readonly isVisible: () => boolean
 }
 
@@ -31,11 +32,12 @@ export class Sync {
   readonly holes: Holes
   #syncedAt = ''
   #comparedAt = 0
+  #isDue = false
 
   constructor(options: SyncOptions) {
     this.#options = options
     this.#core = options.core
-    this.holes = new Holes(options.core, options.apply)
+    this.holes = new Holes(options.core, options.apply, () => this.woke())
     this.#compares = new Alarm(options.core.clock, () => {
       if (options.isVisible()) this.compare()
       else this.#compares.at(options.core.clock.now() + COMPARE_EVERY_MS)
@@ -45,29 +47,39 @@ export class Sync {
   welcome({ epoch }: Welcome): void {
     const { session, logs } = this.#core
     // A server that could not read its epoch yet says ''.
-    const isOther = epoch !== '' && session.epoch !== undefined && epoch !== session.epoch
-    if (isOther)
-      this.#verify(
-        [...logs.all()].filter(({ inbox }) => inbox.ranges.length > 0),
-        epoch,
-      )
-    else if (epoch !== '' && session.epoch !== epoch) this.#set('epoch', epoch)
+    if (epoch !== '' && epoch !== session.epoch) this.#turned(epoch)
     // The list is what a person sees first, and the conversation that is open; the rest follows after `synced`.
-    if (session.since === undefined) this.#list(FIRST_LIST)
-    for (const log of logs.all()) if (log.isOpen && log.head > 0 && !isOther) this.holes.catchUp(log)
+    if (!session.since) this.#list(FIRST_LIST)
+    for (const log of logs.all())
+      if (!log.isVerified) this.#verify(log)
+      else if (log.isOpen && log.head > 0) this.holes.catchUp(log)
+  }
+
+  /** Another line of history: what is known of the one before is doubted before anything is said or taken. */
+  #turned(epoch: string): void {
+    const { session, logs } = this.#core
+    if (session.epoch !== undefined) {
+      this.#set('since', '')
+      for (const log of logs.all()) {
+        log.doubt()
+        this.#options.acks.forget(log)
+        logs.changed(log)
+      }
+    }
+    this.#set('epoch', epoch)
   }
 
   synced({ server_time }: Synced): void {
     this.holes.isSynced = true
     this.#syncedAt = server_time
-    const { logs } = this.#core
-    for (const log of logs.all()) {
-      // Opened while there was no connection, and nothing of it is kept here.
-      if (log.isUsed && log.items.length === 0) this.holes.older(log, () => logs.changed(log))
-      // What was known to be missing when the last connection, or the last program, ended.
-      else if (log.inbox.ranges.length > 0) this.#reaches(log, log.lastSeq)
-    }
+    for (const log of this.#core.logs.all()) this.resume(log)
     this.compare()
+  }
+
+  /** Asks for what is missing of a conversation that is shown, or was known to be when the last connection or program ended. */
+  resume(log: ConversationLog): void {
+    if (log.isUsed && log.items.length === 0) this.holes.older(log)
+    else this.holes.watch(log)
   }
 
   lost(): void {
@@ -84,22 +96,32 @@ export class Sync {
     if (this.#core.clock.now() - this.#comparedAt >= COMPARE_AGAIN_MS) this.compare()
   }
 
-  /** Compares every conversation with the server's. */
+  /** Compares every conversation with the server's, once for all that ask for it in one moment. */
   compare(): void {
+    if (this.#isDue) return
+    this.#isDue = true
+    this.#core.clock.soon(() => {
+      this.#isDue = false
+      this.#compare()
+    })
+  }
+
+  #compare(): void {
     const { acks } = this.#options
     const { session, logs, requests, random, clock } = this.#core
-    if (!this.holes.isSynced) return
+    // What is not known to be of the server's line of history is followed by a comparison when it is.
+    if (!this.holes.isSynced || [...logs.all()].some(({ isVerified }) => !isVerified)) return
     this.#comparedAt = clock.now()
     this.#compares.clear()
     this.#compares.at(this.#comparedAt + COMPARE_EVERY_MS * (0.9 + 0.2 * random()))
     const said = acks.said()
-    if (session.since === undefined) return this.#listAll(undefined, said)
+    if (!session.since) return this.#listAll(undefined, said)
     // What is not listed is named in the answer, with the positions that are still to be learned.
     const heads = [...logs.all()]
       .filter(({ isPlaced }) => isPlaced)
-      .map((log) => [log.with, log.inbox.ranges.length > 0 ? log.head : log.lastSeq] as const)
-    const isShort = heads.length <= MAX_SYNC_HEADS && JSON.stringify(heads).length <= MAX_HEADS_BYTES
+      .map((log) => [log.with, log.head || log.lastSeq] as const)
     const known = new Map(heads)
+    const isShort = heads.length <= MAX_SYNC_HEADS && JSON.stringify(heads).length <= MAX_HEADS_BYTES
     requests.ask({ type: 'sync', ...(isShort ? { heads } : { since: session.since }) }, (answer) => {
       // What is refused for good is asked again when the next comparison is due.
       if (answer?.type !== 'sync') return
@@ -107,7 +129,6 @@ export class Sync {
       this.#set('since', answer.server_time)
       let isPoor = false
       for (const change of answer.changed) isPoor = this.#changed(change, known.get(change.with)) || isPoor
-      for (const log of logs.all()) this.holes.fill(log)
       // Only the list has the last message and the number of unread ones where not every message is here.
       if (isPoor) this.#list(FIRST_LIST)
       this.holes.check()
@@ -119,7 +140,6 @@ export class Sync {
       if (next !== null) return this.#listAll(next, said)
       this.#options.acks.confirmed(said)
       this.#set('since', this.#syncedAt)
-      for (const log of this.#core.logs.all()) this.holes.fill(log)
     })
   }
 
@@ -141,11 +161,11 @@ export class Sync {
   }
 
   /** True when the change is not all that is to be shown of it. `known`: the head when the question was written. */
-  #changed(change: ConversationChange, known: number | undefined): boolean {
+  #changed(change: ConversationChange, known = 0): boolean {
     const { logs } = this.#core
     const log = logs.of(change.with)
-    // The server has gone back behind what is here: it was restored from a backup.
-    if (known !== undefined && known > change.last_seq && log.inbox.ranges.length > 0) this.#options.reset(log)
+    // The server has gone back behind what is here, and was before it was asked: it was restored from a backup.
+    if (Math.min(known, log.lastSeq) > change.last_seq) this.#options.judged(log, false)
     log.place(change)
     const isFar = change.last_seq - log.head > FAR_BEHIND
     const isFetched = this.#reaches(log, change.last_seq)
@@ -155,49 +175,37 @@ export class Sync {
 
   /** A conversation of which nothing is here is fetched when somebody looks at it, or when something of it was never received. */
   #reaches(log: ConversationLog, lastSeq: number): boolean {
-    const isWanted =
-      log.inbox.ranges.length > 0 || log.isUsed || (this.holes.isSynced && lastSeq > log.positions.delivered_seq)
-    // Before `synced` the rest is on its way: only what would take long to come is asked for.
-    const isComing = !this.holes.isSynced && (!log.isUsed || lastSeq - log.head <= FAR_BEHIND)
-    if (isWanted && !isComing) log.inbox = reachesTo(log.inbox, lastSeq, this.#core.clock.now())
-    else log.inbox = { ...log.inbox, top: Math.max(log.inbox.top, lastSeq) }
+    log.inbox = reachesTo(log.inbox, lastSeq)
     this.holes.watch(log)
-    return isWanted
+    return log.head > 0 || log.isUsed || (this.holes.isSynced && lastSeq > log.positions.delivered_seq)
   }
 
-  /** The numbers may mean something else now: the newest message of each conversation shows whether they do. */
-  #verify(logs: readonly ConversationLog[], epoch: string): void {
-    const core = this.#core
-    let left = logs.length
-    const done = (): void => {
-      left -= 1
-      if (left <= 0) this.#set('epoch', epoch)
-    }
-    if (left === 0) done()
-    for (const log of logs) {
-      const { head } = log
-      log.isVerified = false
-      core.requests.ask({ type: 'history', with: log.with, before: head + 1, limit: 1 }, (answer) => {
-        if (!answer) return
-        // Refused for good: it is not there any more.
-        const there = answer.type === 'history' ? answer.messages[0] : undefined
-        void this.#idAt(log, head).then((id) => {
-          const isSame = id !== undefined && there?.seq === head && there.id === id
-          // It may have shown already that it is another history.
-          if (!isSame && !log.isVerified) this.#options.reset(log)
-          log.isVerified = true
-          // What came meanwhile could not be acknowledged.
-          this.#options.acks.kept(log, 1)
-          done()
-          if (left === 0) this.compare()
+  /** Whether a conversation is of the server's line of history; without an answer it is asked again on the next connection. */
+  #verify(log: ConversationLog): void {
+    const { line, head } = log
+    this.#core.requests.ask({ type: 'history', with: log.with, before: head + 1, limit: SCREEN }, (answer) => {
+      // Refused for good: it is not there any more.
+      if (answer)
+        void this.#isSame(log, answer.type === 'history' ? answer.messages : []).then((isSame) => {
+          if (log.line !== line || log.isVerified) return
+          this.#options.judged(log, isSame)
+          this.compare()
         })
-      })
-    }
+    })
   }
 
-  async #idAt(log: ConversationLog, seq: number): Promise<string | undefined> {
-    const here = log.items.find((message) => message.seq === seq)
-    return (here ?? (await this.holes.kept(log, seq, seq))[0])?.id
+  /**
+   * Whether the newest messages here are those of the page. One of them alone does not show it: what was sent again may have got
+   * its number again, above others that were lost.
+   */
+  async #isSame(log: ConversationLog, page: readonly Message[]): Promise<boolean> {
+    const { head } = log
+    const from = head - SCREEN + 1
+    const there = new Map(page.map(({ seq, id }) => [seq, id]))
+    const kept: readonly Message[] = await this.holes.kept(log, from, head)
+    const here = [...kept, ...log.items.filter(({ seq }) => seq >= from)]
+    const isSame = here.every(({ seq, id }) => id === '' || there.get(seq) === id)
+    return isSame && here.length > 0 && there.has(head)
   }
 
   #set(key: 'since' | 'epoch', value: string): void {

@@ -273,7 +273,7 @@ export class Device {
       ...{ e: 'recv', d: this.name, u: this.user, w, c: this.#connection, seq, id, via },
       ...(op !== id && { op }),
     })
-    if (via !== 'page') this.#take(w, received(this.#inbox(w), message, monotonicMs()))
+    if (via !== 'page') this.#take(w, received(this.#inbox(w), message))
   }
 
   #inbox(w: string): Inbox<Stored> {
@@ -283,8 +283,8 @@ export class Device {
   #take(w: string, { inbox, applied }: Applied<Stored>): void {
     this.#inboxes.set(w, inbox)
     for (const { seq } of applied) this.#apply(w, seq)
-    if (inbox.askAt === Number.POSITIVE_INFINITY) this.#endJump(w)
-    else if (!this.#jumps.has(w)) this.#askIn(w, inbox.askAt - monotonicMs())
+    if (inbox.top <= headOf(inbox)) this.#endJump(w)
+    else if (!this.#jumps.has(w)) this.#askIn(w, GAP_WAIT_MS)
   }
 
   #apply(w: string, seq: number): void {
@@ -341,7 +341,7 @@ export class Device {
       this.#options.history.add({ e: 'page', d: this.name, u: this.user, ...page })
       for (const message of messages) this.#arrived(message, 'page')
       const question = { after, limit: PAGE }
-      this.#take(w, pageReceived(this.#inbox(w), question, { messages, hasMore: more }, monotonicMs()))
+      this.#take(w, pageReceived(this.#inbox(w), question, { messages, hasMore: more }))
       if (!more) break
     }
     this.#endJump(w)

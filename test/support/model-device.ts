@@ -144,14 +144,14 @@ export class ModelDevice {
     const screen = this.screen(other)
     const { shown } = screen
     if (seq <= shown.length) expect(shown[seq - 1], `${this.name} sees another message under the same seq`).toBe(id)
-    this.#show(other, received(screen.inbox, { seq, id }, 0))
+    this.#show(other, received(screen.inbox, { seq, id }))
   }
 
   #paged({ with: other, messages, has_more }: HistoryReply): void {
     const { inbox } = this.screen(other)
     // The page answers for what follows what was shown when it was asked for; that may be less than now.
     const after = (messages[0]?.seq ?? headOf(inbox) + 1) - 1
-    this.#show(other, pageReceived(inbox, { after, limit: PAGE }, { messages, hasMore: has_more }, 0))
+    this.#show(other, pageReceived(inbox, { after, limit: PAGE }, { messages, hasMore: has_more }))
     if (has_more) this.#askAfter(other)
   }
 

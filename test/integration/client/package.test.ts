@@ -192,8 +192,8 @@ async function bundled(code: string): Promise<OutputChunk> {
 describe('the size', () => {
   /** Gzip, in bytes. These are what it takes today, above the 14 and 11 KB that were aimed at: whoever adds to them decides it here. */
   const LIMITS: readonly (readonly [what: string, code: string, limit: number])[] = [
-    ['a client with IndexedDB', `export { createClient } from '${NAME}'`, 22_550],
-    ['a client with memory alone', `export { createClientWith, memoryStorage } from '${NAME}'`, 21_080],
+    ['a client with IndexedDB', `export { createClient } from '${NAME}'`, 22_750],
+    ['a client with memory alone', `export { createClientWith, memoryStorage } from '${NAME}'`, 21_290],
     ['the React hooks', `export * from '${NAME}/react'`, 2048],
     ['the Vue composables', `export * from '${NAME}/vue'`, 2048],
     ['the accounts', `export * from '${NAME}/accounts'`, 3300],
@@ -226,7 +226,7 @@ describe('the size', () => {
     expect(await names(file)).toContain('createClient')
     const packed = await readFile(`${file}.gz`)
     figure(`client.js: ${packed.length} bytes gzip, ${(await readFile(`${file}.br`)).length} bytes brotli`)
-    expect(packed.length).toBeLessThanOrEqual(22_650)
+    expect(packed.length).toBeLessThanOrEqual(22_850)
     expect(existsSync(join(installed(), 'bundle'))).toBe(false)
   })
 })

@@ -305,6 +305,24 @@ test('a message that is broken is dropped with a warning, and fetched again', as
   storage.close()
 })
 
+test('messages that are gone from the disk are fetched again, and silence nothing', async () => {
+  const chat = chatWithDatabase()
+  const driver = indexedDbStorage()
+  await (await lived(chat, driver)).close()
+  const storage = await driver.open(NAME, () => undefined)
+  const [row] = (await storage.load()).conversations
+  if (!row) throw new Error('no conversation')
+  // The program had ended before all of it was told.
+  await storage.write([{ forget: 'amy' }, { put: 'conversations', row: { ...row, told: 20 } }], true)
+  storage.close()
+  const again = chat.client('ben', { storage: driver })
+  const messages = told(again)
+  await chat.advance(5000)
+  chat.server.write('amy', 'ben', 'new')
+  await chat.advance(1000)
+  expect(contentsOf(messages)).toEqual([...numbers(21, 60), 'mine', 'new'])
+})
+
 test('after a logout there is no database left', async () => {
   const chat = chatWithDatabase()
   const ben = await lived(chat, indexedDbStorage())

@@ -32,7 +32,7 @@ class Device {
 
   run(kind: string, n: number): void {
     const { log } = this
-    if (kind === 'push' || kind === 'sent') this.#take(received(log.inbox, message(n), 0), kind === 'push' || n === 1)
+    if (kind === 'push' || kind === 'sent') this.#take(received(log.inbox, message(n)), kind === 'push' || n === 1)
     else if (kind === 'after')
       this.#page({ after: n, limit: 7 }, between(n + 1, Math.min(LENGTH, n + 7)), n + 7 < LENGTH)
     else if (kind === 'before') this.#page({ before: n, limit: 7 }, between(Math.max(1, n - 7), n - 1), n > 8)
@@ -56,7 +56,7 @@ class Device {
   }
 
   #page(question: { after?: number; before?: number; limit: number }, messages: Message[], hasMore: boolean): void {
-    this.#take(pageReceived(this.log.inbox, question, { messages, hasMore }, 0), false)
+    this.#take(pageReceived(this.log.inbox, question, { messages, hasMore }), false)
   }
 
   #take(applied: ReturnType<typeof received<Message>>, isNews: boolean): void {

@@ -1,9 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import {
-  asked,
   emptyInbox,
-  GAP_WAIT_MS,
   headOf,
   type Inbox,
   MAX_HELD,
@@ -11,7 +9,6 @@ import {
   questionOf,
   reachesTo,
   received,
-  unanswered,
 } from '../../../src/client/inbox.ts'
 import { highestGap } from '../../../src/client/ranges.ts'
 
@@ -33,7 +30,7 @@ class Log {
   }
 }
 
-type Act = { kind: 'frame'; seq: number } | { kind: 'page' | 'refused' | 'wait' } | { kind: 'head'; seq: number }
+type Act = { kind: 'frame'; seq: number } | { kind: 'page' } | { kind: 'head'; seq: number }
 
 const LENGTH = 60
 const act: fc.Arbitrary<Act> = fc.oneof(
@@ -41,28 +38,23 @@ const act: fc.Arbitrary<Act> = fc.oneof(
     weight: 8,
     arbitrary: fc.record({ kind: fc.constant('frame' as const), seq: fc.integer({ min: 1, max: LENGTH }) }),
   },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constantFrom('page' as const, 'refused' as const, 'wait' as const) }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('page' as const) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('head' as const), seq: fc.integer({ min: 1, max: LENGTH }) }) },
 )
 
 class Reader {
   inbox: Inbox<Entry> = emptyInbox()
-  now = 0
   readonly applied: number[] = []
 
   run(log: Log, one: Act): void {
-    if (one.kind === 'frame') this.take(received(this.inbox, { seq: one.seq }, this.now))
-    else if (one.kind === 'head') this.inbox = reachesTo(this.inbox, one.seq, this.now)
-    else if (one.kind === 'wait') this.now += GAP_WAIT_MS
-    else this.ask(log, one.kind === 'refused')
+    if (one.kind === 'frame') this.take(received(this.inbox, { seq: one.seq }))
+    else if (one.kind === 'head') this.inbox = reachesTo(this.inbox, one.seq)
+    else this.ask(log)
   }
 
-  ask(log: Log, isRefused: boolean): void {
-    const question = questionOf(this.inbox, this.now)
-    if (!question) return
-    this.inbox = asked(this.inbox)
-    if (isRefused) this.inbox = unanswered(this.inbox, this.now)
-    else this.take(pageReceived(this.inbox, question, log.page(question), this.now))
+  ask(log: Log): void {
+    const question = questionOf(this.inbox)
+    if (question) this.take(pageReceived(this.inbox, question, log.page(question)))
   }
 
   take({ inbox, applied }: { inbox: Inbox<Entry>; applied: readonly Entry[] }): void {
@@ -72,14 +64,11 @@ class Reader {
 
   /** Everything that a client does by itself until it lacks nothing from the first message it saw on. */
   heal(log: Log): void {
-    this.inbox = reachesTo(this.inbox, log.length, this.now)
-    for (let turn = 0; turn < 100 && headOf(this.inbox) < log.length; turn += 1) {
-      this.now += GAP_WAIT_MS
-      this.ask(log, false)
-    }
+    this.inbox = reachesTo(this.inbox, log.length)
+    for (let turn = 0; turn < 100 && headOf(this.inbox) < log.length; turn += 1) this.ask(log)
     for (let gap = highestGap(this.inbox.ranges, 0); gap; gap = highestGap(this.inbox.ranges, 0)) {
       const question = { before: gap[1] + 1, limit: 500 }
-      this.take(pageReceived(this.inbox, question, log.page(question), this.now))
+      this.take(pageReceived(this.inbox, question, log.page(question)))
     }
   }
 }
@@ -94,8 +83,8 @@ test('ends in the whole conversation, each message applied once, whatever is los
         const [lowest] = reader.inbox.ranges
         expect(reader.applied.length).toBe(new Set(reader.applied).size)
         expect(reader.inbox.held.every(({ seq }) => seq > headOf(reader.inbox) + 1)).toBe(true)
-        // Whatever is known to be missing is asked for sooner or later.
-        if (lowest && reader.inbox.top > headOf(reader.inbox)) expect(reader.inbox.askAt).toBeLessThan(Infinity)
+        // Whatever is known to be missing is asked for.
+        if (lowest && reader.inbox.top > headOf(reader.inbox)) expect(questionOf(reader.inbox)).toBeDefined()
       }
       reader.heal(log)
       expect(reader.inbox.ranges).toEqual([[1, LENGTH]])
@@ -119,14 +108,12 @@ test('applies in ascending order what comes live, however it is mixed up within 
   )
 })
 
-test('asks for what is missing 500 ms after the jump, and not before', () => {
+test('asks for what is missing from the head on', () => {
   const reader = new Reader()
   reader.run(new Log(5), { kind: 'frame', seq: 1 })
+  expect(questionOf(reader.inbox)).toBeUndefined()
   reader.run(new Log(5), { kind: 'frame', seq: 3 })
-  reader.now = GAP_WAIT_MS - 1
-  expect(questionOf(reader.inbox, reader.now)).toBeUndefined()
-  reader.now = GAP_WAIT_MS
-  expect(questionOf(reader.inbox, reader.now)).toEqual({ after: 1, limit: 500 })
+  expect(questionOf(reader.inbox)).toEqual({ after: 1, limit: 500 })
 })
 
 test('remembers of a jump over more than it holds only how far it goes, and shows the newest first', () => {
@@ -135,9 +122,8 @@ test('remembers of a jump over more than it holds only how far it goes, and show
   reader.run(log, { kind: 'frame', seq: 1 })
   for (let seq = 3; seq <= 1200; seq += 1) reader.run(log, { kind: 'frame', seq })
   expect(reader.inbox.held).toHaveLength(MAX_HELD)
-  reader.now += GAP_WAIT_MS
-  expect(questionOf(reader.inbox, reader.now)).toEqual({ limit: 50 })
-  reader.ask(log, false)
+  expect(questionOf(reader.inbox)).toEqual({ limit: 50 })
+  reader.ask(log)
   expect(headOf(reader.inbox)).toBe(2000)
   expect(highestGap(reader.inbox.ranges)).toEqual([2, 1950])
   reader.heal(log)
