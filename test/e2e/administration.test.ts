@@ -117,6 +117,17 @@ describe('suspending somebody', () => {
     expect(await refusal(admin.userId)).toMatchObject({ type: 'sent', seq: 1 })
     socket.cut()
   })
+
+  test('is finished by an instance that starts, where another has left it in the middle', async () => {
+    const [ann, bob] = [await somebody(), await somebody()]
+    await send(ann, bob.userId)
+    const left = `update accounts set state = 1, gate_side = 'lower', gate_after = '' where user_id = '${bob.userId}'`
+    await execute(bench.database.dsn, left)
+    expect((await send(ann, bob.userId)).status).toBe(201)
+    const another = await bench.start()
+    await expect.poll(async () => (await send(ann, bob.userId)).status).toBe(403)
+    await bench.stop(another)
+  })
 })
 
 describe('deleting', () => {
