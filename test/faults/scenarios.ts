@@ -256,8 +256,8 @@ async function presenceAfterKill(world: World, seed: number): Promise<string[]> 
 
 /** When the lease of each instance ends. */
 async function leases(world: World): Promise<Map<string, string>> {
-  const all = (await world.redis.run('ZRANGE', `${world.database}:instances`, 0, -1, 'WITHSCORES')) as string[]
-  return new Map(all.flatMap((instance, index) => (index % 2 === 0 ? [[instance, all[index + 1] ?? '']] : [])))
+  const pairs = await world.redis.run('ZRANGE', `${world.database}:instances`, 0, -1, 'WITHSCORES')
+  return new Map(pairs as [instance: string, end: string][])
 }
 
 /** Committed, and dead before anybody was told: the other instance finds it when the lease has run out. */
