@@ -86,7 +86,10 @@ export class RedisWithSentinels {
       const info = String(await this.servers[1].run('INFO', 'replication'))
       if (!info.includes('master_link_status:up')) return false
       const known = await Promise.all(this.sentinels.map((sentinel) => sentinel.run('INFO', 'sentinel')))
-      return known.every((text) => String(text).includes(`slaves=1,sentinels=${this.sentinels.length}`))
+      if (!known.every((text) => String(text).includes(`slaves=1,sentinels=${this.sentinels.length}`))) return false
+      // Until a sentinel has asked the replica itself, it takes it for one that must not be promoted.
+      const asked = await Promise.all(this.sentinels.map((sentinel) => sentinel.run('SENTINEL', 'replicas', NAME)))
+      return asked.every((replicas) => /"master-link-status"[,:]"ok"/.test(JSON.stringify(replicas)))
     }, 'sentinels that know each other')
   }
 }
