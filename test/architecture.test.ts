@@ -64,6 +64,11 @@ const reservedFor: Record<string, RegExp> = {
   '@node-rs/argon2': /^accounts\/hashing-thread\.ts$/,
   commander: /^cli(\/|\.ts$)/,
   'web-push': /^push\//,
+  '@opentelemetry/api': /^tracing\//,
+  '@opentelemetry/core': /^tracing\//,
+  '@opentelemetry/exporter-trace-otlp-http': /^tracing\//,
+  '@opentelemetry/resources': /^tracing\//,
+  '@opentelemetry/sdk-trace-base': /^tracing\//,
 }
 const PAGE_PACKAGES = ['react', 'react-dom', '@tanstack/react-virtual', 'linkify-it']
 // The composition root and the entry name concrete classes; nothing else does.

@@ -13,8 +13,9 @@ export const tracingVariables = {
   OTEL_TRACES_SAMPLER_ARG: variable(
     z
       .string()
-      .regex(/^(0|1|0?\.\d+|1\.0+)$/)
-      .transform(Number),
+      .regex(/^(\d+|\d*\.\d+)$/)
+      .transform(Number)
+      .pipe(z.number().max(1)),
     '0.01',
     { expects: 'a number from 0 to 1', meaning: 'the part of all messages that is traced' },
   ),

@@ -33,7 +33,7 @@ export interface MessageTracesOptions {
 /**
  * The spans of one message, on however many instances it is touched. The trace has the id of the message, so that nothing has to
  * travel along: `send` (root), below it `queue` and `commit` once for each attempt; `deliver` on each instance that has a
- * connection of its receiver or sender; and `acknowledge` where a client of the receiver said that it has it. Neither texts nor
+ * connection of its receiver; and `acknowledge` where a client of the receiver said that it has it. Neither texts nor
  * the names of people are told.
  */
 export class MessageTraces implements CommitListener {
@@ -56,7 +56,7 @@ export class MessageTraces implements CommitListener {
 
   /** After the listener that pushes it to the sockets of this instance. */
   message(send: QueuedSend): void {
-    if (this.#options.isSampled(send.id)) this.#delivered(send, send.receiver_id, this.#options.clock.now())
+    if (this.#options.isSampled(send.id)) this.#delivered(send, this.#options.clock.now())
   }
 
   position({ conversation, user, delivered }: PositionChange): void {
@@ -75,24 +75,21 @@ export class MessageTraces implements CommitListener {
   /** What another instance committed was pushed to connections of this user here; `beganMs`: when it came. */
   received(userId: UserId, envelopes: readonly Envelope[], beganMs: number): void {
     for (const { message, json } of envelopes) {
-      const id = message && idIn(json)
-      if (message && id !== undefined && this.#options.isSampled(id))
-        this.#delivered({ ...message, id }, userId, beganMs)
+      // The sender's other devices are told as well.
+      if (message?.receiver_id !== userId) continue
+      const id = idIn(json)
+      if (id !== undefined && this.#options.isSampled(id)) this.#delivered({ ...message, id }, beganMs)
     }
   }
 
-  #delivered(
-    message: Pick<Message, 'id' | 'seq' | 'sender_id' | 'receiver_id'>,
-    userId: UserId,
-    beganMs: number,
-  ): void {
+  #delivered(message: Pick<Message, 'id' | 'seq' | 'sender_id' | 'receiver_id'>, beganMs: number): void {
     const { tracer, users, clock } = this.#options
-    const connections = users.of(userId).length
+    const connections = users.of(message.receiver_id).length
     if (connections === 0) return
     const attributes = { 'messaging.seq': message.seq, 'messaging.connections': connections }
     const options = { kind: SpanKind.CONSUMER, startTime: beganMs, attributes }
     tracer.startSpan('deliver', options, below(rootOf(message.id))).end(clock.now())
-    if (userId === message.receiver_id) this.#deliveries.note(message, clock.now())
+    this.#deliveries.note(message, clock.now())
   }
 
   #sent(send: QueuedSend): void {
