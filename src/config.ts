@@ -20,6 +20,9 @@ type Given = z.infer<typeof schema>
 /** The checked configuration; which variable a field comes from, and so its meaning and unit, stands in `toConfig`. */
 export type Config = ReturnType<typeof toConfig>
 
+/** Exit code of a process whose configuration is wrong: `EX_CONFIG` of sysexits.h. */
+export const WRONG_CONFIGURATION = 78
+
 /** Every mistake in the environment, one line each, without the text of a secret. */
 export class ConfigError extends Error {
   readonly mistakes: readonly string[]

@@ -3,7 +3,7 @@ import { fetchKeySet } from './auth/fetch-key-set.ts'
 import { usableKeys } from './auth/key-set.ts'
 import type { Check } from './cli/doctor.ts'
 import { checkPush } from './cli/push-check.ts'
-import { type Config, loadConfig } from './config.ts'
+import { type Config, loadConfig, WRONG_CONFIGURATION } from './config.ts'
 import { systemClock } from './lib/clock.ts'
 import { DependencyLog } from './lib/dependency-log.ts'
 import { reasonOf } from './lib/errors.ts'
@@ -15,8 +15,6 @@ import { addressToOpen } from './transport/address.ts'
 
 /** Beyond this a token may already be refused on one side and be good on the other; milliseconds. */
 const CLOCK_DIFFERENCE_LIMIT_MS = 1_000
-/** `EX_CONFIG` of sysexits.h, as the service ends with. */
-export const WRONG_CONFIGURATION = 78
 /** Fewer would bound the number of sockets before MAX_CONNECTIONS does. */
 const WANTED_OPEN_FILES = 10_000
 /** Longer than a process needs that has to ask others. */

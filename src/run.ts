@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { type App, startApp } from './app.ts'
-import { type Config, ConfigError, isStartedByNpm, loadConfig } from './config.ts'
+import { type Config, ConfigError, isStartedByNpm, loadConfig, WRONG_CONFIGURATION } from './config.ts'
 import { systemClock } from './lib/clock.ts'
 import { openLogOutput } from './telemetry/log-output.ts'
 import { createLogger, type RootLogger } from './telemetry/logger.ts'
@@ -32,8 +32,6 @@ const SAME_WISH_MS = 1_000
 const LAST_LINES_MS = 500
 const PARENT_CHECK_MS = 250
 const STDERR = 2
-/** `EX_CONFIG` of sysexits.h. */
-const WRONG_CONFIGURATION = 78
 
 /** Starts what the configuration asks for; ends the process when it is stopped, or when that fails. */
 export function run(worker: number | undefined): Control {
