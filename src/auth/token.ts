@@ -51,7 +51,7 @@ const MAX_KEY_ID_LENGTH = 128
 /** `typ` of an access token, RFC 9068 §2.1 and RFC 7519 §5.1; compared without case, as media types are. */
 const TYPES = ['jwt', 'at+jwt']
 
-/** Splits a token. Throws a TokenError for a header that no honest issuer writes. */
+/** Splits a token and reads its header, and decodes nothing else. Throws a TokenError for what no honest issuer writes there. */
 export function parseToken(token: string): ParsedToken {
   if (token.length > MAX_TOKEN_BYTES) throw new TokenError('too_long')
   const first = token.indexOf('.')
