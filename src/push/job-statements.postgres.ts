@@ -109,7 +109,7 @@ export const CLAIM = `with due as (
       'id', s.subscription_id, 'user_id', s.user_id, 'endpoint', s.endpoint, 'host', s.host, 'p256dh', s.p256dh, 'auth', s.auth,
       'vapid_kid', s.vapid_kid, 'content', s.content, 'locale', s.locale,
       'closed', greatest(0, extract(epoch from h.not_before - now())),
-      'spent', case when s.window_pushes < ${MAX_PUSHES_PER_HOUR} then 0
+      'spent', case when s.window_pushes < ${MAX_PUSHES_PER_HOUR} or s.window_started_at > now() then 0
         else greatest(0, extract(epoch from s.window_started_at + interval '1 hour' - now())) end,
       'clears_left', case when s.clears_on = current_date then greatest(0, ${MAX_CLEARS_PER_DAY} - s.clears)
         else ${MAX_CLEARS_PER_DAY} end)), '[]') as targets
@@ -213,7 +213,7 @@ export const CLOSE_HOST = `insert into push_hosts as h (host, not_before) values
 const FORGOTTEN_AT_ONCE = 1_000
 /** Nothing waits for longer: an hour for a push service, and a tenth more after many failures. */
 const LONGEST_WAIT = `interval '70 minutes'`
-/** What was put off by a clock of the database that has been set back since. None of it is held by anybody. */
+/** What was put off by a clock of the database that has been set back since. What is being sent in that moment may be sent twice. */
 export const HURRY = `update push_jobs set due_at = now(), wanted_at = least(wanted_at, now()) where (user_id, conversation_id) in (
   select user_id, conversation_id from push_jobs where due_at > now() + interval '1 minute'
     and (wanted_at > now() + interval '1 minute' or due_at > now() + ${LONGEST_WAIT})

@@ -34,8 +34,8 @@ export function newEntry({ userId, conversation }: Place, seq: number, nowMs: nu
   return { userId, conversation, ...times, stage: 'nobody', isDelivered: false, slot: 0, isGone: false }
 }
 
-/** When it is to be looked at as what it would be in this stage. */
-export function dueMs({ firstMs, unreadMs }: Entry, stage: Stage, delays: PushDelays): number {
+/** When it is to be looked at. */
+export function dueMs({ stage, firstMs, unreadMs }: Entry, delays: PushDelays): number {
   if (stage === 'unread') return unreadMs + delays.unreadMs
   return firstMs + (stage === 'nobody' ? delays.nobodyMs : delays.undeliveredMs)
 }

@@ -174,8 +174,8 @@ export class PendingPushes implements CommitListener {
     this.#slots.put(entry, Math.max(this.#dueMs(entry), this.#options.clock.now() + atLeastMs))
   }
 
-  #dueMs(entry: Entry, stage = entry.stage): number {
-    return dueMs(entry, stage, this.#options.delays)
+  #dueMs(entry: Entry): number {
+    return dueMs(entry, this.#options.delays)
   }
 
   #run(due: readonly Entry[]): void {

@@ -70,7 +70,10 @@ export class ReadNotes {
     const generation = this.#generation
     this.#places = new Map()
     try {
-      for (const part of chunks([...places.values()], PLACES_PER_QUERY)) await store.read(part)
+      for (const part of chunks([...places.values()], PLACES_PER_QUERY)) {
+        if (generation !== this.#generation) return
+        await store.read(part)
+      }
       health.works(PART)
       wake()
     } catch (error) {

@@ -58,12 +58,16 @@ const PUT = `insert into push_subscriptions as s
     created_at = case when s.user_id = excluded.user_id then s.created_at else now() end,
     tested_at = case when s.user_id = excluded.user_id then s.tested_at end,
     failures = case when s.p256dh = excluded.p256dh and s.vapid_kid = excluded.vapid_kid then s.failures else 0 end`
+/** It waits for no row while it holds others: the end of a login locks them in the order of their ids. */
 const KEEP_NEWEST = `delete from push_subscriptions where subscription_id in
-  (select subscription_id from push_subscriptions where user_id = $1 order by confirmed_at desc offset ${MAX_PER_USER})`
+  (select subscription_id from push_subscriptions where user_id = $1 order by confirmed_at desc offset ${MAX_PER_USER}
+    for update skip locked)`
 const REMOVE = 'delete from push_subscriptions where endpoint_hash = $1 and user_id = $2'
-const TAKE_FOR_TEST = `update push_subscriptions s set tested_at = now()
-  where s.user_id = $1 and ${IS_LIVE} and not exists (select from push_subscriptions t
-    where t.user_id = $1 and t.tested_at > now() - make_interval(secs => ${SECONDS_BETWEEN_TESTS}))
+const TAKE_FOR_TEST = `update push_subscriptions s set tested_at = now() where s.subscription_id in (
+    select s.subscription_id from push_subscriptions s
+    where s.user_id = $1 and ${IS_LIVE} and not exists (select from push_subscriptions t
+      where t.user_id = $1 and t.tested_at between now() - make_interval(secs => ${SECONDS_BETWEEN_TESTS}) and now())
+    order by s.subscription_id for update)
   returning ${COLUMNS}`
 const HAS_ANY = `select 1 from push_subscriptions s where s.user_id = $1 and ${IS_LIVE} limit 1`
 const USERS = `select distinct user_id from push_subscriptions where user_id > $1 order by user_id limit $2`
@@ -71,10 +75,12 @@ const USERS_SINCE = `select distinct user_id from push_subscriptions
   where confirmed_at >= to_timestamp($1::float8 / 1000)`
 const NOW = `select (extract(epoch from clock_timestamp()) * 1000)::text as ms`
 
+/** Of one that a clock which was set back since began in the future nothing counts. */
+const IN_WINDOW = `window_started_at between now() - interval '1 hour' and now()`
 /** $1 ids. The window is the hour in which a user is told so much and no more. */
 const NOTE_SENT = `update push_subscriptions set last_success_at = now(), failures = 0,
-    window_started_at = case when window_started_at < now() - interval '1 hour' then now() else window_started_at end,
-    window_pushes = case when window_started_at < now() - interval '1 hour' then 1 else window_pushes + 1 end
+    window_started_at = case when ${IN_WINDOW} then window_started_at else now() end,
+    window_pushes = case when ${IN_WINDOW} then window_pushes + 1 else 1 end
   where subscription_id = any($1::uuid[])`
 const NOTE_CLEAR = `update push_subscriptions set last_success_at = now(), failures = 0, clears_on = current_date,
     clears = case when clears_on = current_date then clears + 1 else 1 end

@@ -441,4 +441,14 @@ describe('a job', () => {
     expect(job?.targets[0]?.spentSeconds).toBeCloseTo(3_600, -2)
     await queries.query('delete from push_hosts')
   })
+
+  test('does not wait for an hour that a clock began which was set back since', async () => {
+    await subscribe(newUser())
+    const user = newUser()
+    await subscribe(user)
+    await queries.query("update push_subscriptions set window_pushes = 60, window_started_at = now() + interval '1 hour'")
+    await (await backlog(user)).want()
+    const [job] = await jobs.claim(10)
+    expect(job?.targets[0]?.spentSeconds).toBe(0)
+  })
 })

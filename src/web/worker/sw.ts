@@ -89,13 +89,20 @@ async function fromCache(path: string, request: Request): Promise<Response> {
 interface Pushed {
   readonly kind?: string
   readonly tag?: string
-  /** The other person of the conversation, and the one who is told. */
+  /** The other person of the conversation. */
   readonly with?: string
-  readonly of?: string
   readonly seq?: number
   readonly badge?: number
   readonly app_badge?: number
-  readonly notification?: { title: string; body: string; navigate: string; tag: string; lang?: string }
+  readonly notification?: {
+    readonly title: string
+    readonly body: string
+    readonly navigate: string
+    readonly tag: string
+    readonly lang?: string
+    /** The one who is told. */
+    readonly data?: { readonly of?: string }
+  }
 }
 
 on<PushLike>('push', async ({ data }) => {
@@ -105,7 +112,7 @@ on<PushLike>('push', async ({ data }) => {
   // Browsers end the subscription of a worker that shows nothing.
   const { title, body, navigate, tag, lang } = pushed.notification ?? UNREADABLE
   const path = new URL(navigate, worker.location.href).pathname
-  const about = { path, with: pushed.with, of: pushed.of, seq: pushed.seq }
+  const about = { path, with: pushed.with, of: pushed.notification?.data?.of, seq: pushed.seq }
   const shown = await worker.registration.getNotifications()
   const isKnown = shown.some((one) => one.tag === tag && (one.data?.seq ?? -1) >= (pushed.seq ?? 0))
   await worker.registration.showNotification(title, {

@@ -61,8 +61,10 @@ async function happen(name: string, more: object = {}): Promise<void> {
 }
 
 const push = (seq: number, more: object = {}): Promise<void> => {
-  const notification = { title: `Bob ${seq}`, body: '', navigate: 'https://chat.example/c/bob', tag: 'made' }
-  const data = { kind: 'notify', with: 'bob', of: 'ann', seq, notification, ...more }
+  const about = { kind: 'notify', with: 'bob', seq, ...more }
+  const shownAs = { title: `Bob ${seq}`, body: '', navigate: 'https://chat.example/c/bob', tag: 'made' }
+  // As the server makes it: whose it is stands in what stays with the notification alone.
+  const data = { ...about, notification: { ...shownAs, data: { ...about, of: 'ann' } } }
   return happen('push', { data: { json: () => data } })
 }
 
@@ -73,6 +75,11 @@ test('a newer one in place of an older is heard, and one that comes twice is not
     heard.push(shown[0]?.renotify)
   }
   expect([heard, shown.map(({ title }) => title)]).toEqual([[true, false, true], ['Bob 2']])
+})
+
+test('a notification knows whose it is', async () => {
+  await push(1)
+  expect(shown[0]?.data).toMatchObject({ with: 'bob', of: 'ann' })
 })
 
 test.each<[string, object, string[]]>([
@@ -88,7 +95,7 @@ test.each<[string, object, string[]]>([
 
 test('what says nothing of its conversation closes none', async () => {
   show('from a page', { tag: 'ann bob', data: { with: 'bob', of: 'ann' } })
-  await push(1, { with: undefined, of: undefined })
+  await push(1, { with: undefined })
   expect(shown.length).toBe(2)
 })
 
