@@ -446,7 +446,9 @@ describe('a job', () => {
     await subscribe(newUser())
     const user = newUser()
     await subscribe(user)
-    await queries.query("update push_subscriptions set window_pushes = 60, window_started_at = now() + interval '1 hour'")
+    await queries.query(
+      "update push_subscriptions set window_pushes = 60, window_started_at = now() + interval '1 hour'",
+    )
     await (await backlog(user)).want()
     const [job] = await jobs.claim(10)
     expect(job?.targets[0]?.spentSeconds).toBe(0)

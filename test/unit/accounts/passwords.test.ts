@@ -111,7 +111,7 @@ describe('hashing', () => {
     expect(niceness.filter((one) => one > getPriority())).toEqual(Array(2).fill(Math.min(19, getPriority() + 10)))
   })
 
-  test('beyond fifty that wait is refused at once', async () => {
+  test('beyond 52 that are let in is refused at once', async () => {
     const hasher = await create()
     const outcomes = Array.from({ length: 60 }, () =>
       hasher

@@ -305,8 +305,8 @@ describe('systemd', () => {
   test('gives a drain its time, and starts Node as `npm start` does', () => {
     expect(Number(unit['TimeoutStopSec'])).toBeGreaterThan(drainSeconds(environmentIn('systemd/messaging.env')))
     expect(unit['ExecStart']).toBe(`/usr/bin/node ${startArguments()}`)
-    // What src/run.ts ends with when the configuration is wrong.
-    expect(deployText('../run.ts')).toContain(`const WRONG_CONFIGURATION = ${unit['RestartPreventExitStatus']}\n`)
+    // What src/config.ts ends with when the configuration is wrong.
+    expect(deployText('../config.ts')).toContain(`const WRONG_CONFIGURATION = ${unit['RestartPreventExitStatus']}\n`)
   })
 
   test('says how a command is run beside it, as the README does', () => {
@@ -318,10 +318,8 @@ describe('systemd', () => {
 
   test('keeps what the own PostgreSQL needs where commands find it', () => {
     const variables = Object.fromEntries((unit['Environment'] ?? '').split(' ').map((one) => one.split('=', 2)))
-    expect(variables).toMatchObject({
-      DATA_DIR: `/var/lib/${unit['StateDirectory']}`,
-      TMPDIR: `/run/${unit['RuntimeDirectory']}`,
-    })
+    const [data, runtime] = (unit['StateDirectory'] ?? '').split(' ')
+    expect(variables).toMatchObject({ DATA_DIR: `/var/lib/${data}`, TMPDIR: `/var/lib/${runtime}` })
     // The longest path that a socket may have.
     const socket = join(variables['TMPDIR'] ?? '', 'messaging-pg-XXXXXX', '.s.PGSQL.5432')
     expect(Buffer.byteLength(socket)).toBeLessThan(MAX_SOCKET_PATH_BYTES)
