@@ -81,8 +81,10 @@ export class Arrivals {
     const from = log.told ?? 0
     await Promise.resolve(this.#core.session.commit())
     const messages = await this.#parts.sync.holes.kept(log, from + 1, from + 500)
+    // What came of another line meanwhile is told by itself.
+    if (log.line !== line) return
     log.isTelling = false
-    if (log.line !== line || log.told !== from || messages[0]?.seq !== from + 1) return
+    if (log.told !== from || messages[0]?.seq !== from + 1) return
     this.#emit(
       log,
       messages.filter((message, index) => message.seq === from + 1 + index),

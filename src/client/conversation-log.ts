@@ -38,7 +38,7 @@ export class ConversationLog {
   reading!: number
   /** Up to here messages were told to the listeners of this client, in their order. */
   told: number | undefined
-  isTelling = false
+  isTelling!: boolean
   /** What the storage holds. */
   savedRanges!: readonly Range[]
   savedReading!: number
@@ -244,9 +244,9 @@ export class ConversationLog {
     const { head } = this
     if (head === 0) return this.reset()
     this.line += 1
-    this.isVerified = false
-    this.isPlaced = false
-    this.reading = Math.max(this.reading, Math.min(this.positions.read_seq, head))
+    this.isTelling = this.isPlaced = this.isVerified = false
+    this.reading = Math.min(head, Math.max(this.reading, this.positions.read_seq))
+    this.seen = Math.min(this.seen, head)
     this.positions = NO_POSITIONS
     this.#base = 0
     this.inbox = emptyInbox(this.inbox.ranges)
@@ -267,20 +267,14 @@ export class ConversationLog {
   /** Its numbers mean something else now: everything is fetched again, and nothing of it is told again. */
   reset(): void {
     this.line += 1
-    this.#base = 0
+    this.isTelling = this.isPlaced = false
+    this.#base = this.savedReading = this.unread = this.counted = this.seen = this.reading = 0
     this.inbox = emptyInbox()
     this.savedRanges = []
-    this.savedReading = 0
     this.positions = NO_POSITIONS
-    this.isPlaced = false
     this.isVerified = true
     this.items = []
-    this.lastMessage = undefined
-    this.unread = 0
-    this.counted = 0
-    this.seen = 0
-    this.reading = 0
-    this.told = undefined
+    this.lastMessage = this.told = undefined
     this.isChanged = true
   }
 }

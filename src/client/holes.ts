@@ -87,10 +87,11 @@ export class Holes {
     const [first] = log.items
     this.#page(log, { ...(first && { before: first.seq }), limit: SCREEN }, (page) => {
       const shown = log.items[0]?.seq ?? Number.POSITIVE_INFINITY
+      const { length } = log.items
       if (page) log.prepend(page.messages.filter(({ seq }) => seq < shown))
       this.#core.logs.changed(log)
       // A page that does not join what is shown, as of a database that was set back, is no reason to ask for it again and again.
-      done(page !== undefined && log.items[0] !== first)
+      done(log.items.length > length)
     })
   }
 
@@ -110,7 +111,7 @@ export class Holes {
     const lacking: number[] = []
     for (let seq = first; seq <= last; seq += 1) if (rangeAt(inbox.ranges, seq) && !there.has(seq)) lacking.push(seq)
     if (lacking.length === 0) return whole
-    warn('messages are broken, and are fetched again', lacking.length)
+    warn('messages fetched again', lacking.length)
     for (const seq of lacking) log.lack(seq)
     this.watch(log)
     return whole
@@ -136,8 +137,8 @@ export class Holes {
     const { line } = log
     if (!log.isVerified) return done(undefined, 0)
     this.#core.requests.ask({ type: 'history', with: log.with, ...question }, (answer) => {
+      if (answer && log.line !== line) return done(undefined, 0)
       if (answer?.type !== 'history') return done(undefined, REFUSED_WAIT_MS)
-      if (log.line !== line) return done(undefined, 0)
       const { messages, has_more: hasMore } = answer
       const page = { messages, hasMore }
       this.#apply(log, pageReceived(log.inbox, question, page))

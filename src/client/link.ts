@@ -253,7 +253,7 @@ export class Link {
       this.#socket.send(encodeCommand(command as Command))
       return true
     } catch (error) {
-      this.#options.warn('a frame was not written', error)
+      this.#options.warn('not written', error)
       return false
     }
   }

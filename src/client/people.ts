@@ -128,7 +128,7 @@ export class People {
         presence: new Cell<Presence>(notifier, UNKNOWN, (is) => this.#watch(id, is)),
         typing: new Cell(notifier, false),
         user: new Cell<User | undefined>(notifier, undefined, (is) => {
-          if (is) this.get(id).catch((error: unknown) => this.#core.warn('a user was not read', error))
+          if (is) this.get(id).catch((error: unknown) => this.#core.warn('not read', error))
         }),
         goesOn: undefined,
         toldTypingAt: Number.NEGATIVE_INFINITY,

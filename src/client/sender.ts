@@ -10,7 +10,7 @@ import { Patience } from './patience.ts'
 import type { Queues } from './queues.ts'
 import type { KeptEntry } from './storage.ts'
 import type { OutboxMessage } from './tabs.ts'
-import type { Sending } from './types.ts'
+import type { Sending, Sent } from './types.ts'
 import { Waiting } from './waiting.ts'
 
 /** Of one connection, over all conversations; the server allows 256. */
@@ -129,8 +129,10 @@ export class Sender {
     if (entry) return this.orphans.heard(entry)
     // It takes its place in the log in the same moment: until this tab's own connection brings it, it must not vanish.
     if (stored && epoch === this.#core.session.epoch) this.#options.stored(stored)
-    else this.queues.remove({ id, with: other })
-    if (!stored) this.#waiting.handles.settle(id, { outcome: 'cancelled', id, kept: false })
+    else {
+      this.queues.remove({ id, with: other })
+      this.#waiting.handles.settle(id, stored ? storedAs(stored, false) : { outcome: 'cancelled', id, kept: false })
+    }
     this.pump()
   }
 
@@ -216,13 +218,13 @@ export class Sender {
 
   /** The message is in the log, wherever that was learned. */
   isStored(message: Message): void {
-    const { id, seq, created_at, receiver_id } = message
+    const { id } = message
     const entry = this.queues.find(id)
     if (!entry) return
     // Without a reply to expect, it was an attempt on an earlier connection that stored it.
     const wasBefore = entry.owner === this.#options.tab && entry.wasWritten && !this.#inFlight.has(id)
     const duplicate = id === this.#duplicate || wasBefore
-    const outcome = { outcome: 'ok', id, seq, with: receiver_id, created_at, duplicate } as const
+    const outcome = storedAs(message, duplicate)
     this.#inFlight.delete(id)
     this.#waiting.remove(entry, outcome, message)
     this.#core.events.emit('sent', outcome)
@@ -268,4 +270,8 @@ export class Sender {
     if (entry && !entry.wasWritten && (entry.state === 'saving' || entry.state === 'queued')) this.discard(id)
     else this.#waiting.handles.settle(id, { outcome: 'cancelled', id, kept: true })
   }
+}
+
+function storedAs({ id, seq, receiver_id, created_at }: Message, duplicate: boolean): Sent {
+  return { outcome: 'ok', id, seq, with: receiver_id, created_at, duplicate }
 }

@@ -48,7 +48,7 @@ export class Sync {
     const { session, logs } = this.#core
     // A server that could not read its epoch yet says ''.
     if (epoch !== '' && epoch !== session.epoch) this.#turned(epoch)
-    // The list is what a person sees first, and the conversation that is open; the rest follows after `synced`.
+    // The list is what a person sees first, and the conversation that is open, unless all are doubted; the rest follows after `synced`.
     if (!session.since) this.#list(FIRST_LIST)
     for (const log of logs.all())
       if (!log.isVerified) this.#verify(log)
@@ -186,7 +186,7 @@ export class Sync {
     this.#core.requests.ask({ type: 'history', with: log.with, before: head + 1, limit: SCREEN }, (answer) => {
       // Refused for good: it is not there any more.
       if (answer)
-        void this.#isSame(log, answer.type === 'history' ? answer.messages : []).then((isSame) => {
+        void this.#isSame(log, head, answer.type === 'history' ? answer.messages : []).then((isSame) => {
           if (log.line !== line || log.isVerified) return
           this.#options.judged(log, isSame)
           this.compare()
@@ -198,8 +198,7 @@ export class Sync {
    * Whether the newest messages here are those of the page. One of them alone does not show it: what was sent again may have got
    * its number again, above others that were lost.
    */
-  async #isSame(log: ConversationLog, page: readonly Message[]): Promise<boolean> {
-    const { head } = log
+  async #isSame(log: ConversationLog, head: number, page: readonly Message[]): Promise<boolean> {
     const from = head - SCREEN + 1
     const there = new Map(page.map(({ seq, id }) => [seq, id]))
     const kept: readonly Message[] = await this.holes.kept(log, from, head)

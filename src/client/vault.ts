@@ -67,8 +67,8 @@ export class Vault implements Keeper {
   /**
    * Resolves when the changes are kept as well as they can be. Never rejects. What comes while a write is under way is the next
    * one together: what is typed while thousands of messages come in does not wait for a write of each of their slices. Too many
-   * for one transaction are kept in their order, the messages first: what says that they are there, and that they wait no more, is
-   * one transaction after them.
+   * for one transaction are kept in their order, the messages first: what says that they are there, and that they wait no more,
+   * comes after them, in one transaction where that is no more than a hundred rows.
    */
   write(changes: readonly Change[], isStrict = false): Promise<void> {
     if (changes.length === 0 || this.#isClosed) return Promise.resolve()
@@ -80,8 +80,8 @@ export class Vault implements Keeper {
       return waiting.written
     }
     const isLong = changes.length > MAX_BATCH
-    const messages = isLong ? changes.filter(isOfMessages) : changes
-    const ordered = isLong ? [...messages, ...changes.filter((change) => !isOfMessages(change))] : changes
+    const messages = isLong ? changes.filter(isOfMessages) : []
+    const ordered = isLong ? [...new Set([...messages, ...changes])] : changes
     const end = Math.min(MAX_BATCH, messages.length || MAX_BATCH)
     const batch: Batch = { changes: ordered.slice(0, end), isStrict, written: Promise.resolve() }
     batch.written = this.#last.then(() => {

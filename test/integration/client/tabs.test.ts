@@ -280,6 +280,11 @@ test('what another tab says is stored in the line before is not put into the new
   channel.postMessage({ type: 'outbox', id, with: 'amy', stored: { id, seq: 1, ...fields }, epoch: 'first' })
   await advance(500)
   expect(rowsOf(clients[0] as Client, 'amy')).toEqual([])
+  // Of the line that it is on now it is.
+  const { epoch } = server
+  channel.postMessage({ type: 'outbox', id, with: 'amy', stored: { id, seq: 1, ...fields }, epoch })
+  await advance(500)
+  expect(rowsOf(clients[0] as Client, 'amy')).toEqual(['lost sent'])
 })
 
 test('tabs share a new token', async () => {

@@ -55,6 +55,24 @@ describe('positions', () => {
     expect(ben.conversation('amy').summary.get()).toMatchObject({ last_seq: 5, read_seq: 4, unread: 1 })
   })
 
+  test('up to where somebody looked, above what is here, do not count what nobody has seen as read', async () => {
+    const chat = fakeChat()
+    const { server, advance } = chat
+    const ben = await received(chat, 5)
+    server.frameFault = ({ type }) => (type === 'message' ? 'drop' : undefined)
+    server.write('amy', 'ben', 'lost 6')
+    server.frameFault = () => undefined
+    server.write('amy', 'ben', 'lost 7')
+    await advance(50)
+    ben.conversation('amy').markRead(7)
+    setBack(chat, 2, [])
+    await advance(10_000)
+    for (const text of ['new 6', 'new 7']) server.write('amy', 'ben', text)
+    await advance(10_000)
+    expect(contentsOf(ben.conversation('amy').messages.get())).toEqual([...numbers(1, 5), 'new 6', 'new 7'])
+    expect(server.log.positions('ben', 'amy').read_seq).toBeLessThanOrEqual(5)
+  })
+
   test('that were refused for now are not said again either', async () => {
     const chat = fakeChat()
     const ben = chat.client('ben')
