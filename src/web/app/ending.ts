@@ -6,12 +6,18 @@ import { stopPushes } from '../parts/pushing.ts'
 /** A server that does not answer by then hears of it no more: what came later would end the session of whoever comes next. */
 const LIMIT_MS = 5000
 
+export interface Ending {
+  readonly isForGood: boolean
+  /** The notifications of this browser are for this person, and not for one who came after. */
+  readonly isNotified: boolean
+}
+
 /** Ends what the server knows of this device: its notifications, and if it is for good, the session. Never rejects. */
-export async function endSession(auth: Auth | undefined, isForGood: boolean): Promise<void> {
+export async function endSession(auth: Auth | undefined, { isForGood, isNotified }: Ending): Promise<void> {
   const signal = AbortSignal.timeout(LIMIT_MS)
   const late = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()))
   const inTime: Fetch = (url, init) => fetch(url, { ...init, signal } as RequestInit)
-  const tasks: Promise<unknown>[] = [stopPushes(auth, inTime)]
+  const tasks: Promise<unknown>[] = isNotified ? [stopPushes(auth, inTime)] : []
   if (isForGood && auth && 'session' in auth)
     tasks.push(request(inTime, { method: 'POST', url: '/api/auth/logout', body: {} }))
   await Promise.race([Promise.allSettled(tasks), late])

@@ -6,7 +6,7 @@ import { isOfSame, notifying, whyNoNotifications } from '../parts/notifying.ts'
 import { declareAgain } from '../parts/pushing.ts'
 import { chatPath, navigate } from '../parts/route.ts'
 import { t } from '../texts/index.ts'
-import { present } from './session.ts'
+import { mayDeclare, present } from './session.ts'
 
 /** Held by every tab of a person that somebody looks at, and by the one that notifies. Without sign-in, tabs are of several people. */
 const looking = ({ userId }: Client): string => `messaging looking ${userId}`
@@ -78,7 +78,7 @@ function heed({ userId }: Client, { data, ports }: MessageEvent): void {
 
 function declareHere(): void {
   const auth = identity.get()
-  if (auth) void declareAgain(auth)
+  if (auth && mayDeclare()) void declareAgain(auth)
 }
 
 function holdWhileLookedAt(name: string, signal: AbortSignal): void {

@@ -107,15 +107,19 @@ function beginByToken(): void {
 
 /** Whether the link has been used. If not it is tried again when the server is there, unless somebody is here who can open it again. */
 async function isTokenUsed(): Promise<boolean> {
+  const used = link
+  // Another one may come while this is asked for.
+  link = ''
   try {
-    const { stranger, isTaken } = await tryToken(decoded(link.slice(TOKEN_LINK.length)))
+    const { stranger, isTaken } = await tryToken(decoded(used.slice(TOKEN_LINK.length)))
     if (stranger) door.set({ hash: '', stranger })
     if (isTaken) await makeWay()
-    link = ''
     return true
   } catch {
-    if (present.get()) link = ''
-    else server.set(undefined)
+    if (!present.get()) {
+      link ||= used
+      server.set(undefined)
+    }
     return false
   }
 }
@@ -129,13 +133,16 @@ async function makeWay(): Promise<void> {
 }
 
 /** What the person has answered: whether they are the stranger. */
-export async function meet({ token, ...named }: Stranger, isTaken: boolean): Promise<void> {
+export const meet = (stranger: Stranger, isTaken: boolean): Promise<void> => alone(() => met(stranger, isTaken))
+
+async function met({ token, ...named }: Stranger, isTaken: boolean): Promise<void> {
   if (isTaken) {
     const auth = lastProof()
+    const isNotified = mayDeclare()
     door.set({ hash: '', isLeaving: true })
     await makeWay()
     // What comes for the one of before is not for the eyes of the next.
-    await endSession(auth, false)
+    await endSession(auth, { isForGood: false, isNotified })
     take(token, named)
   }
   door.set({ hash: '' })
@@ -150,10 +157,9 @@ export function enter(auth: Auth): void {
     keep(NAME, auth.userId, 'sessionStorage')
     keep(NAME, auth.userId)
   } else if ('session' in auth) keep(SIGNED_IN, 'yes')
-  client.on('logout', () => left(true))
+  client.on('logout', () => left(true, mayDeclare()))
   client.on('status', ({ state }) => {
-    // Of two people with tokens in one browser, the notifications are for the one who came last.
-    if (state === 'live' && (!('getToken' in auth) || isLast(client.userId))) void declarePushes(auth)
+    if (state === 'live' && mayDeclare()) void declarePushes(auth)
   })
   door.set({ hash: '' })
   identity.set(auth)
@@ -163,16 +169,26 @@ export function enter(auth: Auth): void {
 /** The name that was used last in this browser, in any tab. */
 export const lastName = (): string | undefined => kept(NAME)
 
+/** Of several people in the tabs of one browser, the notifications are for the one who came last. */
+export function mayDeclare(): boolean {
+  const auth = identity.get()
+  const client = present.get()
+  if (!auth || !client) return false
+  if ('userId' in auth) return (lastName() ?? auth.userId) === auth.userId
+  return !('getToken' in auth) || isLast(client.userId)
+}
+
 /** Removes everything of this person from this device, also in other tabs. */
-export const leave = (): Promise<void> => goAway(true)
+export const leave = (): Promise<void> => alone(() => goneAway(true))
 
 /** Their session has ended, and they may come back: what waits to be sent stays here for them. */
-export const pause = (): Promise<void> => goAway(false)
+export const pause = (): Promise<void> => alone(() => goneAway(false))
 
 let going: Promise<void> | undefined
 
-function goAway(isForGood: boolean): Promise<void> {
-  going ??= goneAway(isForGood).finally(() => {
+/** One change of people at a time: a link that comes meanwhile waits for it. */
+function alone(task: () => Promise<void>): Promise<void> {
+  going ??= task().finally(() => {
     going = undefined
   })
   return going
@@ -181,12 +197,13 @@ function goAway(isForGood: boolean): Promise<void> {
 async function goneAway(isForGood: boolean): Promise<void> {
   const client = present.get()
   const auth = lastProof()
+  const isNotified = mayDeclare()
   door.set({ hash: '', isLeaving: true })
-  left(isForGood)
+  left(isForGood, isNotified)
   // First what is kept here: nothing of the network is in its way, and the page may be closed at any moment.
   try {
     await (isForGood ? client?.logout() : client?.close())
-    await endSession(auth, isForGood)
+    await endSession(auth, { isForGood, isNotified })
   } finally {
     door.set({ hash: '' })
   }
@@ -198,10 +215,11 @@ function lastProof(): Auth | undefined {
   return auth && 'getToken' in auth ? { getToken: lastToken() } : auth
 }
 
-function left(isForGood: boolean): void {
+function left(isForGood: boolean, isNotified: boolean): void {
   keep(NAME, undefined, 'sessionStorage')
   keep(SIGNED_IN, undefined)
-  forgetToken(isForGood)
+  // Who is here by now is another one where the last to come was.
+  forgetToken(isForGood && isNotified)
   identity.set(undefined)
   present.set(undefined)
 }

@@ -83,12 +83,18 @@ function useOlderPages({ messages, hasOlder, loadOlder }: Conversation) {
   }
 }
 
+/** Keys that scroll. */
+const MOVES = /^(Arrow(Up|Down)|Page(Up|Down)|Home|End| )$/
+
 /** Whether the person has gone somewhere by themself: while much is being fetched they may have begun to read. */
 function useMovedByHand(scroller: RefObject<HTMLDivElement | null>): RefObject<boolean> {
   const hasMoved = useRef(false)
   useEffect(() => {
     const ended = new AbortController()
-    const move = (): void => {
+    const move = (event: Event): void => {
+      if (event instanceof KeyboardEvent && !MOVES.test(event.key)) return
+      // Of presses, those of the bar that scrolls alone.
+      if (event.type === 'pointerdown' && event.target !== event.currentTarget) return
       hasMoved.current = true
     }
     for (const name of ['wheel', 'touchmove', 'keydown', 'pointerdown'])

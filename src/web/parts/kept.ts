@@ -14,7 +14,10 @@ export function keep(key: string, value: string | undefined, place: Place = 'loc
     if (value === undefined) globalThis[place].removeItem(key)
     else globalThis[place].setItem(key, value)
   } catch {
-    if (value !== undefined) memory.set(`${place} ${key}`, value)
+    if (value === undefined) return
+    memory.set(`${place} ${key}`, value)
+    // One that is full takes nothing new, and must not bring the old one back with the next load.
+    if (stored(key, place) !== undefined) globalThis[place].removeItem(key)
   }
 }
 

@@ -53,7 +53,7 @@ function Failure({ failures, onRetry }: { failures: number; onRetry(): void }) {
     <div className="none" role="alert">
       <h1>{t('app.unreachable')}</h1>
       <button type="button" className="primary" onClick={() => void retry()}>
-        {t('action.retry')}
+        {t('line.now')}
       </button>
       <Link className="link" href="/">
         {t('action.back')}

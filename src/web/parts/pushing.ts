@@ -32,7 +32,7 @@ const AGAIN_MS = 86_400_000
 let declared: { readonly auth: Auth; readonly at: number } | undefined
 
 /**
- * The same, with each load and once a day: a subscription that nobody confirms ends, and one that another person has left here is
+ * The same, with each load and with a connection that comes a day later: a subscription that nobody confirms ends, and one that another person has left here is
  * not for whoever is here now.
  */
 export async function declarePushes(auth: Auth): Promise<void> {

@@ -54,7 +54,7 @@ test('what could not be fetched is fetched when the person wants it, and the pag
   expect(text()).toContain('The server cannot be reached')
   await retry()
   // Nor is there a server to load the page from.
-  expect(text()).toContain('Retry')
+  expect(text()).toContain('Try now')
   await retry()
   expect([text(), reload.mock.calls.length]).toEqual(['here it is', 0])
 })
@@ -64,7 +64,7 @@ test('a browser that does not fetch again loads the page anew, once there is a s
   await retry()
   served = '/assets/index-1.js'
   await retry()
-  expect([text().includes('Retry'), reload.mock.calls.length]).toEqual([true, 1])
+  expect([text().includes('Try now'), reload.mock.calls.length]).toEqual([true, 1])
 })
 
 test.each([

@@ -50,7 +50,7 @@ afterEach(() => {
 
 const DECLARED = ['ann GET /api/push/key', 'ann PUT /api/push/subscription']
 
-test('it is declared with each load of the page, and once a day while it stays open', async () => {
+test('it is declared with each load of the page, and with a connection that comes a day later', async () => {
   const ann = { userId: 'ann' }
   for (const hours of [0, 1, 22]) {
     vi.advanceTimersByTime(hours * 3_600_000)

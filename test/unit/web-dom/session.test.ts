@@ -34,6 +34,14 @@ test.each([
   expect([isSubscribed, door.get()]).toEqual([false, { hash: '' }])
 })
 
+test('whoever signs out leaves the notifications of one who came after, in another tab', async () => {
+  enter({ userId: 'ann' })
+  localStorage.setItem('name', 'bob')
+  await leave()
+  expect([isSubscribed, localStorage.getItem('name')]).toEqual([true, 'bob'])
+  localStorage.removeItem('name')
+})
+
 test('to begin twice at a time makes one client', async () => {
   const answers: Record<string, object> = {
     '/api/server': { auth: 'jwt', push: false },
