@@ -103,7 +103,7 @@ test('a screen that is fetched without a network says so, and comes when it is b
   await tab.page.getByRole('link', { name: 'Settings' }).click()
   await tab.page.getByRole('heading', { name: 'The server cannot be reached' }).waitFor()
   await context.setOffline(false)
-  await tab.page.getByRole('button', { name: 'Retry' }).click()
+  await tab.page.getByRole('alert').getByRole('button', { name: 'Try now' }).click()
   await tab.page.getByRole('heading', { level: 1, name: 'Settings' }).waitFor()
   expect(await tab.page.evaluate('globalThis.mark')).toBe(1)
   expect(tab.complaints).toEqual([])
