@@ -1,10 +1,10 @@
 /** What does a connection cost that does nothing? */
 import { setTimeout as wait } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
-import { cpuBetween, residentBytes, sampleCost } from './lib/cost.ts'
+import { cpuBetween, sampleCost } from './lib/cost.ts'
 import { type CrowdHandle, crowdPlan, startCrowd } from './lib/crowd-handle.ts'
 import type { Goal } from './lib/goals.ts'
 import type { Lab } from './lib/lab.ts'
+import { collectsOnSignal, settledBytes } from './lib/memory.ts'
 import { type Report, range, ratio } from './lib/report.ts'
 import { startService } from './lib/service.ts'
 import { interleave, ratiosOf, spreadOf } from './lib/stats.ts'
@@ -19,11 +19,6 @@ const mostSockets = 10_000
 const rehearsal = 500
 /** Memory moves little between two rounds: more of them would only take long. */
 const rounds = 3
-const settleStepMs = 250
-const settledShare = 0.002
-const settleDeadlineMs = 6000
-/** So that SIGUSR2 makes any server collect its garbage. */
-const nodeArguments = ['--expose-gc', '--import', fileURLToPath(new URL('./lib/gc-on-signal.js', import.meta.url))]
 
 interface Run {
   /** Resident bytes with 0, half and all of the sockets. */
@@ -74,7 +69,9 @@ export async function benchIdle(lab: Lab): Promise<Report> {
 
 async function measure(lab: Lab, name: Name, sockets: number): Promise<Run> {
   const subject =
-    name === 'service' ? await startService(lab, { nodeArguments }) : await startPeer(lab, name, {}, nodeArguments)
+    name === 'service'
+      ? await startService(lab, { nodeArguments: collectsOnSignal })
+      : await startPeer(lab, name, {}, collectsOnSignal)
   const crowd = startCrowd()
   try {
     const resident = await residentBySockets(subject, crowd, { sockets, isSmoke: lab.settings.mode === 'smoke' })
@@ -104,26 +101,13 @@ async function residentBySockets(
   await open(sockets, Math.min(rehearsal, sockets))
   await crowd.tell({ type: 'close' })
   // A smoke tells no figure, so it waits for none to settle.
-  const look = (): Promise<number> => settledBytes(subject, isSmoke ? 0 : settleDeadlineMs)
+  const look = (): Promise<number> => settledBytes(subject.pid, { isSmoke })
   const resident = [await look()]
   for (const first of [0, sockets / 2]) {
     await open(first, sockets / 2)
     resident.push(await look())
   }
   return resident
-}
-
-/** Has it collect its garbage until its memory stays what it is. */
-async function settledBytes({ pid }: RunningSubject, deadlineMs: number): Promise<number> {
-  let bytes = residentBytes(pid)
-  for (const endMs = performance.now() + deadlineMs; performance.now() < endMs; ) {
-    process.kill(pid, 'SIGUSR2')
-    await wait(settleStepMs)
-    const now = residentBytes(pid)
-    if (Math.abs(now - bytes) < bytes * settledShare) return now
-    bytes = now
-  }
-  return bytes
 }
 
 /** Least squares. */

@@ -2,6 +2,7 @@
 import { inspect } from 'node:util'
 import { benchAck } from './ack.ts'
 import { benchCluster } from './cluster.ts'
+import { benchConnections } from './connections.ts'
 import { benchFanout } from './fanout.ts'
 import { benchGrowth } from './growth.ts'
 import { benchIdle } from './idle.ts'
@@ -31,6 +32,7 @@ const benches: Readonly<Record<string, Bench>> = {
   storm: benchStorm,
   growth: benchGrowth,
   overload: benchOverload,
+  connections: benchConnections,
 }
 
 const smokesAtOnce = 3

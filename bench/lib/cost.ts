@@ -3,7 +3,6 @@ import { readdirSync, readFileSync } from 'node:fs'
 
 /** USER_HZ: the unit of /proc/<pid>/stat on every Linux that Node runs on. */
 const tickUs = 10_000
-const pageBytes = 4096
 
 /** CPU time of a role at one moment, in microseconds since its processes began. */
 export type CpuByRole = Readonly<Record<string, number>>
@@ -61,11 +60,6 @@ export function disturbanceBetween(before: CostSample, after: CostSample, ownCpu
   }
 }
 
-/** Resident bytes of one process. */
-export function residentBytes(pid: number): number {
-  return Number(readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ')[1]) * pageBytes
-}
-
 /** The parent of a process, or undefined when it is gone. */
 export function parentOf(pid: number): number | undefined {
   return statOf(pid)?.parent
@@ -89,7 +83,8 @@ function statOfRole({ name, pid }: Role): ProcessStat {
   return stat
 }
 
-function childrenOf(pid: number): number[] {
+/** The processes that this one has started and that still run. */
+export function childrenOf(pid: number): number[] {
   const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name))
   return pids.map(Number).filter((candidate) => statOf(candidate)?.parent === pid)
 }

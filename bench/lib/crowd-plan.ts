@@ -5,6 +5,8 @@ import type { WireName } from './wire.ts'
 export interface CrowdPlan {
   readonly host: string
   readonly port: number
+  /** The address to connect from, where it matters. */
+  readonly localAddress?: string
   readonly wire: WireName
   /** Users are named `<userPrefix><number>`, from `first` on in steps of `step`; `sameUser`: all are `<userPrefix>`. */
   readonly userPrefix: string
@@ -37,6 +39,7 @@ export type CrowdCommand =
   | { readonly type: 'end' }
   | { readonly type: 'finish' }
   | { readonly type: 'check'; readonly messagesEach: number; readonly inOrder: boolean }
+  | { readonly type: 'expect-end' }
   | { readonly type: 'close' }
 
 export interface CrowdResult {

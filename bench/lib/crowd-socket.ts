@@ -44,6 +44,11 @@ export class CrowdSocket {
     this.#socket.write(Buffer.concat(Array.from({ length: times }, () => frame)))
   }
 
+  /** From now on the server may close it. */
+  expectEnd(): void {
+    this.#closing = true
+  }
+
   close(): void {
     this.#closing = true
     this.#socket.destroy()

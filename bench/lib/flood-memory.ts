@@ -1,4 +1,4 @@
-import { residentBytes } from './cost.ts'
+import { residentBytes } from './memory.ts'
 
 const sampleGapMs = 100
 const mib = 2 ** 20

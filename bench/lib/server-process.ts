@@ -3,7 +3,8 @@ import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 
 const startDeadlineMs = 30_000
-const stopDeadlineMs = 15_000
+/** The service drains for up to half a minute. */
+const stopDeadlineMs = 60_000
 const logLinesKept = 20
 
 /** A server in a process of its own. */
@@ -22,24 +23,29 @@ export interface ServerProcess {
  */
 const usualArguments = ['--max-semi-space-size=32']
 
-/** Starts `node <nodeArguments> <file>` and waits for its JSON line with `"msg":"listening"` and a port. */
+/**
+ * Starts `node <nodeArguments> <file>` and waits for its JSON line with `"msg":"listening"` and a port, or for so many of them as
+ * it has `listeners`.
+ */
 export async function startServer(
   file: string,
   env: Readonly<Record<string, string | undefined>>,
   nodeArguments: readonly string[] = [],
+  listeners = 1,
 ): Promise<ServerProcess> {
   const child = spawn(process.execPath, [...usualArguments, ...nodeArguments, file], {
     env: { ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   const recent: string[] = []
+  let listening = 0
   const port = await new Promise<number>((resolve, reject) => {
     const fail = (reason: string) => reject(new Error(`${file} ${reason}\n${recent.join('\n')}`))
     const deadline = setTimeout(() => fail('did not listen in time'), startDeadlineMs)
     const take = (line: string) => {
       remember(recent, line)
       const found = listeningPort(line)
-      if (found === undefined) return
+      if (found === undefined || ++listening < listeners) return
       clearTimeout(deadline)
       resolve(found)
     }

@@ -5,6 +5,7 @@ import type { Role } from './cost.ts'
 import type { Lab } from './lab.ts'
 import { userIdOf } from './load-plan.ts'
 import { queryNumber, queryRows, runSql } from './postgres.ts'
+import { freePort } from './redis.ts'
 import { type ServerProcess, startServer } from './server-process.ts'
 import type { RunningSubject, Subject } from './subjects.ts'
 import { jwtEnvironment, tokenOf } from './tokens.ts'
@@ -48,6 +49,8 @@ export interface ServiceOptions {
   readonly wantsTokens?: boolean
   /** Folder of another checkout whose build is to run. */
   readonly checkout?: string
+  /** Processes that share a port, which need Redis; one when undefined. */
+  readonly workers?: number
   /** Options of Node, before the script. */
   readonly nodeArguments?: readonly string[]
 }
@@ -92,15 +95,18 @@ async function subscribeAll(dsn: string, userPrefix: string): Promise<void> {
 export async function startServiceOn(
   { settings, postgres }: Lab,
   postgresDsn: string,
-  { environment = {}, nodeArguments = [], wantsTokens = false, checkout = settings.projectRoot }: ServiceOptions = {},
+  options: ServiceOptions = {},
 ): Promise<RunningService> {
+  const { environment = {}, nodeArguments = [], wantsTokens = false, checkout = settings.projectRoot } = options
+  const { workers = 1 } = options
   const { POSTGRES_DSN, REDIS_ADDR, ...inherited } = settings.environment
   const auth = wantsTokens ? jwtEnvironment : { AUTH: 'none' }
   const ours = { HOST: host, PORT: '0', LOG_LEVEL: 'info', POSTGRES_DSN: postgresDsn, ...auth }
   const entry = resolve(checkout, 'dist/main.js')
-  const server = await startServer(entry, { ...inherited, ...ours, ...environment }, nodeArguments)
+  const shared = workers > 1 ? { WORKERS: String(workers), PORT: String(await freePort()) } : {}
+  const server = await startServer(entry, { ...inherited, ...ours, ...shared, ...environment }, nodeArguments, workers)
   return {
-    ...describe(server, postgres.role),
+    ...describe(server, postgres.role, workers > 1),
     protocol: wantsTokens ? 'messaging+jwt' : 'messaging',
     postgresDsn,
     storageFaults: (conversations) => storageFaults({ port: server.port, postgresDsn }, conversations),
@@ -110,8 +116,8 @@ export async function startServiceOn(
   }
 }
 
-function describe(server: ServerProcess, postgres: Role | undefined) {
-  const service = { name: 'service', pid: server.pid, withChildren: false }
+function describe(server: ServerProcess, postgres: Role | undefined, withChildren: boolean) {
+  const service = { name: 'service', pid: server.pid, withChildren }
   return {
     name: serviceSubject.name,
     pid: server.pid,
