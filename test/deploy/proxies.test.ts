@@ -2,7 +2,7 @@
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { createServer, get as getPlain } from 'node:http'
+import { createServer, get as getPlain, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -149,6 +149,33 @@ describe.each(named)('%s', (_name, sample) => {
         statuses.add((await callByHttp1({ port: other.port, ca }, 'GET', path)).status)
       }
       expect([...statuses]).toEqual([200])
+    })
+
+  if (!sample.asksReadiness)
+    test.skipIf(isSkipped)('passes on what both say while neither can store', async () => {
+      const body = JSON.stringify({ error: { code: 'unavailable', message: 'try again' } })
+      const answer = (request: IncomingMessage, response: ServerResponse): void => {
+        const isWell = request.url === '/healthz'
+        response.writeHead(isWell ? 200 : 503, { 'Content-Type': 'application/json' }).end(isWell ? '{}' : body)
+      }
+      const broken = [createServer(answer), createServer(answer)] as const
+      const addresses = await Promise.all(
+        broken.map(async (server) => {
+          await once(server.listen(0, '127.0.0.1'), 'listening')
+          onTestFinished(() => void server.close())
+          return `127.0.0.1:${(server.address() as AddressInfo).port}`
+        }),
+      )
+      const other = await SampleProxy.start(sample, certificate, addresses as [string, string])
+      onTestFinished(() => other.stop())
+      const there = { port: other.port, ca }
+      const statuses = { gets: new Set<number>(), posts: new Set<number>(), health: new Set<number>() }
+      for (let count = 0; count < 12; count += 1) {
+        statuses.gets.add((await callByHttp1(there, 'GET', '/api/messages?user_id=ann&with=x')).status)
+        statuses.posts.add((await callByHttp1(there, 'POST', '/api/send_message?user_id=ann', { body: {} })).status)
+        statuses.health.add((await callByHttp1(there, 'GET', '/healthz')).status)
+      }
+      expect(statuses).toEqual({ gets: new Set([503]), posts: new Set([503]), health: new Set([200]) })
     })
 
   test.skipIf(isSkipped)('hides that an instance drains and comes back', async () => {

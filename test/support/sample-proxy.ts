@@ -33,6 +33,8 @@ export interface ProxySample {
   prepare(places: Places): readonly string[]
   /** Whether it asks another instance when one answers an upgrade with 503. */
   readonly triesNextInstance: boolean
+  /** Whether it asks /readyz, and answers by itself while nobody is ready. */
+  readonly asksReadiness: boolean
   /** Whether it takes WebSockets over HTTP/2. */
   readonly hasHttp2Sockets: boolean
   /** Whether the sample says how plain HTTP is answered; Caddy redirects by itself, from the real ports alone. */
@@ -76,6 +78,7 @@ const NGINX: ProxySample = {
   source: { programs: ['nginx'], package: 'nginx-light', env },
   versionArgs: ['-v'],
   triesNextInstance: true,
+  asksReadiness: false,
   hasHttp2Sockets: false,
   redirects: true,
   prepare({ directory, cert, key, tlsPort, plainPort, instances: [one, two] }) {
@@ -99,6 +102,7 @@ const HAPROXY: ProxySample = {
   source: { programs: ['haproxy'], package: 'haproxy', env },
   versionArgs: ['-v'],
   triesNextInstance: true,
+  asksReadiness: true,
   hasHttp2Sockets: true,
   redirects: true,
   prepare({ directory, cert, key, tlsPort, plainPort, instances: [one, two] }) {
@@ -123,6 +127,7 @@ const CADDY: ProxySample = {
   source: { programs: ['caddy'], package: 'caddy', env },
   versionArgs: ['version'],
   triesNextInstance: false,
+  asksReadiness: true,
   hasHttp2Sockets: false,
   redirects: false,
   prepare({ directory, cert, key, tlsPort, plainPort, instances: [one, two] }) {
