@@ -1,16 +1,17 @@
-import { connectInstance, type RedisInstance } from '../support/cluster-instance.ts'
+import { redisKind } from '../support/played-redis.ts'
 import { sharedRedis } from '../support/redis.ts'
+import { openMember } from '../support/redis-member.ts'
 import { describeBroker } from './broker.ts'
 
-describeBroker('Redis', () => {
-  const redis = sharedRedis()
-  const opened: RedisInstance[] = []
+describeBroker(`Redis (${redisKind()})`, () => {
+  const { env, prefix } = sharedRedis()
+  const opened: { close(): Promise<void> }[] = []
   return {
     async connect() {
-      const instance = await connectInstance(redis)
-      opened.push(instance)
-      return instance.broker
+      const member = await openMember(env, prefix)
+      opened.push(member)
+      return member.broker
     },
-    close: async () => void (await Promise.all(opened.map((instance) => instance.close()))),
+    close: async () => void (await Promise.all(opened.map((member) => member.close()))),
   }
 })

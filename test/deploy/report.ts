@@ -38,7 +38,9 @@ export class DeployReport implements Reporter {
     const lines = modules.flatMap((module) => {
       const file = relative(fileURLToPath(new URL('../..', import.meta.url)), module.moduleId)
       const broken = module.errors().map(({ message }) => `FAILED  ${file}: ${message}`)
-      const plays = [...module.children.allTests()].map((play) => `${MARKS[play.result().state]}${play.fullName}`)
+      const plays = [...module.children.allTests()].map(
+        (play) => `${MARKS[play.result().state]}${module.project.name}: ${play.fullName}`,
+      )
       return [...broken, ...plays]
     })
     mkdirSync(dirname(FILE), { recursive: true })

@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url'
-import { defineConfig } from 'vitest/config'
+import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config'
+import type { SetUpKind } from '../support/redis-set-up.ts'
 import { DeployReport } from './report.ts'
 
 /** `npm run deploy`: every play, with the programs that can be installed; what cannot be played fails. */
@@ -12,13 +13,37 @@ export default defineConfig({
     retry: 0,
     testTimeout: 120_000,
     hookTimeout: 90_000,
-    include: [
-      'test/deploy/**/*.{test,deploy}.ts',
-      'test/unit/deploy/*.test.ts',
-      'test/integration/postgres/pgbouncer.test.ts',
-    ],
-    globalSetup: ['test/deploy/install.ts', 'test/support/global-setup.ts'],
-    provide: { playsAll: true },
     reporters: ['default', new DeployReport()],
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'samples',
+          include: [
+            'test/deploy/**/*.{test,deploy}.ts',
+            'test/unit/deploy/*.test.ts',
+            'test/integration/postgres/pgbouncer.test.ts',
+          ],
+          globalSetup: ['test/deploy/install.ts', 'test/support/global-setup.ts'],
+          provide: { playsAll: true },
+        },
+      },
+      overRedis('cluster'),
+      overRedis('sentinels'),
+    ],
   },
 })
+
+/** What any Redis has to pass, as `npm test` runs it over one server. */
+function overRedis(kind: SetUpKind): TestProjectInlineConfiguration {
+  return {
+    extends: true,
+    test: {
+      name: `over ${kind}`,
+      include: ['test/contract/{broker,presence}.redis.test.ts', 'test/e2e/cluster-*.test.ts'],
+      globalSetup: ['test/support/global-setup.ts'],
+      provide: { redisKind: kind },
+      testTimeout: 300_000,
+    },
+  }
+}

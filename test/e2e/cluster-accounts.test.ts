@@ -13,19 +13,20 @@ import {
   secretIn,
 } from '../support/accounts.ts'
 import { figure } from '../support/figures.ts'
-import { RedisServer } from '../support/redis.ts'
+import { startRedis } from '../support/played-redis.ts'
+import type { RedisSetUp } from '../support/redis-set-up.ts'
 import { call } from '../support/rest-client.ts'
 import { type Closing, SocketClient } from '../support/socket-client.ts'
 
 let bench: AccountsBench
-let redis: RedisServer
+let redis: RedisSetUp
 let instances: App[]
 let first: App
 let admin: Person
 
 beforeAll(async () => {
-  ;[bench, redis] = await Promise.all([accountsBench(), RedisServer.start()])
-  const env = { REDIS_ADDR: redis.url, REGISTRATION: 'open' }
+  ;[bench, redis] = await Promise.all([accountsBench(), startRedis()])
+  const env = { ...redis.env, REGISTRATION: 'open' }
   first = await bench.start(env)
   instances = [first, await bench.start(env), await bench.start(env)]
   admin = await register(first, secretIn(bench.told(), 'bootstrap'))

@@ -4,7 +4,8 @@ import { eventually } from '../support/cluster-instance.ts'
 import { createDatabase, type TestDatabase } from '../support/databases.ts'
 import { figure } from '../support/figures.ts'
 import { makeWriterPatient } from '../support/patient-writer.ts'
-import { RedisServer } from '../support/redis.ts'
+import { startRedis } from '../support/played-redis.ts'
+import type { RedisSetUp } from '../support/redis-set-up.ts'
 import { get } from '../support/rest-client.ts'
 import { type ServiceProcess, useServices } from '../support/service.ts'
 import { SocketClient } from '../support/socket-client.ts'
@@ -17,7 +18,7 @@ const TIMING = { INSTANCE_LEASE_MS: String(LEASE_MS), OFFLINE_GRACE_MS: String(G
 
 const services = useServices()
 let database: TestDatabase
-let redis: RedisServer
+let redis: RedisSetUp
 let one: ServiceProcess
 let two: ServiceProcess
 let three: ServiceProcess
@@ -25,8 +26,8 @@ let three: ServiceProcess
 beforeAll(async () => {
   await makeWriterPatient(await services.ownFiles())
   database = await createDatabase()
-  redis = await RedisServer.start()
-  const env = { POSTGRES_DSN: database.dsn, REDIS_ADDR: redis.url, ...TIMING }
+  redis = await startRedis()
+  const env = { POSTGRES_DSN: database.dsn, ...redis.env, ...TIMING }
   ;[one, two, three] = await Promise.all([services.start(env), services.start(env), services.start(env)])
 })
 afterAll(async () => {
@@ -80,7 +81,7 @@ test('is the same on every instance, paged', async () => {
 test('is known to an instance from its first request on', async () => {
   const ann = await connect(one, 'ann')
   await allList(['ann'])
-  const late = await services.start({ POSTGRES_DSN: database.dsn, REDIS_ADDR: redis.url, ...TIMING })
+  const late = await services.start({ POSTGRES_DSN: database.dsn, ...redis.env, ...TIMING })
   expect(await online(late)).toEqual(['ann'])
   await late.stop()
   await ann.close()

@@ -5,7 +5,8 @@ import { eventually } from '../support/cluster-instance.ts'
 import { createDatabase, type TestDatabase } from '../support/databases.ts'
 import { figure } from '../support/figures.ts'
 import { makeWriterPatient } from '../support/patient-writer.ts'
-import { RedisServer } from '../support/redis.ts'
+import { startRedis } from '../support/played-redis.ts'
+import type { RedisSetUp } from '../support/redis-set-up.ts'
 import { get } from '../support/rest-client.ts'
 import { type ServiceProcess, useServices } from '../support/service.ts'
 import { JSON_PROTOCOL, SocketClient } from '../support/socket-client.ts'
@@ -17,7 +18,7 @@ const HEALED_MS = 30_000
 
 const services = useServices()
 let database: TestDatabase
-let redis: RedisServer
+let redis: RedisSetUp
 let instances: ServiceProcess[]
 let log: Conversations
 let devices: Device[] = []
@@ -26,8 +27,8 @@ let round = 0
 beforeAll(async () => {
   await makeWriterPatient(await services.ownFiles())
   database = await createDatabase()
-  redis = await RedisServer.start()
-  const env = { POSTGRES_DSN: database.dsn, REDIS_ADDR: redis.url }
+  redis = await startRedis()
+  const env = { POSTGRES_DSN: database.dsn, ...redis.env }
   instances = await Promise.all([services.start(env), services.start(env), services.start(env)])
 })
 afterAll(async () => {
@@ -41,6 +42,8 @@ beforeEach(() => {
 })
 afterEach(async () => {
   await Promise.all(devices.map((device) => device.close()))
+  // Else every test that follows fails, and none says why.
+  expect(instances.filter(({ hasExited }) => hasExited).map(({ stderr }) => stderr)).toEqual([])
 })
 
 /** Ten people with two devices each, on different instances. */
@@ -165,7 +168,11 @@ test('it is frozen until everybody has noticed, and thawed', () =>
 
 /** So far; a client that was cut off makes another one. */
 async function connectionsMade(): Promise<number> {
-  return Number(/total_connections_received:(\d+)/.exec(String(await redis.run('INFO', 'stats')))?.[1])
+  const texts = await redis.all('INFO', 'stats')
+  return texts.reduce(
+    (sum: number, text) => sum + Number(/total_connections_received:(\d+)/.exec(String(text))?.[1]),
+    0,
+  )
 }
 
 test('its output buffers are so small that it cuts off who is sent much', () =>

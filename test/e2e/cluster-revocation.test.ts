@@ -4,17 +4,18 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { App } from '../../src/app.ts'
 import { figure } from '../support/figures.ts'
 import { bearer, type IdentityBench, identityBench, tokenFor } from '../support/identity.ts'
-import { RedisServer } from '../support/redis.ts'
+import { startRedis } from '../support/played-redis.ts'
+import type { RedisSetUp } from '../support/redis-set-up.ts'
 import { call } from '../support/rest-client.ts'
 import { SocketClient } from '../support/socket-client.ts'
 
 let bench: IdentityBench
-let redis: RedisServer
+let redis: RedisSetUp
 let instances: App[]
 
 beforeAll(async () => {
-  ;[bench, redis] = await Promise.all([identityBench(), RedisServer.start()])
-  const env = { REDIS_ADDR: redis.url, MAX_CONNECTIONS_PER_USER: String(SOCKETS_PER_INSTANCE) }
+  ;[bench, redis] = await Promise.all([identityBench(), startRedis()])
+  const env = { ...redis.env, MAX_CONNECTIONS_PER_USER: String(SOCKETS_PER_INSTANCE) }
   instances = [await bench.start(env), await bench.start(env), await bench.start(env)]
 })
 afterAll(async () => {

@@ -7,21 +7,22 @@ import { eventually } from '../support/cluster-instance.ts'
 import { createDatabase, type TestDatabase } from '../support/databases.ts'
 import { figure } from '../support/figures.ts'
 import { makeWriterPatient } from '../support/patient-writer.ts'
-import { RedisServer } from '../support/redis.ts'
+import { startRedis } from '../support/played-redis.ts'
+import type { RedisSetUp } from '../support/redis-set-up.ts'
 import { get } from '../support/rest-client.ts'
 import { type ServiceProcess, useServices } from '../support/service.ts'
 
 const services = useServices()
 let database: TestDatabase
-let redis: RedisServer
+let redis: RedisSetUp
 let instances: ServiceProcess[]
 let log: Conversations
 
 beforeAll(async () => {
   await makeWriterPatient(await services.ownFiles())
   database = await createDatabase()
-  redis = await RedisServer.start()
-  const env = { POSTGRES_DSN: database.dsn, REDIS_ADDR: redis.url }
+  redis = await startRedis()
+  const env = { POSTGRES_DSN: database.dsn, ...redis.env }
   instances = await Promise.all([services.start(env), services.start(env), services.start(env)])
 })
 afterAll(async () => {
@@ -121,9 +122,9 @@ test('measures the delivery to another instance at idle load', async () => {
 })
 
 test('an instance starts without Redis and takes sends, and joins the others when Redis comes', async () => {
-  const late = await RedisServer.start()
+  const late = await startRedis()
   await late.kill()
-  const env = { POSTGRES_DSN: database.dsn, REDIS_ADDR: late.url }
+  const env = { POSTGRES_DSN: database.dsn, ...late.env }
   const [one, two] = await Promise.all([services.start(env), services.start(env)])
   const [ann, bob] = await Promise.all([
     Device.connect('late-ann', { log, pick: () => one, acks: true }),

@@ -1,9 +1,13 @@
 // A Redis Cluster of three primaries, each with a replica or none, as plain processes.
+import { slotOf } from '../../src/redis/shards.ts'
 import { eventually } from './cluster-instance.ts'
 import { RedisServer } from './redis.ts'
+import type { RedisSetUp } from './redis-set-up.ts'
 
 const SLOTS = 16_384
 const PRIMARIES = 3
+/** What is asked of every server; all else is about keys of presence. */
+const OF_SERVERS: ReadonlySet<string> = new Set(['ACL', 'CLIENT', 'CONFIG', 'FLUSHALL', 'INFO', 'PING'])
 
 export interface RedisClusterOptions {
   /** Each primary has one that takes its place. */
@@ -12,7 +16,7 @@ export interface RedisClusterOptions {
   readonly nodeTimeoutMs: number
 }
 
-export class RedisCluster {
+export class RedisCluster implements RedisSetUp {
   readonly nodes: readonly RedisServer[]
 
   private constructor(nodes: readonly RedisServer[]) {
@@ -30,7 +34,7 @@ export class RedisCluster {
   }
 
   /** As the service is told. */
-  get env(): { readonly REDIS_ADDR: string; readonly REDIS_CLUSTER: string } {
+  get env() {
     const [first, ...others] = this.nodes.map(({ port }) => `127.0.0.1:${port}`)
     return { REDIS_ADDR: first ?? '', REDIS_CLUSTER: others.join(',') }
   }
@@ -47,6 +51,30 @@ export class RedisCluster {
     throw new Error(`nobody has the slot ${slot}`)
   }
 
+  async run(command: string, ...args: (string | number)[]): Promise<unknown> {
+    if (OF_SERVERS.has(command)) return (await this.all(command, ...args))[0]
+    const [key = '', ...others] = args
+    const primary = await this.primaryOf(slotOf(PRESENCE))
+    return primary.run(command, inPlace(String(key)), ...others)
+  }
+
+  /** Of the primaries as they were at the start. */
+  all(command: string, ...args: (string | number)[]): Promise<unknown[]> {
+    return Promise.all(this.nodes.slice(0, PRIMARIES).map((node) => node.run(command, ...args)))
+  }
+
+  async kill(): Promise<void> {
+    await Promise.all(this.nodes.map((node) => node.kill()))
+  }
+  async startAgain(): Promise<void> {
+    await Promise.all(this.nodes.map((node) => node.startAgain()))
+  }
+  freeze(): void {
+    for (const node of this.nodes) node.freeze()
+  }
+  thaw(): void {
+    for (const node of this.nodes) node.thaw()
+  }
   async stop(): Promise<void> {
     await Promise.all(this.nodes.map((node) => node.stop()))
   }
@@ -85,6 +113,13 @@ export class RedisCluster {
     const texts = await Promise.all(this.nodes.map((node) => node.run('CLUSTER', 'INFO')))
     return texts.every((text) => wanted.test(String(text)))
   }
+}
+
+const PRESENCE = 'presence'
+
+/** As the service names a key of presence here; what was read here has that name. */
+function inPlace(key: string): string {
+  return key.includes('{') ? key : key.replace(':', `:{${PRESENCE}}:`)
 }
 
 function settings(nodeTimeoutMs: number): string[] {

@@ -3,6 +3,7 @@
 import type { Certificate } from './certificate.ts'
 import { eventually } from './cluster-instance.ts'
 import { RedisServer } from './redis.ts'
+import type { RedisSetUp } from './redis-set-up.ts'
 
 const NAME = 'mymaster'
 /** Without waiting for more replicas, and for the next ping. */
@@ -15,7 +16,7 @@ export interface SentinelOptions {
   readonly tls?: Certificate
 }
 
-export class RedisWithSentinels {
+export class RedisWithSentinels implements RedisSetUp {
   readonly servers: readonly [RedisServer, RedisServer]
   readonly sentinels: readonly RedisServer[]
   readonly #scheme: string
@@ -47,7 +48,7 @@ export class RedisWithSentinels {
   }
 
   /** As the service is told. */
-  get env(): { readonly REDIS_ADDR: string; readonly REDIS_SENTINELS: string } {
+  get env() {
     return { REDIS_ADDR: `${this.#scheme}://${NAME}`, REDIS_SENTINELS: this.sentinels.map(({ url }) => url).join(',') }
   }
 
@@ -72,6 +73,27 @@ export class RedisWithSentinels {
     await this.#ask('failover')
   }
 
+  /** At the server that the sentinels call the primary. */
+  async run(command: string, ...args: (string | number)[]): Promise<unknown> {
+    return (await this.named()).run(command, ...args)
+  }
+  async all(command: string, ...args: (string | number)[]): Promise<unknown[]> {
+    return [await this.run(command, ...args)]
+  }
+
+  /** The sentinels stay. */
+  async kill(): Promise<void> {
+    await Promise.all(this.servers.map((server) => server.kill()))
+  }
+  async startAgain(): Promise<void> {
+    await Promise.all(this.servers.map((server) => server.startAgain()))
+  }
+  freeze(): void {
+    for (const server of this.servers) server.freeze()
+  }
+  thaw(): void {
+    for (const server of this.servers) server.thaw()
+  }
   async stop(): Promise<void> {
     await Promise.all([...this.sentinels, ...this.servers].map((server) => server.stop()))
   }

@@ -11,11 +11,13 @@ import { inject } from 'vitest'
 import type { Certificate } from './certificate.ts'
 import { within } from './deadline.ts'
 import { installedProgram } from './installed-program.ts'
+import type { RedisSetUp } from './redis-set-up.ts'
 
 declare module 'vitest' {
   interface ProvidedContext {
-    /** URL of the run's Redis. Shared: take a prefix of your own, and never flush it. */
+    /** URL of the run's Redis, and it as the service is told. Shared: take a prefix of your own, and never flush it. */
     redisUrl: string
+    redisEnv: Readonly<Record<string, string>>
   }
 }
 
@@ -41,7 +43,7 @@ export interface RedisKind {
   readonly sentinel?: string
 }
 
-export class RedisServer {
+export class RedisServer implements RedisSetUp {
   readonly #program: string
   readonly #dir: string
   readonly #settings: readonly string[]
@@ -83,6 +85,9 @@ export class RedisServer {
   get url(): string {
     return `${this.#kind.tls ? 'rediss' : 'redis'}://127.0.0.1:${this.#port}`
   }
+  get env(): Readonly<Record<string, string>> {
+    return { REDIS_ADDR: this.url }
+  }
 
   /** Starts it, empty, on the same port. */
   async startAgain(): Promise<void> {
@@ -115,6 +120,10 @@ export class RedisServer {
   async run(command: string, ...args: (string | number)[]): Promise<unknown> {
     if (!this.#observer || !STANDING.has(this.#observer.status)) this.#observer = this.#connect()
     return this.#observer.call(command, ...args)
+  }
+
+  async all(command: string, ...args: (string | number)[]): Promise<unknown[]> {
+    return [await this.run(command, ...args)]
   }
 
   #connect(): Redis {
@@ -179,6 +188,6 @@ export class RedisServer {
 }
 
 /** The run's Redis, with a prefix that nobody else uses. */
-export function sharedRedis(): { readonly url: string; readonly prefix: string } {
-  return { url: inject('redisUrl'), prefix: `test-${crypto.randomUUID()}:` }
+export function sharedRedis() {
+  return { url: inject('redisUrl'), env: inject('redisEnv'), prefix: `test-${crypto.randomUUID()}:` }
 }
