@@ -18,6 +18,11 @@ const mostSockets = { full: 250_000, quick: 20_000, smoke: 100 } as const
 const shareOfFiles = 0.9
 /** Upgrades on their way, of all crowds together; each listening socket has a backlog of 512. */
 const atOnce = 400
+/**
+ * Towards one address there are some 28,000 ports, and Linux looks through half of them each time once the other half is taken.
+ * (To connect from addresses of their own takes the kernel longer still: it looks for a port that none of them has.)
+ */
+const mostOfAddress = 9_000
 /** As long as a UUID with the number behind it. */
 const userPrefix = 'c'.repeat(30)
 const firstUser = 100_000
@@ -93,6 +98,7 @@ async function measure(site: Site): Promise<Run> {
 
 function start({ lab, redis, database, workers }: Site): Promise<RunningService> {
   const environment = {
+    HOST: '0.0.0.0',
     REDIS_ADDR: redis.address,
     // They read little, and PostgreSQL has a connection for each.
     POSTGRES_POOL_MAX: '2',
@@ -101,16 +107,19 @@ function start({ lab, redis, database, workers }: Site): Promise<RunningService>
   return startServiceOn(lab, database.dsn, { environment, workers, nodeArguments: collectsOnSignal })
 }
 
-/** Milliseconds until all are `synced`. Each crowd has an address of its own: towards one server an address has some 28,000 ports. */
+/** Milliseconds until all are `synced`. */
 async function openAll({ sockets }: Site, service: RunningService, crowds: readonly CrowdHandle[]): Promise<number> {
   const startMs = performance.now()
-  const share = Math.ceil(sockets / crowds.length)
+  const parts = Array.from({ length: Math.ceil(sockets / mostOfAddress) }, (_, index) => index)
   await Promise.all(
-    crowds.map((crowd, index) => {
-      const count = Math.min(share, sockets - index * share)
-      const who = { userPrefix, first: firstUser + index * share, count, localAddress: `127.0.0.${index + 2}` }
-      const pace = { atOnce: Math.max(1, Math.floor(atOnce / crowds.length)), readyAt: 'synced' } as const
-      return crowd.tell({ type: 'open', plan: crowdPlan(service, { ...who, ...pace }) })
+    crowds.map(async (crowd, index) => {
+      for (const part of parts.filter((each) => each % crowds.length === index)) {
+        const first = part * mostOfAddress
+        const who = { userPrefix, first: firstUser + first, count: Math.min(mostOfAddress, sockets - first) }
+        const pace = { atOnce: Math.max(1, Math.floor(atOnce / crowds.length)), readyAt: 'synced' } as const
+        const plan = crowdPlan(service, { ...who, ...pace, host: `127.0.0.${part + 2}` })
+        await crowd.tell({ type: 'open', plan })
+      }
     }),
   )
   return performance.now() - startMs

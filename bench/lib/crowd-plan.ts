@@ -5,8 +5,6 @@ import type { WireName } from './wire.ts'
 export interface CrowdPlan {
   readonly host: string
   readonly port: number
-  /** The address to connect from, where it matters. */
-  readonly localAddress?: string
   readonly wire: WireName
   /** Users are named `<userPrefix><number>`, from `first` on in steps of `step`; `sameUser`: all are `<userPrefix>`. */
   readonly userPrefix: string

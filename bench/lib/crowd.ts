@@ -8,7 +8,7 @@ const deadlineMs = 30_000
 /** The sockets of one crowd process. Commands come one at a time. */
 export class Crowd {
   readonly #sockets: CrowdSocket[] = []
-  #endpoint: Pick<CrowdPlan, 'host' | 'port' | 'wire' | 'localAddress'> | undefined
+  #endpoint: Pick<CrowdPlan, 'host' | 'port' | 'wire'> | undefined
   #arrivals = 0
   #fault: string | undefined
   #onChange: (() => void) | undefined
@@ -168,10 +168,6 @@ export class Crowd {
   }
 }
 
-function personOf(
-  { localAddress, ...at }: Pick<CrowdPlan, 'host' | 'port' | 'wire' | 'localAddress'>,
-  userId: string,
-): CrowdSocketPlan {
-  const endpoint = endpointOf({ ...at, wire: wireOf(at.wire), userId })
-  return { endpoint: { ...endpoint, localAddress }, wire: at.wire, userId }
+function personOf(at: Pick<CrowdPlan, 'host' | 'port' | 'wire'>, userId: string): CrowdSocketPlan {
+  return { endpoint: endpointOf({ ...at, wire: wireOf(at.wire), userId }), wire: at.wire, userId }
 }

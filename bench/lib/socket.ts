@@ -10,8 +10,6 @@ export interface Endpoint {
   readonly target: string
   /** Empty: none is offered. */
   readonly subprotocol: string
-  /** The own address to connect from: one has at most some 28,000 ports towards one server. */
-  readonly localAddress?: string | undefined
 }
 
 /** Where a user connects who speaks this wire. */
@@ -50,9 +48,8 @@ export function openWebSocket(
     else takeHead(chunk, head)
     return true
   }
-  const { host, port, localAddress } = endpoint
-  const onread = { buffer: readBuffer, callback }
-  const socket = createConnection({ host, port, noDelay: true, onread, ...(localAddress && { localAddress }) })
+  const { host, port } = endpoint
+  const socket = createConnection({ host, port, noDelay: true, onread: { buffer: readBuffer, callback } })
   socket.on('connect', () => socket.write(upgradeRequest(endpoint)))
   socket.on('error', (error) => onClose(error.message))
   socket.on('close', () => onClose('closed by the server'))
