@@ -1,10 +1,16 @@
 import type { Clock } from '../lib/clock.ts'
 import type { Address } from '../messages/conversation.ts'
 import type { UserId } from '../protocol/message.ts'
-import type { KnownOfHole } from './recipient.ts'
+import type { KnownOfHole, Replied } from './recipient.ts'
 
-/** `mayLackBelow`: something below this message may be missing. */
-type Push = (mayLackBelow: boolean) => void
+/** A message that is to be pushed once. */
+export interface Offer {
+  readonly seq: number
+  /** The connection that sent it, if that is one of the user's: it has the reply. */
+  readonly asker: object | undefined
+  /** `mayLackBelow`: something below this message may be missing. */
+  push(mayLackBelow: boolean): void
+}
 
 /** What was pushed of a conversation: everything from `from` to `to`, and what came late from below. */
 interface Pushed {
@@ -18,7 +24,7 @@ interface Pushed {
 }
 
 interface Gap {
-  readonly held: Map<number, Push>
+  readonly held: Map<number, Offer>
   readonly cancel: () => void
 }
 
@@ -113,24 +119,25 @@ export class Continuity {
   }
 
   /** Pushes the message when it is its turn: now, a little later, or never when it was pushed before. */
-  offer(user: UserId, address: Address, seq: number, push: Push): void {
+  offer(user: UserId, address: Address, message: Offer): void {
+    const { seq } = message
     const here = this.#here.get(user)
     if (!here) return
     const pushed = here.pushed.get(address)
     if (!pushed) {
       // What is below may be on its way over another connection (then it comes late), or lost (then a look finds it).
       remember(here, address, { from: seq, to: seq, late: undefined, gap: undefined, isComplete: false })
-      push(seq > (here.acknowledged.get(address) ?? 0) + 1)
+      message.push(seq > (here.acknowledged.get(address) ?? 0) + 1)
     } else if (seq === pushed.to + 1) {
       pushed.to = seq
       touch(here, address, pushed)
-      push(false)
+      message.push(false)
       if (pushed.gap) release(pushed, pushed.gap)
     } else if (seq > pushed.to) {
       pushed.gap ??= this.#openGap(user, address, pushed)
-      pushed.gap.held.set(seq, push)
+      pushed.gap.held.set(seq, message)
     } else if (seq < pushed.from) {
-      late(pushed, seq, push)
+      late(pushed, message)
     }
   }
 
@@ -146,12 +153,13 @@ export class Continuity {
     const firstMissing = hasHoleBelow ? fromSeq : pushed.to + 1
     if (firstMissing > head) return false
     // What waits is committed too, so the replay brings it.
-    const to = Math.max(head, pushed?.to ?? 0, ...(pushed?.gap?.held.keys() ?? []))
+    const held = pushed?.gap?.held
+    const to = Math.max(head, pushed?.to ?? 0, ...(held?.keys() ?? []))
     const from = Math.min(fromSeq, pushed?.from ?? fromSeq)
     if (pushed) closeGap(pushed)
     const isComplete = pushed?.isComplete ?? false
     remember(here, address, { from, to, late: pushed?.late, gap: undefined, isComplete })
-    this.#options.replay(user, address, firstMissing, { head: to, pushed })
+    this.#options.replay(user, address, firstMissing, { head: to, pushed, replied: held && repliedIn(held) })
     return true
   }
 
@@ -163,7 +171,7 @@ export class Continuity {
   }
 
   #openGap(user: UserId, address: Address, pushed: Pushed): Gap {
-    const held = new Map<number, Push>()
+    const held = new Map<number, Offer>()
     const cancel = this.#options.clock.after(REORDER_WAIT_MS, () => {
       this.compare(user, address, Math.max(...held.keys()), pushed.from)
     })
@@ -201,22 +209,27 @@ function forgetOldest({ pushed, acknowledged }: Here): void {
 }
 
 /** Below the first that was pushed. */
-function late(pushed: Pushed, seq: number, push: Push): void {
+function late(pushed: Pushed, message: Offer): void {
+  const { seq } = message
   pushed.late ??= new Set()
   if (pushed.late.has(seq)) return
   pushed.late.add(seq)
-  push(false)
+  message.push(false)
   while (pushed.late.delete(pushed.from - 1)) pushed.from -= 1
 }
 
 /** Pushes what was waiting for the last push. */
 function release(pushed: Pushed, { held }: Gap): void {
-  for (let push = held.get(pushed.to + 1); push; push = held.get(pushed.to + 1)) {
+  for (let next = held.get(pushed.to + 1); next; next = held.get(pushed.to + 1)) {
     pushed.to += 1
     held.delete(pushed.to)
-    push(false)
+    next.push(false)
   }
   if (held.size === 0) closeGap(pushed)
+}
+
+function repliedIn(held: ReadonlyMap<number, Offer>): Replied[] {
+  return [...held].flatMap(([seq, { asker }]) => (asker ? [{ seq, asker }] : []))
 }
 
 function closeGap(pushed: Pushed): void {

@@ -101,16 +101,17 @@ export class ClusterFanout implements Fanout {
     this.#offer(userId, message, encoded)
   }
 
-  #offer(userId: UserId, message: MessagePlace, encoded: EncodedEvent, exceptFor?: object): void {
+  #offer(userId: UserId, message: MessagePlace, encoded: EncodedEvent, asker?: object): void {
     const { users, continuity } = this.#options
     const address = addressOf(message, userId)
-    continuity.offer(userId, address, message.seq, (mayLackBelow) => {
+    const push = (mayLackBelow: boolean): void => {
       for (const recipient of users.of(userId)) {
         // Also the one that sent it: no later push will be unsure.
         if (mayLackBelow) recipient.mayLackBelow(address)
-        if (recipient !== exceptFor) recipient.message(message, encoded)
+        if (recipient !== asker) recipient.message(message, encoded)
       }
-    })
+    }
+    continuity.offer(userId, address, { seq: message.seq, asker, push })
   }
 
   #event(userId: UserId, encoded: EncodedEvent, exceptFor?: object): void {

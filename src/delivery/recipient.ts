@@ -39,4 +39,12 @@ export interface KnownOfHole {
   readonly head: number
   /** What went to every connection of the user that was up to date then. */
   readonly pushed: SeqRange | undefined
+  /** Messages above the hole that were sent here. */
+  readonly replied?: readonly Replied[] | undefined
+}
+
+/** A message of which the connection that sent it has the reply. */
+export interface Replied {
+  readonly seq: number
+  readonly asker: object
 }

@@ -53,6 +53,7 @@ const REPEATS_EXPECTED_MS = 10_000
  *   lagging         6, 7 to be brought   noted, also to bring   replayed, as above; 7 comes again although it was written
  */
 export class Outbound implements ReplayTarget {
+  readonly #caller: Caller
   readonly #identity: CallerIdentity
   readonly #services: OutboundServices
   readonly #socket: Socket
@@ -69,6 +70,7 @@ export class Outbound implements ReplayTarget {
 
   constructor(caller: Caller, socket: Socket, services: OutboundServices) {
     const { pages, clock, limits } = services
+    this.#caller = caller
     this.#identity = caller.identity
     this.#services = services
     this.#socket = socket
@@ -161,14 +163,26 @@ export class Outbound implements ReplayTarget {
   }
 
   replayFrom(peer: UserId, fromSeq: number, known?: KnownOfHole): void {
-    if (!this.#isOpen) return
-    // What was pushed meanwhile was not written, but noted.
-    if (this.#replay) return this.#replay.bring(peer, fromSeq)
+    if (!this.#isOpen || !this.#beginReplay(peer, fromSeq, known)) return
+    for (const { seq, asker } of known?.replied ?? []) {
+      if (asker === this.#caller) this.#ownSends.answeredBefore(peer, seq)
+    }
+  }
+
+  /** Returns whether a replay is under way now that brings this hole. */
+  #beginReplay(peer: UserId, fromSeq: number, known: KnownOfHole | undefined): boolean {
+    if (this.#replay) {
+      // What was pushed meanwhile was not written, but noted.
+      this.#replay.bring(peer, fromSeq)
+      return true
+    }
     // First, as of two ranges apart only the higher is kept.
     const from = this.#written.firstMissing(peer, fromSeq)
     if (known?.pushed) this.#written.add(peer, known.pushed.from, known.pushed.to)
-    if (known && this.#written.firstMissing(peer, from) > known.head) return this.#forgetWrittenLater()
-    this.#replayWith((replay) => replay.bring(peer, from))
+    const lacks = !known || this.#written.firstMissing(peer, from) <= known.head
+    if (lacks) this.#replayWith((replay) => replay.bring(peer, from))
+    else this.#forgetWrittenLater()
+    return lacks
   }
 
   upToDate(): void {

@@ -21,6 +21,8 @@ export class OwnSends {
   #unanswered: Set<string> | undefined
   /** Answered since then, the oldest first. */
   #answered: Set<string> | undefined
+  /** Answered before it began, by peer and seq: it began because of a hole below them. */
+  #answeredBefore: Set<string> | undefined
   /** What a replay left out for a reply that is still to come. */
   #leftOut: Map<string, MessagePlace> | undefined
 
@@ -33,6 +35,7 @@ export class OwnSends {
     this.#isReplaying = false
     this.#unanswered = undefined
     this.#answered = undefined
+    this.#answeredBefore = undefined
   }
 
   /** A send with this id to that person is on its way; `answered` follows. */
@@ -56,8 +59,15 @@ export class OwnSends {
     return isStored ? undefined : leftOut
   }
 
+  /** The replay under way goes beyond this message, which was sent here. */
+  answeredBefore(peer: UserId, seq: number): void {
+    this.#answeredBefore ??= new Set()
+    this.#answeredBefore.add(`${seq} ${peer}`)
+  }
+
   /** Whether a page is to leave this message out. */
   leavesOut(peer: UserId, id: string, { seq, sender_id, receiver_id }: MessagePlace): boolean {
+    if (this.#answeredBefore?.has(`${seq} ${peer}`)) return true
     if (!this.#unanswered && !this.#answered) return false
     const key = keyOf(peer, id)
     if (this.#answered?.has(key)) return true

@@ -109,7 +109,8 @@ export class HealingBench {
 
   /** Another's message arrives and is pushed. */
   push(user: string, peer: string, seq: number): void {
-    this.continuity.offer(user, peer, seq, () => void this.pushes.push(`${user} ${peer} ${seq}`))
+    const push = () => void this.pushes.push(`${user} ${peer} ${seq}`)
+    this.continuity.offer(user, peer, { seq, asker: undefined, push })
   }
 
   /** Something may have been lost; resolves when nothing more happens without time passing. */

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { Continuity, MAX_CONVERSATIONS } from '../../../src/delivery/continuity.ts'
+import { Continuity, MAX_CONVERSATIONS, type Offer } from '../../../src/delivery/continuity.ts'
+import type { KnownOfHole } from '../../../src/delivery/recipient.ts'
 import { FakeClock, settled } from '../../support/fake-clock.ts'
 
 /** Longer than a message that came too early waits. */
@@ -8,13 +9,22 @@ const LONG_MS = 1000
 /** By the store's clock. */
 const JOINED_MS = 7
 
+const message = (seq: number, push: (mayLackBelow: boolean) => void = () => undefined, asker?: object): Offer => {
+  return { seq, asker, push }
+}
+
 function setUp() {
   const clock = new FakeClock()
   const pushed: number[] = []
   const replays: number[] = []
   const continuity = new Continuity({ clock, replay: (_user, _other, fromSeq) => replays.push(fromSeq) })
   continuity.joined('ann', JOINED_MS)
-  const offer = (seq: number) => continuity.offer('ann', 'bob', seq, () => pushed.push(seq))
+  const offer = (seq: number) =>
+    continuity.offer(
+      'ann',
+      'bob',
+      message(seq, () => pushed.push(seq)),
+    )
   return { clock, continuity, pushed, replays, offer }
 }
 
@@ -53,6 +63,22 @@ describe('messages of one conversation', () => {
     expect(replays).toEqual([2])
   })
 
+  test('that waited are named to the replay with the connection that sent them', async () => {
+    const clock = new FakeClock()
+    const known: KnownOfHole[] = []
+    const continuity = new Continuity({ clock, replay: (_user, _other, _fromSeq, hole) => known.push(hole) })
+    continuity.joined('ann', JOINED_MS)
+    const asker = {}
+    continuity.offer('ann', 'bob', message(1))
+    continuity.offer('ann', 'bob', message(3, undefined, asker))
+    continuity.offer('ann', 'bob', message(4))
+    await clock.advance(LONG_MS)
+    expect(known).toEqual([
+      { head: 4, pushed: expect.objectContaining({ from: 1, to: 1 }), replied: [{ seq: 3, asker }] },
+    ])
+    expect(known[0]?.replied?.[0]?.asker).toBe(asker)
+  })
+
   test('are nobody’s business once the user has left, and nothing is replayed then', async () => {
     const { offer, pushed, replays, clock, continuity } = setUp()
     for (const seq of [1, 3]) offer(seq)
@@ -68,10 +94,26 @@ describe('messages of one conversation', () => {
   test('of other conversations and other users are counted apart', () => {
     const { continuity, pushed } = setUp()
     continuity.joined('cid', JOINED_MS)
-    continuity.offer('ann', 'bob', 1, () => pushed.push(1))
-    continuity.offer('ann', 'cid', 8, () => pushed.push(8))
-    continuity.offer('cid', 'ann', 8, () => pushed.push(80))
-    continuity.offer('nobody', 'ann', 1, () => pushed.push(-1))
+    continuity.offer(
+      'ann',
+      'bob',
+      message(1, () => pushed.push(1)),
+    )
+    continuity.offer(
+      'ann',
+      'cid',
+      message(8, () => pushed.push(8)),
+    )
+    continuity.offer(
+      'cid',
+      'ann',
+      message(8, () => pushed.push(80)),
+    )
+    continuity.offer(
+      'nobody',
+      'ann',
+      message(1, () => pushed.push(-1)),
+    )
     expect(pushed).toEqual([1, 8, 80])
   })
 })
@@ -94,7 +136,12 @@ describe('the first message since the user came', () => {
     const { continuity, clock } = setUp()
     const told: boolean[] = []
     if (acknowledged !== undefined) continuity.hadAcknowledged('ann', 'bob', acknowledged)
-    for (const each of [seq, seq + 2, seq + 1]) continuity.offer('ann', 'bob', each, (unsure) => told.push(unsure))
+    for (const each of [seq, seq + 2, seq + 1])
+      continuity.offer(
+        'ann',
+        'bob',
+        message(each, (unsure) => told.push(unsure)),
+      )
     expect(told).toEqual([isUnsure, false, false])
     expect(clock.pending).toBe(0)
   })
@@ -188,10 +235,11 @@ test('whatever is lost, repeated or reordered, pushes come in order without repe
         const inFlight: { atStep: number; seq: number }[] = []
         const arrive = (step: number) => {
           for (const { seq } of inFlight.filter(({ atStep }) => atStep === step)) {
-            continuity.offer('ann', 'bob', seq, () => {
+            const push = () => {
               pushed.push(seq)
               have.add(seq)
-            })
+            }
+            continuity.offer('ann', 'bob', message(seq, push))
           }
         }
         for (const [step, [{ delay, copies }, pauseMs]] of messages.entries()) {
@@ -253,7 +301,12 @@ describe('what came before the first push', () => {
     const known: unknown[] = []
     const continuity = new Continuity({ clock: new FakeClock(), replay: (...hole) => known.push(hole) })
     continuity.joined('ann', JOINED_MS)
-    for (const seq of [5, 6]) continuity.offer('ann', 'bob', seq, () => undefined)
+    for (const seq of [5, 6])
+      continuity.offer(
+        'ann',
+        'bob',
+        message(seq, () => undefined),
+      )
     continuity.compare('ann', 'bob', 6, 3)
     continuity.compare('ann', 'cid', 4, 4)
     expect(known).toMatchObject([
@@ -270,7 +323,12 @@ describe('a user with very many conversations', () => {
     const bench = setUp()
     const { continuity } = bench
     const told: string[] = []
-    const offer = (peer: string, seq: number) => continuity.offer('ann', peer, seq, () => told.push(`${peer} ${seq}`))
+    const offer = (peer: string, seq: number) =>
+      continuity.offer(
+        'ann',
+        peer,
+        message(seq, () => told.push(`${peer} ${seq}`)),
+      )
     const known = () => partners.filter((peer) => continuity.unsure('ann', peer) === undefined)
     for (const peer of partners) {
       continuity.hadAcknowledged('ann', peer, 4)
@@ -321,7 +379,11 @@ describe('a user with very many conversations', () => {
     const bench = setUp()
     const told: string[] = []
     const offer = (peer: string, seq: number) =>
-      bench.continuity.offer('ann', peer, seq, () => told.push(`${peer} ${seq}`))
+      bench.continuity.offer(
+        'ann',
+        peer,
+        message(seq, () => told.push(`${peer} ${seq}`)),
+      )
     return { ...bench, told, offer }
   }
 })

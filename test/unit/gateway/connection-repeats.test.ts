@@ -96,6 +96,21 @@ describe('healing', () => {
     expect(read).toEqual([41, 41])
   })
 
+  test('of a hole below a message that was sent here brings the hole alone', async () => {
+    const { bob, arrived, commit, connect } = await caughtUp()
+    const other = connect('bob')
+    await arrived()
+    other.socket.events.splice(0)
+    await commit(2)
+    // 41 was lost on its way, 42 was bob's own and waited for it.
+    const replied = [{ seq: 42, asker: bob.connection }]
+    const known = { head: 42, pushed: { from: 30, to: 40 }, replied }
+    for (const { connection } of [bob, other]) connection.replayFrom('ann', 41, known)
+    expect(await arrived()).toEqual([41])
+    // Another connection of his did not send it.
+    expect(other.socket.events.flatMap(({ type, seq }) => (type === 'message' ? [seq] : []))).toEqual([41, 42])
+  })
+
   test('from below what was replayed begins there, and leaves out what was', async () => {
     const { bob, arrived, read } = await caughtUp()
     bob.connection.replayFrom('ann', 25)
