@@ -139,7 +139,8 @@ let talks = 0
 /** People in pairs, at a rate that leaves the machine air, so that the answer's time is no queue's. */
 function talk({ lab: { settings } }: Site, service: RunningService): Promise<Outcome> {
   const { mode, warmupMs, measureMs, generators } = settings
-  const rate = { connections: traffic[mode], inFlight: 0, ratePerSecond: messagesPerSecond[mode] }
+  // Begun before the clock runs: the first messages of a conversation between two processes may cross.
+  const rate = { connections: traffic[mode], inFlight: 0, opensFirst: true, ratePerSecond: messagesPerSecond[mode] }
   const subject = { ...service, userPrefix: `${service.userPrefix}${talks++}-` }
   return runLoad(subject, { ...usualLoad, ...rate, warmupMs, measureMs: measureMs * 3, generators })
 }
