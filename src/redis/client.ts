@@ -72,7 +72,7 @@ export function createClusterClient(options: RedisClientOptions): Cluster {
     dnsLookup: (host, callback) => callback(null, host),
   })
   cluster.on('ready', () => health.works(name))
-  cluster.on('+node', hearAsking)
+  cluster.on('+node', (node: Redis) => hearAsking(node, () => cluster.emit(ASKED)))
   cluster.on('error', (error: Error) => {
     const cause = Reflect.get(error, 'lastNodeError')
     health.failed(name, cause instanceof Error ? cause : error)
@@ -80,10 +80,14 @@ export function createClusterClient(options: RedisClientOptions): Cluster {
   return cluster
 }
 
+/** Emitted when a command follows an ASK: its slot is half moved. */
+export const ASKED = 'asked'
+
 /** ioredis asks before it follows an ASK and waits for no answer; a rejection that nobody hears would end the process. */
-function hearAsking(node: Redis): void {
+function hearAsking(node: Redis, asked: () => void): void {
   const asking = node.asking.bind(node)
   const heard = (): Promise<'OK'> => {
+    asked()
     const answer = asking()
     answer.catch(() => undefined)
     return answer

@@ -1,4 +1,4 @@
-import { type Cluster, defineScript, type Redis } from './client.ts'
+import { ASKED, type Cluster, defineScript, type Redis } from './client.ts'
 import { bySlot, type Shards } from './shards.ts'
 
 /** Publishes to channels, and tells who hears it. */
@@ -47,13 +47,25 @@ const PUBLISH_SHARD = `for i = 1, #ARGV, 2 do redis.call('SPUBLISH', ARGV[i], AR
 /** KEYS: a channel of the shard. ARGV: channels of that shard. */
 const COUNT_SHARD = `return redis.call('PUBSUB', 'SHARDNUMSUB', unpack(ARGV))`
 
+/** Of calls that are all over: also of those that follow one that failed that has to be known. */
+function throwFirst(outcomes: readonly PromiseSettledResult<unknown>[]): void {
+  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
+}
+
 /** Through the nodes of a cluster, each shard through its own. */
 export class ClusterPublisher implements Publisher {
+  readonly #commands: Cluster
   readonly #shards: Shards
   readonly #publishShard: ReturnType<typeof defineScript>
   readonly #countShard: ReturnType<typeof defineScript>
+  /** How often a command was sent to where its slot is moving. */
+  #asked = 0
 
   constructor(commands: Cluster, shards: Shards) {
+    commands.on(ASKED, () => {
+      this.#asked += 1
+    })
+    this.#commands = commands
     this.#shards = shards
     this.#publishShard = defineScript(commands, 'publishShard', PUBLISH_SHARD, 1)
     this.#countShard = defineScript(commands, 'countShard', COUNT_SHARD, 1)
@@ -63,11 +75,14 @@ export class ClusterPublisher implements Publisher {
     const placed = pairs.flatMap((name, index) =>
       index % 2 === 0 ? [{ ...this.#shards.placeOf(name), payload: pairs[index + 1] ?? '' }] : [],
     )
+    const before = this.#asked
     const calls = bySlot(placed, ({ slot }) => slot).map((shard) =>
       this.#publishShard(shard[0]?.channel ?? '', ...shard.flatMap(({ channel, payload }) => [channel, payload])),
     )
-    // Also of those that follow one that failed it has to be known when they are over.
-    for (const outcome of await Promise.allSettled(calls)) if (outcome.status === 'rejected') throw outcome.reason
+    const outcomes = await Promise.allSettled(calls)
+    // While a slot is half moved a script goes to its new node already, and subscribers are still at the old one, as is SPUBLISH.
+    if (this.#asked === before) throwFirst(outcomes)
+    else throwFirst(await Promise.allSettled(placed.map((one) => this.#commands.spublish(one.channel, one.payload))))
   }
 
   publish(channel: string, payload: string): Promise<void> {

@@ -66,8 +66,11 @@ export class RedisCluster implements RedisSetUp {
   async kill(): Promise<void> {
     await Promise.all(this.nodes.map((node) => node.kill()))
   }
+  async killPart(): Promise<void> {
+    await (await this.primaryOf(slotOf(PRESENCE))).kill()
+  }
   async startAgain(): Promise<void> {
-    await Promise.all(this.nodes.map((node) => node.startAgain()))
+    await Promise.all(this.nodes.filter((node) => !node.isRunning).map((node) => node.startAgain()))
   }
   freeze(): void {
     for (const node of this.nodes) node.freeze()
@@ -77,6 +80,24 @@ export class RedisCluster implements RedisSetUp {
   }
   async stop(): Promise<void> {
     await Promise.all(this.nodes.map((node) => node.stop()))
+  }
+
+  /** Moves a slot to another primary as `redis-cli --cluster reshard` does; `meanwhile` while it is half moved. */
+  async reshard(slot: number, meanwhile: () => Promise<void>): Promise<void> {
+    const from = await this.primaryOf(slot)
+    const to = await this.primaryOf((slot + SLOTS / PRIMARIES) % SLOTS)
+    const [fromId, toId] = [String(await from.run('CLUSTER', 'MYID')), String(await to.run('CLUSTER', 'MYID'))]
+    await to.run('CLUSTER', 'SETSLOT', slot, 'IMPORTING', fromId)
+    await from.run('CLUSTER', 'SETSLOT', slot, 'MIGRATING', toId)
+    await meanwhile()
+    for (;;) {
+      const keys = (await from.run('CLUSTER', 'GETKEYSINSLOT', slot, 100)) as string[]
+      if (keys.length === 0) break
+      for (const key of keys) await from.run('MIGRATE', '127.0.0.1', to.port, key, 0, 5_000)
+    }
+    await meanwhile()
+    // The new owner first, so that the slot is never without one.
+    for (const node of [to, from]) await node.run('CLUSTER', 'SETSLOT', slot, 'NODE', toId)
   }
 
   async #form(hasReplicas: boolean): Promise<void> {

@@ -154,6 +154,19 @@ test('messages, receivers and presence go through all nodes, also when slots hav
   await eventually(isHeard, 'a frame for each after the way there and back')
 })
 
+test('who is subscribed hears what is published while a slot is half moved', async () => {
+  const logs = keepLogs()
+  const [one, two] = [await open(logs), await open(logs)]
+  await Promise.all(USERS.map((user) => two.broker.subscribe(user)))
+  const { slot } = new Shards(PREFIX).placeOf(`${PREFIX}user:${USERS[0]}`)
+  await cluster.reshard(slot, async () => {
+    two.got.clear()
+    publishToAll(one, 'half moved')
+    await eventually(() => two.got.size === USERS.length, 'a frame for each', 20_000)
+  })
+  await eventually(() => one.broker.isConnected && two.broker.isConnected, 'the move')
+})
+
 test('a right that is missing on one node is named', async () => {
   await cluster.nodes[1]?.run('ACL', 'SETUSER', 'app', '-zadd', '-spublish')
   const logs = keepLogs()
