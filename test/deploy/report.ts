@@ -15,6 +15,10 @@ const PROGRAMS: Readonly<Record<string, readonly [string, ...string[]]>> = {
   HAProxy: ['haproxy', '-v'],
   Caddy: ['caddy', 'version'],
   Redis: ['redis-server', '--version'],
+  Valkey: [
+    fileURLToPath(new URL('../../node_modules/.cache/messaging-debian13-valkey-server', import.meta.url)),
+    '--version',
+  ],
   PgBouncer: ['pgbouncer', '--version'],
   promtool: ['promtool', '--version'],
   systemd: ['systemd-analyze', '--version'],
@@ -34,6 +38,13 @@ export function versions(): string[] {
 
 /** Writes one line for each play to `dist/deploy-report.txt`, and prints it. */
 export class DeployReport implements Reporter {
+  readonly #leftOut: readonly string[]
+
+  /** `leftOut`: plays for which there is no program, and why. */
+  constructor(leftOut: readonly string[] = []) {
+    this.#leftOut = leftOut
+  }
+
   onTestRunEnd(modules: readonly TestModule[]): void {
     const lines = modules.flatMap((module) => {
       const file = relative(fileURLToPath(new URL('../..', import.meta.url)), module.moduleId)
@@ -43,6 +54,7 @@ export class DeployReport implements Reporter {
       )
       return [...broken, ...plays]
     })
+    lines.push(...this.#leftOut.map((what) => `skipped  ${what}`))
     mkdirSync(dirname(FILE), { recursive: true })
     if (lines.some((line) => line.startsWith('FAILED'))) process.exitCode = 1
     writeFileSync(FILE, `${new Date().toISOString()}\n${versions().join(', ')}\n${lines.join('\n')}\n`)

@@ -1,7 +1,14 @@
 import { fileURLToPath } from 'node:url'
 import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config'
+import { valkeyOfDebian13 } from '../support/debian13.ts'
 import type { SetUpKind } from '../support/redis-set-up.ts'
 import { DeployReport } from './report.ts'
+
+/** Why Valkey cannot be had here; undefined: it can. */
+const withoutValkey = await valkeyOfDebian13().then(
+  () => undefined,
+  (error: Error) => error.message,
+)
 
 /** `npm run deploy`: every play, with the programs that can be installed; what cannot be played fails. */
 export default defineConfig({
@@ -13,7 +20,7 @@ export default defineConfig({
     retry: 0,
     testTimeout: 120_000,
     hookTimeout: 90_000,
-    reporters: ['default', new DeployReport()],
+    reporters: ['default', new DeployReport(withoutValkey === undefined ? [] : [`over valkey: ${withoutValkey}`])],
     projects: [
       {
         extends: true,
@@ -30,6 +37,7 @@ export default defineConfig({
       },
       overRedis('cluster'),
       overRedis('sentinels'),
+      ...(withoutValkey === undefined ? [overRedis('valkey')] : []),
     ],
   },
 })

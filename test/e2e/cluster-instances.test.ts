@@ -16,7 +16,7 @@ const LEASE_MS = 15_000
 const TIMING = { INSTANCE_LEASE_MS: String(LEASE_MS) }
 
 /** A cluster and sentinels tell addresses of servers, before which nothing of ours stands. */
-const testWithRelay = redisKind() === 'single' ? test : () => undefined
+const testWithRelay = ['single', 'valkey'].includes(redisKind()) ? test : () => undefined
 
 const services = useServices()
 let database: TestDatabase

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
 import { freePort } from '../support/free-port.ts'
-import type { RedisServer } from '../support/redis.ts'
+import type { RedisSetUp } from '../support/redis-set-up.ts'
 import type { Cluster } from './cluster.ts'
 import { PostgresProxy } from './postgres-proxy.ts'
 import { TcpProxy } from './tcp-proxy.ts'
@@ -12,7 +12,7 @@ import { TcpProxy } from './tcp-proxy.ts'
 export interface InstanceOptions {
   readonly mainFile: string
   readonly cluster: Cluster
-  readonly redis: RedisServer
+  readonly redis: RedisSetUp
   readonly database: string
   readonly prefix: string
   /** Its links to PostgreSQL and Redis cannot be broken, and cost nothing. */
@@ -47,7 +47,7 @@ export class Instance {
     this.#options = options
     this.clients = new TcpProxy(() => (this.#port === 0 ? undefined : { host: '127.0.0.1', port: this.#port }))
     this.postgres = new PostgresProxy(() => (cluster.socketPath ? { path: cluster.socketPath } : undefined))
-    this.redis = new TcpProxy(() => ({ host: '127.0.0.1', port: redis.port }))
+    this.redis = new TcpProxy(() => (redis.port === undefined ? undefined : { host: '127.0.0.1', port: redis.port }))
   }
 
   static async create(options: InstanceOptions): Promise<Instance> {
@@ -135,7 +135,8 @@ export class Instance {
         PORT: String(ownPort),
         ...(logsTo !== undefined && { LOG_LEVEL: 'debug' }),
         POSTGRES_DSN: isDirect ? cluster.socketDsn(database) : cluster.dsn(this.postgres.port, database),
-        REDIS_ADDR: `127.0.0.1:${isDirect ? redis.port : this.redis.port}`,
+        // Several servers tell each other's addresses, so nothing can stand before them.
+        ...(isDirect || redis.port === undefined ? redis.env : { REDIS_ADDR: `127.0.0.1:${this.redis.port}` }),
         REDIS_PREFIX: prefix,
         DRAIN_RECONNECT_SPREAD_MS: '500',
         MAX_CONNECTIONS_PER_USER: '50',

@@ -79,7 +79,7 @@ function newReport(settings: Settings): LongReport {
   return {
     ...here(),
     seed: settings.seed,
-    plan: LONG_ROUND,
+    plan: { ...LONG_ROUND, redis: settings.redis },
     rounds: [],
     broken: [],
   }

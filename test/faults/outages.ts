@@ -18,6 +18,8 @@ interface Outage {
   readonly name: string
   /** Sends are stored all the same. */
   readonly stores: boolean
+  /** Of a Redis of several servers alone. */
+  readonly ofSeveral?: boolean
   readonly begin: (world: World) => Promise<void>
   /** Resolves when what was away is there again. */
   readonly end: (world: World) => Promise<void>
@@ -46,6 +48,13 @@ const OUTAGES: readonly Outage[] = [
     name: 'Redis killed',
     stores: true,
     begin: (world) => world.crashRedis(),
+    end: ({ redis }) => redis.startAgain(),
+  },
+  {
+    name: 'a part of Redis killed',
+    stores: true,
+    ofSeveral: true,
+    begin: ({ redis }) => redis.killPart(),
     end: ({ redis }) => redis.startAgain(),
   },
   {
@@ -130,19 +139,20 @@ const WHOLE: Length = { forMs: MINUTE_MS, stretch: 1 }
 const SMOKE_STRETCH = 4
 
 /** The same plays in short, for the smoke run. Where every send is to be stored, none is refused for a machine that is busy. */
-export const SHORT_OUTAGES: readonly Scenario[] = OUTAGES.map((outage) => {
+export const SHORT_OUTAGES: readonly Scenario[] = OUTAGES.filter(({ ofSeveral }) => !ofSeveral).map((outage) => {
   const forMs = outage.stores ? SHORT_MS.stores : SHORT_MS.refuses
   const scenario = scenarioOf(outage, { forMs, stretch: SMOKE_STRETCH })
   return outage.stores ? { ...scenario, without: PATIENT_WRITER } : scenario
 })
 
 /** True when every minute without PostgreSQL or Redis went by as promised. */
-export async function runOutages({ seed, only }: Settings): Promise<boolean> {
+export async function runOutages({ seed, only, redis }: Settings): Promise<boolean> {
   const build = await compileService()
   const wrong: string[] = []
   try {
-    for (const outage of OUTAGES.filter(({ name }) => only.length === 0 || only.includes(name))) {
-      const world = await World.create({ build, instances: 2 })
+    const outages = OUTAGES.filter(({ ofSeveral }) => redis !== 'single' || !ofSeveral)
+    for (const outage of outages.filter(({ name }) => only.length === 0 || only.includes(name))) {
+      const world = await World.create({ build, instances: 2, redisKind: redis })
       try {
         wrong.push(...(await play(scenarioOf(outage, WHOLE), world, seed)).wrong)
       } finally {

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import type { SetUpKind } from '../support/redis-set-up.ts'
 import type { Build } from './build.ts'
 import { type Counts, check } from './checker.ts'
 import { ClientProcess } from './client-process.ts'
@@ -19,6 +20,8 @@ export interface RoundPlan {
   /** By how much limits are stretched; 1 without. */
   readonly stretch?: number
   readonly seed: number
+  /** What kind of Redis; one server without. */
+  readonly redis?: SetUpKind
   readonly instances: number
   readonly users: number
   readonly clientProcesses: number
@@ -55,7 +58,12 @@ const WARM_UP_MS = 1000
 export async function runRound(plan: RoundPlan, build: Build): Promise<RoundReport> {
   const startedMs = performance.now()
   const directory = await mkdtemp(join(tmpdir(), 'messaging-faults-history-'))
-  const world = await World.create({ build, instances: plan.instances, stretch: plan.stretch ?? 1 })
+  const world = await World.create({
+    build,
+    instances: plan.instances,
+    stretch: plan.stretch ?? 1,
+    redisKind: plan.redis ?? 'single',
+  })
   try {
     const random = new Random(plan.seed)
     const users = usersOf(plan)

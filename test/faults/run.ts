@@ -1,5 +1,5 @@
 // Entry: `npm run faults [-- --smoke | --seeded | --outages | --disk-full | --power-cut | --io-errors | --migration | --standby | --beside PATH | --sdk | --accounts | --push] [--seed N]
-// [--minutes N] [--report FILE]`. Exit code 0: nothing was found, 1: something was, 77: this machine cannot play it.
+// [--minutes N] [--report FILE] [--redis cluster | sentinels]`. Exit code 0: nothing was found, 1: something was, 77: this machine cannot play it.
 import { inspect } from 'node:util'
 import { runAccounts } from './accounts.ts'
 import { runBeside } from './beside.ts'

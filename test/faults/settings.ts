@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util'
+import { REDIS_KINDS, type SetUpKind } from '../support/redis-set-up.ts'
 
 export interface Settings {
   readonly mode:
@@ -22,6 +23,8 @@ export interface Settings {
   readonly report: string | undefined
   /** A directory with another version's compiled main.js. */
   readonly beside: string | undefined
+  /** What kind of Redis the outages and the rounds have. */
+  readonly redis: SetUpKind
   /** Names of scenarios, outages or bugs; none: all. */
   readonly only: readonly string[]
   readonly targets: { readonly acked: number; readonly instanceKills: number; readonly postgresCrashes: number }
@@ -51,6 +54,7 @@ export function readSettings(args: readonly string[]): Settings {
       seed: { type: 'string' },
       minutes: { type: 'string' },
       report: { type: 'string' },
+      redis: { type: 'string' },
     },
   })
   return {
@@ -59,9 +63,16 @@ export function readSettings(args: readonly string[]): Settings {
     minutes: Number(values.minutes ?? DEFAULT_MINUTES),
     report: values.report,
     beside: values.beside,
+    redis: kindOf(values.redis ?? 'single'),
     only: positionals,
     targets: { acked: 1_000_000, instanceKills: 300, postgresCrashes: 100 },
   }
+}
+
+function kindOf(name: string): SetUpKind {
+  const kind = REDIS_KINDS.find((one) => one === name)
+  if (!kind) throw new Error(`--redis is one of ${REDIS_KINDS.join(', ')}`)
+  return kind
 }
 
 function modeOf(chosen: Readonly<Record<string, unknown>>): Settings['mode'] {

@@ -1,6 +1,7 @@
 // Everything that can be broken: PostgreSQL, Redis, instances and their links, processes of clients.
 import { setTimeout as delay } from 'node:timers/promises'
-import { RedisServer } from '../support/redis.ts'
+import type { RedisSetUp, SetUpKind } from '../support/redis-set-up.ts'
+import { startRedisAs } from '../support/start-redis.ts'
 import type { Build } from './build.ts'
 import type { ClientProcess } from './client-process.ts'
 import { Cluster } from './cluster.ts'
@@ -10,7 +11,9 @@ export interface WorldOptions {
   readonly build: Build
   readonly instances: number
   readonly cluster?: Cluster
-  readonly redis?: RedisServer
+  readonly redis?: RedisSetUp
+  /** Of the one that it makes without that; one server without. */
+  readonly redisKind?: SetUpKind
   /** Instances are linked to PostgreSQL and Redis without the proxies that could break the links. */
   readonly isDirect?: boolean
   readonly env?: Readonly<Record<string, string>>
@@ -24,7 +27,7 @@ let databases = 0
 
 export class World {
   readonly cluster: Cluster
-  readonly redis: RedisServer
+  readonly redis: RedisSetUp
   readonly instances: readonly Instance[]
   readonly database: string
   readonly stretch: number
@@ -33,7 +36,7 @@ export class World {
   redisKills = 0
 
   private constructor(
-    servers: { cluster: Cluster; redis: RedisServer },
+    servers: { cluster: Cluster; redis: RedisSetUp },
     owns: { cluster: boolean; redis: boolean },
     instances: readonly Instance[],
     database: string,
@@ -56,7 +59,7 @@ export class World {
     ...given
   }: WorldOptions): Promise<World> {
     const cluster = given.cluster ?? (await Cluster.start())
-    const redis = given.redis ?? (await RedisServer.start())
+    const redis = given.redis ?? (await startRedisAs(given.redisKind ?? 'single'))
     databases += 1
     const database = `faults_${databases}`
     await cluster.run(`create database ${database}`)

@@ -3,7 +3,7 @@ import type { TestProject } from 'vitest/node'
 import { compileSources } from './compiled.ts'
 import { startCluster } from './databases.ts'
 import { FIGURES_FILE } from './figures.ts'
-import { startRedisAs } from './redis-set-up.ts'
+import { startRedisAs } from './start-redis.ts'
 
 /** Starts what the integration tests share; the returned function is the tear-down. A crash is cleaned up by the watchdogs. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {

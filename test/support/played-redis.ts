@@ -1,6 +1,7 @@
 // The Redis of a test that any Redis has to pass: one server in `npm test`, and each other kind in `npm run deploy`.
 import { inject } from 'vitest'
-import { type RedisSetUp, type SetUpKind, startRedisAs } from './redis-set-up.ts'
+import type { RedisSetUp, SetUpKind } from './redis-set-up.ts'
+import { startRedisAs } from './start-redis.ts'
 
 declare module 'vitest' {
   interface ProvidedContext {

@@ -85,8 +85,11 @@ export class RedisWithSentinels implements RedisSetUp {
   async kill(): Promise<void> {
     await Promise.all(this.servers.map((server) => server.kill()))
   }
+  async killPart(): Promise<void> {
+    await (await this.named()).kill()
+  }
   async startAgain(): Promise<void> {
-    await Promise.all(this.servers.map((server) => server.startAgain()))
+    await Promise.all(this.servers.filter((server) => !server.isRunning).map((server) => server.startAgain()))
   }
   freeze(): void {
     for (const server of this.servers) server.freeze()

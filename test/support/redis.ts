@@ -39,6 +39,8 @@ const WATCHDOG = `trap '' HUP INT TERM; read -r farewell || kill -s KILL "$1" 2>
 export interface RedisKind {
   /** It speaks TLS alone, and takes whoever shows the same certificate. */
   readonly tls?: Certificate
+  /** What is started in place of a Redis. */
+  readonly program?: string
   /** It is a sentinel with this configuration. */
   readonly sentinel?: string
 }
@@ -63,7 +65,7 @@ export class RedisServer implements RedisSetUp {
 
   /** `settings` as on the command line, such as `['--requirepass', 'secret']`. */
   static async start(settings: readonly string[] = [], kind: RedisKind = {}): Promise<RedisServer> {
-    const program = await installedProgram(REDIS)
+    const program = kind.program ?? (await installedProgram(REDIS))
     const server = new RedisServer(program, await mkdtemp(join(tmpdir(), 'messaging-redis-')), settings, kind)
     const ports = settings.includes('--cluster-enabled') ? CLUSTER_PORTS : PORTS
     for (let attempt = 1; ; attempt += 1) {
@@ -84,6 +86,9 @@ export class RedisServer implements RedisSetUp {
   }
   get url(): string {
     return `${this.#kind.tls ? 'rediss' : 'redis'}://127.0.0.1:${this.#port}`
+  }
+  get isRunning(): boolean {
+    return this.#child !== undefined
   }
   get env(): Readonly<Record<string, string>> {
     return { REDIS_ADDR: this.url }
@@ -157,6 +162,10 @@ export class RedisServer implements RedisSetUp {
     child.kill('SIGKILL')
     await exited
     this.#dismiss()
+  }
+
+  killPart(): Promise<void> {
+    return this.kill()
   }
 
   async stop(): Promise<void> {

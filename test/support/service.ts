@@ -43,8 +43,16 @@ export class ServiceProcess implements Target {
   #watchers: (() => void)[] = []
   #hasExited = false
 
-  constructor(mainFile: string, env: Environment) {
-    const child = spawn(process.execPath, [mainFile], { env: { PORT: '0', ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
+  /** `command`: what runs it, if not this Node. */
+  constructor(
+    mainFile: string,
+    env: Environment,
+    [program, ...options]: readonly [string, ...string[]] = [process.execPath],
+  ) {
+    const child = spawn(program, [...options, mainFile], {
+      env: { PORT: '0', ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
     this.#child = child
     createInterface({ input: child.stdout }).on('line', (line) => {
       this.logs.push(JSON.parse(line))

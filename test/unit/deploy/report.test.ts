@@ -3,7 +3,18 @@ import { versions } from '../../deploy/report.ts'
 
 test('the report of the plays names every program, with its version or that it is missing', () => {
   const told = versions()
-  const names = ['Node', 'PostgreSQL', 'nginx', 'HAProxy', 'Caddy', 'Redis', 'PgBouncer', 'promtool', 'systemd']
+  const names = [
+    'Node',
+    'PostgreSQL',
+    'nginx',
+    'HAProxy',
+    'Caddy',
+    'Redis',
+    'Valkey',
+    'PgBouncer',
+    'promtool',
+    'systemd',
+  ]
   expect(told.map((one) => one.split(' ')[0])).toEqual(names)
   for (const one of told) expect(one).toMatch(/ (v?\d+(\.\d+)*|missing)/)
   expect(told).toContain(`Node ${process.version}`)
