@@ -1,4 +1,4 @@
-import { IS_LIVE } from './subscription-store.postgres.ts'
+import { IS_LIVE, isPresent } from './subscription-store.postgres.ts'
 
 /**
  * How long an instance holds a job: longer than it may wait there (4 s), than two attempts may take (10 s), and than the report
@@ -28,6 +28,10 @@ export const STANDINGS = `select v.ord::int, c.conversation_id::float8 as id, ($
   join conversations c on c.user_lo = v.lo and c.user_hi = v.hi
   ${newest('v.user_id', 'm.seq')}`
 
+/** Whether there is somebody to tell; whose login stands is asked when they are told. */
+const hasAny = (userId: string): string =>
+  `exists (select from push_subscriptions s where s.user_id = ${userId} and ${isPresent('s')})`
+
 /** 10, 30, 90, 270 and then 600 seconds: a thousand messages in ten minutes are five notifications. */
 const PAUSE = `make_interval(secs => least(600, 10 * power(3, least(j.pushes, 9) - 1)))`
 
@@ -43,7 +47,7 @@ const upsert = (
   wanted: string,
 ) => `insert into push_jobs as j (user_id, conversation_id, kind, until, due_at, wanted_at, last_seq)
   select w.user_id, w.conversation_id, 0, w.until, now(), now() - make_interval(secs => w.age), w.seq
-  from (${wanted}) w where exists (select from push_subscriptions s where s.user_id = w.user_id)
+  from (${wanted}) w where ${hasAny('w.user_id')}
   order by w.user_id collate "C", w.conversation_id
   on conflict (user_id, conversation_id) do update set
     kind = 0, until = excluded.until, last_seq = greatest(j.last_seq, excluded.last_seq),
@@ -75,7 +79,7 @@ export const SWEEP = upsert(`
   join conversations c on c.conversation_id = r.conversation_id
   cross join lateral (select case when r.sender_id = c.user_lo then c.user_hi else c.user_lo end as user_id) p
   where p.user_id <> r.sender_id and ${position('p.user_id', 'delivered')} < r.seq
-    and exists (select from push_subscriptions s where s.user_id = p.user_id)`)
+    and ${hasAny('p.user_id')}`)
 
 /**
  * $1 how many, $2 who takes them. A job that is taken is due again when its lease ends, so nobody has to walk past those that

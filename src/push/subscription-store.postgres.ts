@@ -36,14 +36,23 @@ const COLUMNS = `s.subscription_id as id, s.user_id, s.endpoint, s.host, s.p256d
 
 /** A login of the built-in accounts that was not used for so long has ended; as `accounts/session.ts` has it. */
 const IDLE_DAYS = 30
+/** Of another epoch nothing counts: a restore brings back what ended since, and gives an endpoint back to its owner of before. */
+export const isPresent = (s: string): string => `${s}.epoch = (select epoch from service_state)`
 /**
- * Of a subscription `s`: its login still stands. Sessions of the built-in accounts end by their own row, and a subscription is
- * removed with that; those of another issuer, and all of a user, end by a revocation, unless that spares logins (`sessionless`).
+ * Of a revocation `r` and a subscription: the one ends the other. Those of a user may spare logins (`sessionless`). The end of a
+ * login in the database (`end_push_of_revoked`) says the same.
  */
-export const IS_LIVE = `(s.expires_at is null or s.expires_at > now())
-  and not exists (select from revocations r where r.session_id = s.session_id)
-  and not exists (select from revocations r where r.user_id = s.user_id and r.not_before >= s.confirmed_at
-    and (s.session_id is null or r.reason is distinct from 'sessionless'))
+const endsLogin = (s: string): string => `r.session_id = ${s}.session_id`
+const endsUser = (s: string): string =>
+  `(r.user_id = ${s}.user_id and r.not_before >= ${s}.confirmed_at
+    and (${s}.session_id is null or r.reason is distinct from 'sessionless'))`
+/**
+ * Of a subscription `s`: it was declared in this epoch, and its login still stands. Sessions of the built-in accounts end by their
+ * own row, and a subscription is removed with that; those of another issuer, and all of a user, end by a revocation.
+ */
+export const IS_LIVE = `${isPresent('s')} and (s.expires_at is null or s.expires_at > now())
+  and not exists (select from revocations r where ${endsLogin('s')})
+  and not exists (select from revocations r where ${endsUser('s')})
   and not exists (select from sessions l where l.session_id = ${asUuid('s.session_id')}
     and (l.revoked_at is not null or l.expires_at <= now() or l.last_used_at <= now() - interval '${IDLE_DAYS} days'))`
 
@@ -54,7 +63,7 @@ const PUT = `insert into push_subscriptions as s
   on conflict (endpoint_hash) do update set
     user_id = excluded.user_id, session_id = excluded.session_id, p256dh = excluded.p256dh, auth = excluded.auth,
     vapid_kid = excluded.vapid_kid, content = excluded.content, locale = excluded.locale, expires_at = excluded.expires_at,
-    confirmed_at = now(), asked_at = null,
+    epoch = excluded.epoch, confirmed_at = now(), asked_at = null,
     created_at = case when s.user_id = excluded.user_id then s.created_at else now() end,
     tested_at = case when s.user_id = excluded.user_id then s.tested_at end,
     failures = case when s.p256dh = excluded.p256dh and s.vapid_kid = excluded.vapid_kid then s.failures else 0 end`
@@ -70,9 +79,9 @@ const TAKE_FOR_TEST = `update push_subscriptions s set tested_at = now() where s
     order by s.subscription_id for update)
   returning ${COLUMNS}`
 const HAS_ANY = `select 1 from push_subscriptions s where s.user_id = $1 and ${IS_LIVE} limit 1`
-const USERS = `select distinct user_id from push_subscriptions where user_id > $1 order by user_id limit $2`
-const USERS_SINCE = `select distinct user_id from push_subscriptions
-  where confirmed_at >= to_timestamp($1::float8 / 1000)`
+const USERS = `select distinct user_id from push_subscriptions s where user_id > $1 and ${isPresent('s')} order by user_id limit $2`
+const USERS_SINCE = `select distinct user_id from push_subscriptions s
+  where confirmed_at >= to_timestamp($1::float8 / 1000) and ${isPresent('s')}`
 const NOW = `select (extract(epoch from clock_timestamp()) * 1000)::text as ms`
 
 /** Of one that a clock which was set back since began in the future nothing counts. */
@@ -105,13 +114,13 @@ const removeSome = (from: string): string => `delete from push_subscriptions whe
 const REMOVE_DEAD = [
   'push_subscriptions o where o.expires_at <= now()',
   `push_subscriptions o where o.confirmed_at < now() - make_interval(days => ${FORGET_AFTER_DAYS})`,
-  `revocations r join push_subscriptions o on o.session_id = r.session_id where r.at > now() - ${LOOKED_AT_AGAIN}`,
-  `revocations r join push_subscriptions o on o.user_id = r.user_id and o.confirmed_at <= r.not_before
-     and (o.session_id is null or r.reason is distinct from 'sessionless') where r.at > now() - ${LOOKED_AT_AGAIN}`,
+  ...[endsLogin('o'), endsUser('o')].map(
+    (ends) => `revocations r join push_subscriptions o on ${ends} where r.at > now() - ${LOOKED_AT_AGAIN}`,
+  ),
 ].map(removeSome)
 const TAKE_SILENT = `update push_subscriptions s set asked_at = now() where subscription_id in
     (select q.subscription_id from push_subscriptions q
-      where q.confirmed_at < now() - make_interval(days => ${ASK_AFTER_DAYS}) and q.asked_at is null
+      where q.confirmed_at < now() - make_interval(days => ${ASK_AFTER_DAYS}) and q.asked_at is null and ${isPresent('q')}
         and not exists (select from push_hosts h where h.host = q.host and h.not_before > now())
       limit ${ASKED_AT_ONCE} for update of q skip locked)
   returning ${COLUMNS}`

@@ -129,6 +129,24 @@ test('declared while the login ended are removed a little later', async () => {
   expect([await isKept(login), await isKept(other)]).toEqual([false, true])
 })
 
+test('declared while all logins of their user ended are removed a little later, but for those that were spared', async () => {
+  const [ended, spared, other] = [await somebody(), await somebody(), await somebody()]
+  const revoke = ({ userId }: Login, reason: string | null) =>
+    queries.query(`insert into revocations (user_id, actor, reason) values ($1, 'test', $2)`, [userId, reason])
+  await revoke(ended, null)
+  await revoke(spared, 'sessionless')
+  for (const login of [ended, spared]) {
+    await declare(login)
+    await queries.query(
+      `update push_subscriptions set confirmed_at = confirmed_at - interval '1 minute' where user_id = $1`,
+      [login.userId],
+    )
+  }
+  expect([await isLive(ended), await isLive(spared)]).toEqual([false, true])
+  await subscriptions.cleanUp()
+  expect([await isKept(ended), await isKept(spared), await isKept(other)]).toEqual([false, true, true])
+})
+
 test('go when their browser said that they would', async () => {
   const login = await somebody()
   await declare(login, browserSubscription(undefined, Date.now() - 1_000))

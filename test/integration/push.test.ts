@@ -153,6 +153,29 @@ describe('subscriptions', () => {
     expect(await endpointsOf(user)).toEqual([])
   })
 
+  test('of another epoch are told nothing, nor asked, before they are declared again', async () => {
+    const user = newUser()
+    const [endpoint] = [await subscribe(user), await subscribe(user)]
+    await (await backlog(user)).want()
+    // As a restore does, which brings back those of logins that have ended since.
+    await queries.query('update service_state set epoch = $1', [crypto.randomUUID()])
+    const { asOfMs } = await subscriptions.usersSince(undefined)
+    const seen = async () => [
+      await subscriptions.users('', 10),
+      (await subscriptions.usersSince(asOfMs - 60_000)).users,
+      await subscriptions.takeForTest(user),
+    ]
+    expect(await seen()).toEqual([[], [], []])
+    expect((await jobs.claim(10))[0]?.targets).toEqual([])
+    // Nothing is wanted for them either, by the wheel or the sweeper.
+    expect(await (await backlog(user, 1, 'cid')).want()).toBe(0)
+    expect(await new PostgresSweepStore(queries).sweep(0, Date.now() + 60_000)).toBe(0)
+    await queries.query(`update push_subscriptions set confirmed_at = now() - interval '61 days'`)
+    expect(await subscriptions.cleanUp()).toEqual([])
+    await subscribe(user, { endpoint })
+    expect(await seen()).toEqual([[user], [user], [expect.objectContaining({ endpoint })]])
+  })
+
   async function idsOf(user: string): Promise<[string, string, string]> {
     const rows = await queries.query<{ id: string }>(
       'select subscription_id as id from push_subscriptions where user_id = $1 order by created_at',
