@@ -1,15 +1,11 @@
 // `npm run browser`: the page under a finger, where the focus goes when things vanish, and what is left where the system chooses the colours.
 import type { Page } from 'playwright-core'
 import { expect, test } from 'vitest'
-import { PHONE, usePageSite } from '../support/page-site.ts'
-import { post } from '../support/rest-client.ts'
+import { PageLink } from '../support/page-link.ts'
+import { type PageSite, PHONE, usePageSite, whoIs } from '../support/page-site.ts'
 
 const site = usePageSite()
-const say = (sender_id: string, receiver_id: string, content: string) =>
-  post(site().service, { sender_id, receiver_id, content })
-
-/** The person of every tab of a browser. */
-const whoIs = (name: string): string => `if (location.protocol === 'http:') sessionStorage.setItem('name', '${name}')`
+const say: PageSite['say'] = (...message) => site().say(...message)
 
 /** What is to be pressed and smaller than a finger, apart from links in a text. */
 function tooSmall(page: Page): Promise<string[]> {
@@ -57,14 +53,7 @@ test('on a phone everything is as large as a finger, and going back leads to whe
 test('without a connection, and with what was not sent, as well', async () => {
   const context = await site().person(PHONE)
   await context.addInitScript(whoIs('amy'))
-  await context.routeWebSocket(/\/ws/, (socket) => {
-    const server = socket.connectToServer()
-    socket.onMessage((frame) => {
-      const { type, ref, id } = JSON.parse(String(frame)) as Record<string, string>
-      if (type === 'send') socket.send(JSON.stringify({ type: 'error', ref, id, code: 'not_accepted', message: 'no' }))
-      else server.send(frame)
-    })
-  })
+  await PageLink.of(context, () => true)
   const page = await site().open(context, '/c/bob')
   await page.locator('textarea').fill('refused')
   await page.locator('.sendb').click()

@@ -6,13 +6,11 @@ import { secretIn } from '../support/accounts.ts'
 import { axeViolations } from '../support/axe.ts'
 import { Keys } from '../support/keyboard.ts'
 import { PageLink, SCENES } from '../support/page-link.ts'
-import { usePageSite } from '../support/page-site.ts'
-import { post } from '../support/rest-client.ts'
+import { type PageSite, usePageSite } from '../support/page-site.ts'
 
 const site = usePageSite()
 const PICTURE = fileURLToPath(new URL('../../src/web/public/icon-192.png', import.meta.url))
-const say = (sender_id: string, receiver_id: string, content: string) =>
-  post(site().service, { sender_id, receiver_id, content })
+const say: PageSite['say'] = (...message) => site().say(...message)
 
 test('without a mouse one finds people, talks, reads back, corrects, and chooses how the page is', async () => {
   const context = await site().person()

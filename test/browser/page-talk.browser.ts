@@ -2,26 +2,18 @@
 import type { Page } from 'playwright-core'
 import { expect, test } from 'vitest'
 import { Keys } from '../support/keyboard.ts'
-import { PHONE, usePageSite } from '../support/page-site.ts'
-import { get, post } from '../support/rest-client.ts'
+import { PageLink } from '../support/page-link.ts'
+import { type PageSite, PHONE, usePageSite, whoIs } from '../support/page-site.ts'
+import { get } from '../support/rest-client.ts'
 
 const site = usePageSite()
-const say = (sender_id: string, receiver_id: string, content: string) =>
-  post(site().service, { sender_id, receiver_id, content })
+const say: PageSite['say'] = (...message) => site().say(...message)
 
 /** A person whose messages with "refused" in them the server does not take. */
 async function personIn(name: string, path: string, options = {}): Promise<Page> {
   const context = await site().person(options)
-  await context.routeWebSocket(/\/ws/, (socket) => {
-    const server = socket.connectToServer()
-    socket.onMessage((frame) => {
-      const { type, ref, id, content } = JSON.parse(String(frame)) as Record<string, string>
-      const isRefused = type === 'send' && content?.includes('refused')
-      if (isRefused) socket.send(JSON.stringify({ type: 'error', ref, id, code: 'not_accepted', message: 'no' }))
-      else server.send(frame)
-    })
-  })
-  await context.addInitScript(`if (location.protocol === 'http:') sessionStorage.setItem('name', '${name}')`)
+  await PageLink.of(context, (text) => text.includes('refused'))
+  await context.addInitScript(whoIs(name))
   const page = await site().open(context, path)
   await page.locator('textarea').waitFor()
   return page

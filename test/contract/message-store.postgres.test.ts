@@ -7,8 +7,10 @@ import { CommitError, type MessageStore } from '../../src/messages/store.ts'
 import { openDatabase } from '../../src/postgres/database.ts'
 import { parseDsn } from '../../src/postgres/dsn.ts'
 import { pendingMessage, positionChange, strangers } from '../support/builders.ts'
-import { createDatabase, silentLogger, type TestDatabase } from '../support/databases.ts'
+import { createDatabase, type TestDatabase } from '../support/databases.ts'
 import { postgresStore } from '../support/postgres-store.ts'
+import { silentLogger } from '../support/silent-logger.ts'
+import { WAITING_FOR_LOCK } from '../support/transactions.ts'
 import { describeMessageStore, type StoreUnderTest } from './message-store.ts'
 import { everything, order } from './message-store-commits.ts'
 
@@ -53,14 +55,12 @@ async function whileLocked<T>(lock: string, task: () => Promise<T>): Promise<T> 
 
 /** Resolves when a backend of this database waits for a lock. */
 async function oneWaits(): Promise<void> {
-  const waiting = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
-  while ((await admin.query(waiting)).rowCount === 0) await new Promise((resolve) => setImmediate(resolve))
+  while ((await admin.query(WAITING_FOR_LOCK)).rowCount === 0) await new Promise((resolve) => setImmediate(resolve))
 }
 
 /** Ends the backend that waits for a lock, as soon as there is one. */
 async function killWaiting(): Promise<void> {
-  const waiting = `select pg_terminate_backend(pid) from pg_stat_activity
-    where datname = current_database() and wait_event_type = 'Lock'`
+  const waiting = `select pg_terminate_backend(pid) from (${WAITING_FOR_LOCK}) waiting`
   while ((await admin.query(waiting)).rowCount === 0) await new Promise((resolve) => setImmediate(resolve))
 }
 

@@ -11,7 +11,8 @@ import { PostgresEpochStore } from '../../src/messages/epoch-store.postgres.ts'
 import { openDatabase } from '../../src/postgres/database.ts'
 import { storageTools } from '../../src/storage-tools.ts'
 import { quietLogger, startOn } from '../support/app.ts'
-import { createEmptyDatabase, silentLogger } from '../support/databases.ts'
+import { createEmptyDatabase } from '../support/databases.ts'
+import { silentLogger } from '../support/silent-logger.ts'
 import { SocketClient } from '../support/socket-client.ts'
 
 let directory: string

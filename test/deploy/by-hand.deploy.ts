@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, inject, test } from 'vitest'
+import { changedText } from '../support/changed-text.ts'
 import { eventually } from '../support/cluster-instance.ts'
 import { compiledUrl } from '../support/compiled.ts'
 import { execute } from '../support/databases.ts'
@@ -42,14 +43,6 @@ afterAll(async () => {
   await rm(directory, { recursive: true, force: true, maxRetries: 5 })
 })
 
-/** A text with others in these places; each of them has to be in it. */
-function changed(text: string, texts: Readonly<Record<string, string>>): string {
-  return Object.entries(texts).reduce((all, [from, to]) => {
-    expect(all).toContain(from)
-    return all.replaceAll(from, to)
-  }, text)
-}
-
 /** Where the commands of a shell are looked for: what may not be done here notes that it was asked. */
 function environment(): Record<string, string> {
   const programs = join(directory, 'bin')
@@ -65,7 +58,7 @@ test('two instances, nginx and a certificate stand after the lines of the README
   const [one, two] = [await freePort(), await freePort()]
   const env = environment()
   const socket = new URL(inject('postgresDsn').replace(':///', '://localhost/')).searchParams
-  const lines = changed(BLOCK, {
+  const lines = changedText('the block', BLOCK, {
     '/etc/ssl/messaging': join(directory, 'ssl'),
     '/etc/nginx/conf.d': directory,
     'src/deploy/nginx/messaging.conf': join(ROOT, 'src/deploy/nginx/messaging.conf'),
@@ -91,7 +84,7 @@ test('two instances, nginx and a certificate stand after the lines of the README
   ])
   proxy = await startNginx()
 
-  const script = `${changed(after, {
+  const script = `${changedText('what follows the block', after, {
     'chat.example.com:443': `chat.example.com:${proxy.port}`,
     'https://chat.example.com/healthz': `https://chat.example.com:${proxy.port}/healthz`,
   })}\necho THE END\nread -r _ || true\nkill $(jobs -p)\nwait`
@@ -113,7 +106,7 @@ function startNginx(): Promise<SampleProxy> {
   const [nginx] = PROXY_SAMPLES
   const files = { cert: '', key: '' }
   const prepare: (typeof PROXY_SAMPLES)[number]['prepare'] = ({ directory: own, tlsPort, plainPort }) => {
-    const written = changed(readFileSync(join(directory, 'messaging.conf'), 'utf8'), {
+    const written = changedText('messaging.conf', readFileSync(join(directory, 'messaging.conf'), 'utf8'), {
       'listen 80;': `listen 127.0.0.1:${plainPort};`,
       'listen 443 ssl': `listen 127.0.0.1:${tlsPort} ssl`,
       '/etc/ssl/messaging': join(directory, 'ssl'),

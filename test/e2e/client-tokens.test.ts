@@ -4,7 +4,8 @@ import { WebSocket } from 'ws'
 import type { App } from '../../src/app.ts'
 import { AuthError, type Client, createClient, type GetToken } from '../../src/client/index.ts'
 import { hurried, live, until } from '../support/chat-client.ts'
-import { type IdentityBench, identityBench, tokenFor } from '../support/identity.ts'
+import { type IdentityBench, identityBench } from '../support/identity.ts'
+import { tokenFor } from '../support/tokens.ts'
 
 let bench: IdentityBench
 let app: App

@@ -3,11 +3,12 @@ import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { App } from '../../src/app.ts'
 import { figure } from '../support/figures.ts'
-import { bearer, type IdentityBench, identityBench, tokenFor } from '../support/identity.ts'
+import { bearer, type IdentityBench, identityBench } from '../support/identity.ts'
 import { startRedis } from '../support/played-redis.ts'
 import type { RedisSetUp } from '../support/redis-set-up.ts'
 import { call } from '../support/rest-client.ts'
 import { SocketClient } from '../support/socket-client.ts'
+import { tokenFor } from '../support/tokens.ts'
 
 let bench: IdentityBench
 let redis: RedisSetUp

@@ -1,9 +1,10 @@
 // Many sockets at the door at once: silent ones, and ones whose user is being revoked meanwhile.
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { bearer, type IdentityBench, identityBench, tokenFor } from '../support/identity.ts'
+import { bearer, type IdentityBench, identityBench } from '../support/identity.ts'
 import { call } from '../support/rest-client.ts'
 import { JSON_PROTOCOL, SocketClient } from '../support/socket-client.ts'
+import { tokenFor } from '../support/tokens.ts'
 
 let bench: IdentityBench
 beforeAll(async () => {

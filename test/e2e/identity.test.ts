@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { App } from '../../src/app.ts'
-import { bearer, type IdentityBench, identityBench, tokenFor } from '../support/identity.ts'
+import { bearer, type IdentityBench, identityBench } from '../support/identity.ts'
 import { call } from '../support/rest-client.ts'
 import { JSON_PROTOCOL, SocketClient } from '../support/socket-client.ts'
+import { tokenFor } from '../support/tokens.ts'
 
 let bench: IdentityBench
 let app: App

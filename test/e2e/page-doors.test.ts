@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import { secretIn } from '../support/accounts.ts'
 import { axeViolations, overflows } from '../support/axe.ts'
 import { usePageSite } from '../support/page-site.ts'
-import { SECRET, tokenOf } from '../support/tokens.ts'
+import { SECRET, tokenFor } from '../support/tokens.ts'
 
 const site = usePageSite(() => ({ AUTH: 'accounts', ADDRESS_REFUSALS_PER_SECOND: '0' }))
 const PASSWORD = 'correct horse battery'
@@ -12,12 +12,6 @@ const PASSWORD = 'correct horse battery'
 async function expectGood(page: Page): Promise<void> {
   expect.soft(await axeViolations(page)).toEqual([])
   expect.soft(await overflows(page)).toEqual([])
-}
-
-/** Whoever comes by this token, in a tab of their own. */
-const tokenFor = (sub: string): string => {
-  const now = Math.floor(Date.now() / 1000)
-  return tokenOf({ sub, iat: now - 1, exp: now + 600 })
 }
 
 test('with accounts the first link makes an admin, who signs out and in again', async () => {

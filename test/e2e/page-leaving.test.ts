@@ -3,7 +3,7 @@ import type { BrowserContext, Page } from 'playwright-core'
 import { expect, test } from 'vitest'
 import { secretIn } from '../support/accounts.ts'
 import { usePageSite } from '../support/page-site.ts'
-import { SECRET, tokenOf } from '../support/tokens.ts'
+import { SECRET, tokenFor } from '../support/tokens.ts'
 
 const PUSH = { PUSH_SUBJECT: 'mailto:admin@example.com' }
 const site = usePageSite(() => ({ ...PUSH, AUTH: 'accounts', ADDRESS_REFUSALS_PER_SECOND: '0' }))
@@ -128,10 +128,6 @@ test('notifications begin with each sign-in, and end with it', async () => {
 test('with tokens what comes for one person does not show to the next', async () => {
   await site().kill()
   await site().start({ ...PUSH, AUTH: 'jwt', JWT_SECRET: SECRET, WEB: 'on' })
-  const tokenFor = (sub: string): string => {
-    const now = Math.floor(Date.now() / 1000)
-    return tokenOf({ sub, iat: now - 1, exp: now + 600 })
-  }
   const context = await notified()
   const page = await site().open(context, `/#token=${tokenFor('ann')}`)
   await page.locator('.me').getByText('ann').waitFor()

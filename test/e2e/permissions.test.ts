@@ -6,9 +6,10 @@ import { COMMAND_TYPES } from '../../src/gateway/command-table.ts'
 import type { Access } from '../../src/gateway/credential.ts'
 import { ROUTE_METHODS } from '../../src/gateway/route-table.ts'
 import { startOn } from '../support/app.ts'
-import { bearer, type IdentityBench, identityBench, tokenFor } from '../support/identity.ts'
+import { bearer, type IdentityBench, identityBench } from '../support/identity.ts'
 import { call } from '../support/rest-client.ts'
 import { SocketClient } from '../support/socket-client.ts'
+import { tokenFor } from '../support/tokens.ts'
 
 let bench: IdentityBench
 let jwt: App

@@ -3,12 +3,14 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { newServiceKey } from '../../src/auth/service-key.ts'
 import { PostgresServiceKeyStore } from '../../src/auth/service-key-store.postgres.ts'
 import { openDatabase } from '../../src/postgres/database.ts'
-import { createDatabase, silentLogger, type TestDatabase } from '../support/databases.ts'
+import { createDatabase, type TestDatabase } from '../support/databases.ts'
 import { type FakeBrowser, FakePushService } from '../support/fake-push-service.ts'
-import { bearer, JWT_ENV, tokenFor } from '../support/identity.ts'
+import { bearer, JWT_ENV } from '../support/identity.ts'
 import { type Answer, call } from '../support/rest-client.ts'
 import { type ServiceProcess, useServices } from '../support/service.ts'
+import { silentLogger } from '../support/silent-logger.ts'
 import { SocketClient } from '../support/socket-client.ts'
+import { tokenFor } from '../support/tokens.ts'
 
 const services = useServices()
 let database: TestDatabase

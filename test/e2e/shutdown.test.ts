@@ -13,7 +13,7 @@ import { RawHttp, upgradeRequest } from '../support/raw-http.ts'
 import { get, post } from '../support/rest-client.ts'
 import { STILL_DRAINING, type Target, useServices } from '../support/service.ts'
 import { JSON_PROTOCOL, MSGPACK_PROTOCOL, SocketClient } from '../support/socket-client.ts'
-import { openTransaction, rowsOf } from '../support/transactions.ts'
+import { openTransaction, rowsOf, WAITING_FOR_LOCK } from '../support/transactions.ts'
 
 const services = useServices()
 /** For tests that hold up a send for as long as a machine that is busy needs for what they do meanwhile. */
@@ -109,8 +109,7 @@ test.each(['REST', 'WebSocket'] as const)('a drain answers what is being read ov
   const client = await SocketClient.connect(service, 'a', { protocol: JSON_PROTOCOL })
   const transaction = await openTransaction(database.dsn, 'lock table messages in access exclusive mode')
   const reading = doors[door](service, client)
-  const waiting = "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
-  await expect.poll(() => rowsOf(database.dsn, waiting)).toHaveLength(1)
+  await expect.poll(() => rowsOf(database.dsn, WAITING_FOR_LOCK)).toHaveLength(1)
   service.signal('SIGTERM')
   await client.next('draining')
   expect(await client.ask({ type: 'ping' })).toMatchObject({ type: 'pong' })

@@ -5,12 +5,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
 import { type PostgresServer, startPostgresServer } from '../../src/embedded-postgres/server.ts'
-import type { Logger } from '../../src/lib/logger.ts'
 import { parseDsn } from '../../src/postgres/dsn.ts'
 import { copyCluster, makeCluster } from '../support/made-cluster.ts'
+import { silentLogger } from '../support/silent-logger.ts'
 
 const ignore = (): void => undefined
-const silent: Logger = { debug: ignore, info: ignore, warn: ignore, error: ignore }
 const USER = 'user'
 const PASSWORD = 'pass'
 const PREFIX = join(tmpdir(), 'messaging-faults-')
@@ -31,7 +30,7 @@ export class Cluster {
   /** `dataDir`: on a file system of the caller's choice; else a temporary directory. */
   static async start(dataDir?: string, settings: Readonly<Record<string, string>> = {}): Promise<Cluster> {
     const directory = dataDir ?? (await temporaryDataDir())
-    const options = { dataDir: directory, logger: silent, settings: { shared_buffers: '64MB', ...settings } }
+    const options = { dataDir: directory, logger: silentLogger, settings: { shared_buffers: '64MB', ...settings } }
     return Cluster.of(directory, () => startPostgresServer(options))
   }
 

@@ -3,14 +3,13 @@ import { readdir, writeFile } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { parseDsn } from '../../src/postgres/dsn.ts'
 import { migrate } from '../../src/postgres/migrate.ts'
+import { silentLogger } from '../support/silent-logger.ts'
 import { fill, inconsistencies, migrateTo, SQL, Traffic } from '../support/upgrade.ts'
 import { Cluster } from './cluster.ts'
 import type { Settings } from './settings.ts'
 
 const MESSAGES = 1_000_000
 const BESIDE_MS = 3_000
-const ignore = (): void => undefined
-const logger = { debug: ignore, info: ignore, warn: ignore, error: ignore }
 
 interface Result {
   readonly from: number
@@ -56,7 +55,7 @@ async function upgradeFrom(version: number, cluster: Cluster): Promise<Result> {
   await delay(BESIDE_MS)
   const usualPauseMs = Math.round(traffic.takeLongestPauseMs())
   const startedMs = performance.now()
-  await migrate(parseDsn(dsn), { logger, directory: SQL })
+  await migrate(parseDsn(dsn), { logger: silentLogger, directory: SQL })
   const migrationMs = Math.round(performance.now() - startedMs)
   await delay(BESIDE_MS)
   const { stored, refused, longestPauseMs } = await traffic.stop()

@@ -6,7 +6,7 @@ import type { PostgresJobStore } from '../../src/push/job-store.postgres.ts'
 import { PostgresSweepStore } from '../../src/push/sweep-store.postgres.ts'
 import type { TestDatabase } from '../support/databases.ts'
 import { DONE, usePushDatabase } from '../support/push-database.ts'
-import { openTransaction } from '../support/transactions.ts'
+import { openTransaction, WAITING_FOR_LOCK } from '../support/transactions.ts'
 
 const bench = usePushDatabase()
 const { newUser, subscribe, backlog, settle, hurry, dueIn, openJobs } = bench
@@ -305,8 +305,7 @@ describe('a job', () => {
     const held = (await jobs.claim(10)).sort((a, b) => (a.userId < b.userId ? 1 : -1))
     const first = await openTransaction(database.dsn, `select from push_jobs where user_id = '${users[0]}' for update`)
     const settling = jobs.settle(held.map((job) => ({ job, end: DONE })))
-    const waiting = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
-    await expect.poll(() => queries.query(waiting), { interval: 5 }).toHaveLength(1)
+    await expect.poll(() => queries.query(WAITING_FOR_LOCK), { interval: 5 }).toHaveLength(1)
     // Whoever has the first may take the second.
     await queries.query(`select from push_jobs where user_id = '${users[1]}' for update nowait`)
     await first.end()

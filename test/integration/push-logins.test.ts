@@ -11,8 +11,9 @@ import { CONVERSATION_GATE } from '../../src/messages/gate.postgres.ts'
 import { type Database, openDatabase } from '../../src/postgres/database.ts'
 import type { Queries } from '../../src/postgres/queries.ts'
 import { PostgresSubscriptionStore } from '../../src/push/subscription-store.postgres.ts'
-import { createDatabase, silentLogger, type TestDatabase } from '../support/databases.ts'
+import { createDatabase, type TestDatabase } from '../support/databases.ts'
 import { browserSubscription } from '../support/push-jobs.ts'
+import { silentLogger } from '../support/silent-logger.ts'
 
 const LIFE = { lifetimeSeconds: 60 }
 const ACTOR = { kind: 'user', id: 'ann', address: '192.0.2.1', requestId: 'r1' } as const

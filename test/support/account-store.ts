@@ -7,7 +7,8 @@ import { newMacKey } from '../../src/accounts/refresh-token.ts'
 import { CONVERSATION_GATE } from '../../src/messages/gate.postgres.ts'
 import { openDatabase } from '../../src/postgres/database.ts'
 import type { Queries } from '../../src/postgres/queries.ts'
-import { createDatabase, silentLogger, type TestDatabase } from './databases.ts'
+import { createDatabase, type TestDatabase } from './databases.ts'
+import { silentLogger } from './silent-logger.ts'
 
 export const LIFE = { lifetimeSeconds: 60 }
 export const ACTOR = { kind: 'user', id: 'ann', address: '192.0.2.1', requestId: 'r1' } as const

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { type App, type StartOptions, startApp } from '../../src/app.ts'
 import { loadConfig } from '../../src/config.ts'
 import type { RootLogger } from '../../src/telemetry/logger.ts'
-import { silentLogger } from './databases.ts'
+import { silentLogger } from './silent-logger.ts'
 
 /** Of a service whose log no test reads. */
 export const quietLogger: RootLogger = {

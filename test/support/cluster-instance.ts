@@ -8,8 +8,8 @@ import type { RedisAddress } from '../../src/redis/address.ts'
 import { createCommandClient, createSubscriberClient, type Redis } from '../../src/redis/client.ts'
 import { ServerPublisher } from '../../src/redis/publisher.ts'
 import { Subscriptions } from '../../src/redis/subscriptions.ts'
-import { silentLogger } from './databases.ts'
 import { within } from './deadline.ts'
+import { silentLogger } from './silent-logger.ts'
 
 export interface RedisInstance {
   readonly id: string

@@ -7,10 +7,10 @@ import { inject } from 'vitest'
 import { type PostgresServer, startPostgresServer } from '../../src/embedded-postgres/server.ts'
 import { systemClock } from '../../src/lib/clock.ts'
 import { DependencyLog } from '../../src/lib/dependency-log.ts'
-import type { Logger } from '../../src/lib/logger.ts'
 import { parseDsn } from '../../src/postgres/dsn.ts'
 import { migrate } from '../../src/postgres/migrate.ts'
 import { copyCluster, makeCluster } from './made-cluster.ts'
+import { silentLogger } from './silent-logger.ts'
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -28,9 +28,6 @@ export interface TestDatabase {
 }
 
 const TEMPLATE = 'migrated'
-
-/** Swallows everything; for tests that look at results only. */
-export const silentLogger: Logger = { debug: ignore, info: ignore, warn: ignore, error: ignore }
 
 /** Of PostgreSQL, for tests that do not read what it says. */
 export const silentHealth = new DependencyLog({ dependency: 'PostgreSQL', logger: silentLogger, clock: systemClock })
@@ -116,8 +113,4 @@ function withDatabase(dsn: string, name: string): string {
   const url = new URL(dsn)
   url.pathname = `/${name}`
   return url.href
-}
-
-function ignore(): void {
-  // Nothing to say.
 }

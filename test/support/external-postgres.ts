@@ -6,7 +6,8 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type PostgresServer, startPostgresServer } from '../../src/embedded-postgres/server.ts'
-import { execute, placeCluster, silentLogger } from './databases.ts'
+import { execute, placeCluster } from './databases.ts'
+import { silentLogger } from './silent-logger.ts'
 
 export class ExternalPostgres {
   /** First bytes of every connection. */

@@ -15,10 +15,10 @@ import { PresenceWatches } from '../../src/presence/watches.ts'
 import { CLOSES, type CloseName } from '../../src/protocol/codes.ts'
 import type { Frame } from '../../src/protocol/encoding.ts'
 import { unlimitedGuard } from './builders.ts'
-import { silentLogger } from './databases.ts'
 import { FakeClock, settled } from './fake-clock.ts'
 import { messagesOver } from './messages.ts'
 import { ScriptedStore } from './scripted-store.ts'
+import { silentLogger } from './silent-logger.ts'
 
 export interface Event {
   readonly type: string

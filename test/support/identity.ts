@@ -5,8 +5,9 @@ import { PostgresServiceKeyStore } from '../../src/auth/service-key-store.postgr
 import type { Database } from '../../src/postgres/database.ts'
 import { openDatabase } from '../../src/postgres/database.ts'
 import { startOn } from './app.ts'
-import { createDatabase, silentLogger, type TestDatabase } from './databases.ts'
-import { goodClaims, hmacSigner, SECRET, tokenOf } from './tokens.ts'
+import { createDatabase, type TestDatabase } from './databases.ts'
+import { silentLogger } from './silent-logger.ts'
+import { SECRET } from './tokens.ts'
 
 /** Tests send many wrong credentials from one address. */
 export const JWT_ENV = { AUTH: 'jwt', JWT_SECRET: SECRET, ADDRESS_REFUSALS_PER_SECOND: '0' }
@@ -44,12 +45,6 @@ export async function identityBench(): Promise<IdentityBench> {
       await database.drop()
     },
   }
-}
-
-/** A good token of this user now. */
-export function tokenFor(userId: string, more: object = {}, signer = hmacSigner()): string {
-  const nowSeconds = Math.floor(Date.now() / 1000)
-  return tokenOf(goodClaims(nowSeconds, { sub: userId, iss: undefined, aud: undefined, ...more }), signer)
 }
 
 export const bearer = (credential: string): { Authorization: string } => ({ Authorization: `Bearer ${credential}` })

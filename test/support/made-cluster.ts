@@ -8,10 +8,8 @@ import { accountFor } from '../../src/embedded-postgres/account.ts'
 import { locateNativeDir, prepareBinaries } from '../../src/embedded-postgres/binaries.ts'
 import { CLUSTER, ensureCluster } from '../../src/embedded-postgres/cluster.ts'
 import { makeRuntimeDir } from '../../src/embedded-postgres/runtime-dir.ts'
-import type { Logger } from '../../src/lib/logger.ts'
+import { silentLogger } from './silent-logger.ts'
 
-const ignore = (): void => undefined
-const logger: Logger = { debug: ignore, info: ignore, warn: ignore, error: ignore }
 const run = promisify(execFile)
 
 /** Makes a cluster in a data directory, and starts nothing on it. */
@@ -19,8 +17,8 @@ export async function makeCluster(dataDir: string): Promise<void> {
   const account = await accountFor(join(dataDir, CLUSTER))
   const runtimeDir = await makeRuntimeDir(account)
   try {
-    const binaries = await prepareBinaries(locateNativeDir(), { runtimeDir, account, logger })
-    await ensureCluster(dataDir, { binaries, account, logger })
+    const binaries = await prepareBinaries(locateNativeDir(), { runtimeDir, account, logger: silentLogger })
+    await ensureCluster(dataDir, { binaries, account, logger: silentLogger })
   } finally {
     await rm(runtimeDir, { recursive: true, force: true })
   }

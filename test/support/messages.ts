@@ -6,7 +6,7 @@ import { Outcomes } from '../../src/messages/outcomes.ts'
 import { MessageService } from '../../src/messages/service.ts'
 import type { CommitPath, MessageStore } from '../../src/messages/store.ts'
 import { MessageWriter, type WriterLimits } from '../../src/messages/writer.ts'
-import { silentLogger } from './databases.ts'
+import { silentLogger } from './silent-logger.ts'
 
 const LIMITS: WriterLimits = { maxQueueRows: 10_000, maxQueueBytes: 1e8, maxQueueAgeMs: 2000, maxBatchRows: 1000 }
 

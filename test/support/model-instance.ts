@@ -21,9 +21,9 @@ import type { MessageWriter } from '../../src/messages/writer.ts'
 import { MemoryPresence } from '../../src/presence/presence.memory.ts'
 import { PresenceWatches } from '../../src/presence/watches.ts'
 import { unlimitedGuard } from './builders.ts'
-import { silentLogger } from './databases.ts'
 import { messagesOver } from './messages.ts'
 import { type Activity, impatientClock } from './model-faults.ts'
+import { silentLogger } from './silent-logger.ts'
 
 /** A stalled socket lags above it; in frames, each counted as one byte. */
 export const MAX_HELD_FRAMES = 2

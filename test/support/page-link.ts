@@ -5,17 +5,23 @@ interface Frame {
   readonly type?: string
   readonly id?: string
   readonly ref?: unknown
+  readonly content?: string
 }
 
 export class PageLink {
   readonly #open = new Set<WebSocketRoute>()
   #isAway = false
+  readonly #isRefused: (text: string) => boolean
   /** The next messages are refused for good, with `not_accepted`. */
   refuses = false
 
-  /** Of all pages that are opened from now on. */
-  static async of(context: BrowserContext): Promise<PageLink> {
-    const link = new PageLink()
+  constructor(isRefused: (text: string) => boolean) {
+    this.#isRefused = isRefused
+  }
+
+  /** Of all pages that are opened from now on. Messages with such a text are refused always, as if it `refuses`. */
+  static async of(context: BrowserContext, isRefused: (text: string) => boolean = () => false): Promise<PageLink> {
+    const link = new PageLink(isRefused)
     await context.routeWebSocket(/\/ws(\?|$)/, (socket) => link.#heed(socket))
     return link
   }
@@ -36,8 +42,8 @@ export class PageLink {
     this.#open.add(socket)
     const server = socket.connectToServer()
     socket.onMessage((message) => {
-      const { type, id, ref } = JSON.parse(String(message)) as Frame
-      if (type !== 'send' || !this.refuses) server.send(message)
+      const { type, id, ref, content = '' } = JSON.parse(String(message)) as Frame
+      if (type !== 'send' || !(this.refuses || this.#isRefused(content))) server.send(message)
       else socket.send(JSON.stringify({ type: 'error', id, ref, code: 'not_accepted', message: 'not accepted' }))
     })
   }

@@ -6,10 +6,15 @@ import { afterAll, beforeAll, onTestFinished } from 'vitest'
 import { placeBuilt } from './built-files.ts'
 import { BROWSER_START_LIMIT_MS, launchChromium, PAGE_LIMIT_MS } from './chromium.ts'
 import { createDatabase, type TestDatabase } from './databases.ts'
+import { type Answer, post } from './rest-client.ts'
 import { type Environment, type ServiceProcess, type Services, useServices } from './service.ts'
 
 export const DESKTOP = { viewport: { width: 1180, height: 780 } }
 export const PHONE = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true, deviceScaleFactor: 2 }
+
+/** For `addInitScript`: the person of every tab of a browser, on a server without sign-in. */
+export const whoIs = (name: string): string =>
+  `if (location.protocol === 'http:') sessionStorage.setItem('name', '${name}')`
 
 /** One service with the page, and the browser in which people come to it. */
 export class PageSite {
@@ -85,6 +90,11 @@ export class PageSite {
     const page = await context.newPage()
     await page.goto(this.origin + path)
     return page
+  }
+
+  /** Over REST, on a server without sign-in. */
+  say(sender_id: string, receiver_id: string, content: string): Promise<Answer> {
+    return post(this.service, { sender_id, receiver_id, content })
   }
 
   /** A person of a server without sign-in, past the door. */

@@ -7,8 +7,9 @@ import type { HeldJob, JobEnd } from '../../src/push/job.ts'
 import { PostgresJobStore } from '../../src/push/job-store.postgres.ts'
 import { PostgresSubscriptionStore } from '../../src/push/subscription-store.postgres.ts'
 import { backlogOf } from './app.ts'
-import { createDatabase, silentLogger, type TestDatabase } from './databases.ts'
+import { createDatabase, type TestDatabase } from './databases.ts'
 import { browserSubscription } from './push-jobs.ts'
+import { silentLogger } from './silent-logger.ts'
 
 export const DONE: JobEnd = { end: 'done', isPushed: true }
 

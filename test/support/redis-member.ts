@@ -5,7 +5,7 @@ import { systemClock } from '../../src/lib/clock.ts'
 import { RedisPresence } from '../../src/presence/presence.redis.ts'
 import { openRedis } from '../../src/redis/connections.ts'
 import { eventually } from './cluster-instance.ts'
-import { silentLogger } from './databases.ts'
+import { silentLogger } from './silent-logger.ts'
 
 /** Resolves when all its connections stand. */
 export async function openMember(env: Readonly<Record<string, string>>, prefix: string) {

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Certificate } from './certificate.ts'
+import { changedText } from './changed-text.ts'
 import { eventually } from './cluster-instance.ts'
 import { freePort } from './free-port.ts'
 import { installedProgram, onPath, type ProgramSource } from './installed-program.ts'
@@ -43,15 +44,9 @@ export interface ProxySample {
 
 const deploy = fileURLToPath(new URL('../../src/deploy/', import.meta.url))
 
-/** A sample with other texts in these places; each of them has to be in it. */
+/** A sample with other texts in these places. */
 function changed(path: string, texts: Readonly<Record<string, string>>): string {
-  return Object.entries(texts).reduce(
-    (sample, [from, to]) => {
-      if (!sample.includes(from)) throw new Error(`${path} has no text ${from}`)
-      return sample.replaceAll(from, to)
-    },
-    readFileSync(join(deploy, path), 'utf8'),
-  )
+  return changedText(path, readFileSync(join(deploy, path), 'utf8'), texts)
 }
 
 /** Packaged daemons are not started at run level 1. */

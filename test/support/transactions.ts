@@ -31,6 +31,10 @@ export async function openTransaction(dsn: string, statement: string): Promise<O
   return { end }
 }
 
+/** Sessions of this database that wait for a lock. */
+export const WAITING_FOR_LOCK = `select pid from pg_stat_activity
+  where datname = current_database() and wait_event_type = 'Lock'`
+
 /** The rows of one query on a connection of its own. */
 export async function rowsOf(dsn: string, query: string): Promise<Readonly<Record<string, unknown>>[]> {
   const client = new pg.Client(parseDsn(dsn))

@@ -5,7 +5,6 @@ import { join, resolve, sep } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import pg from 'pg'
 import { systemClock } from '../../src/lib/clock.ts'
-import type { Logger } from '../../src/lib/logger.ts'
 import { KnownHeads } from '../../src/messages/known-heads.ts'
 import { PostgresMessageLog } from '../../src/messages/log.postgres.ts'
 import type { QueuedSend } from '../../src/messages/send-queue.ts'
@@ -20,9 +19,9 @@ import type { Statement } from '../../src/postgres/statement.ts'
 import type { WriterConnection } from '../../src/postgres/writer-connection.ts'
 import { queuedSend } from './builders.ts'
 import { silentHealth } from './databases.ts'
+import { silentLogger } from './silent-logger.ts'
 
 const ignore = (): void => undefined
-const logger: Logger = { debug: ignore, info: ignore, warn: ignore, error: ignore }
 /** Compiled files lie elsewhere; every run starts in the root of the repository. */
 export const SQL = pathToFileURL(resolve('sql/') + sep)
 const WRITER_LIMITS = { maxQueueRows: 10_000, maxQueueBytes: 64 * 2 ** 20, maxQueueAgeMs: 60_000, maxBatchRows: 1_000 }
@@ -34,7 +33,7 @@ export async function migrateTo(version: number, dsn: string): Promise<void> {
     for (const name of (await readdir(SQL)).sort().slice(0, version)) {
       await copyFile(fileURLToPath(new URL(name, SQL)), join(directory, name))
     }
-    await migrate(parseDsn(dsn), { logger, directory: pathToFileURL(`${directory}/`) })
+    await migrate(parseDsn(dsn), { logger: silentLogger, directory: pathToFileURL(`${directory}/`) })
   } finally {
     await rm(directory, { recursive: true })
   }
@@ -125,7 +124,7 @@ export class Traffic {
     this.#writer = new MessageWriter({
       log: this.#log,
       clock: systemClock,
-      logger,
+      logger: silentLogger,
       limits: WRITER_LIMITS,
       observer: { committed: ignore, failed: ignore },
       outcomes: { settled: (sends) => this.#settled(sends) },

@@ -2,9 +2,9 @@ import type { QueuedSend } from '../../src/messages/send-queue.ts'
 import type { PositionChange } from '../../src/messages/store.ts'
 import { MessageWriter, type WriterLimits } from '../../src/messages/writer.ts'
 import { queuedSend, type SendOptions } from './builders.ts'
-import { silentLogger } from './databases.ts'
 import { FakeClock } from './fake-clock.ts'
 import { ScriptedStore } from './scripted-store.ts'
+import { silentLogger } from './silent-logger.ts'
 
 const LIMITS: WriterLimits = { maxQueueRows: 100, maxQueueBytes: 1e9, maxQueueAgeMs: 2000, maxBatchRows: 100 }
 

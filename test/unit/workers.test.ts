@@ -2,6 +2,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { loadConfig } from '../../src/config.ts'
 import { startWorkers } from '../../src/workers.ts'
 import { freePort } from '../support/free-port.ts'
+import { silentLogger } from '../support/silent-logger.ts'
 
 interface Trouble {
   readonly code: string
@@ -45,7 +46,6 @@ test.each([NO_PROGRAM, ENVIRONMENT_TOO_LARGE])(
     const didRun = new Promise<void>((resolve) => {
       tell = resolve
     })
-    const ignore = () => undefined
     const error = (fields: object): void => {
       ends.push(fields)
       trouble.end()
@@ -53,7 +53,7 @@ test.each([NO_PROGRAM, ENVIRONMENT_TOO_LARGE])(
     }
     const env = { WORKERS: '2', REDIS_ADDR: 'nowhere:1', POSTGRES_DSN: 'postgres://u@nowhere/d' }
     const config = loadConfig({ ...env, PORT: String(await freePort()) })
-    const workers = await startWorkers(config, { debug: ignore, info: ignore, warn: ignore, error })
+    const workers = await startWorkers(config, { ...silentLogger, error })
     await didRun
     await workers.stop()
     expect(ends[0]).toMatchObject({ err: { code: trouble.code }, delay_ms: expect.any(Number) })

@@ -6,7 +6,7 @@ import type { Credentials } from '../../../src/accounts/account-store.ts'
 import { COMMAND_LINE } from '../../../src/accounts/audit.ts'
 import { PostgresProfileStore } from '../../../src/accounts/profile-store.postgres.ts'
 import { ACTOR, type AccountStores, openAccountStores, somebody } from '../../support/account-store.ts'
-import { openTransaction } from '../../support/transactions.ts'
+import { openTransaction, WAITING_FOR_LOCK } from '../../support/transactions.ts'
 
 let stores: AccountStores
 
@@ -15,8 +15,7 @@ beforeAll(async () => {
 })
 afterAll(() => stores?.close())
 
-const waiting = (): Promise<object[]> =>
-  stores.queries.query(`select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`)
+const waiting = (): Promise<object[]> => stores.queries.query(WAITING_FOR_LOCK)
 const remove = ({ account }: Credentials) => stores.administration.remove(account.userId, COMMAND_LINE)
 const change = (verified: Credentials) => stores.accounts.changePassword(verified, 'phc 2', undefined, ACTOR)
 const CODES = [1, 2].map((nth) => Buffer.from(`code ${nth}`))

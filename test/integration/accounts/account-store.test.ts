@@ -15,9 +15,9 @@ import {
   opening,
   signIn as signInTo,
 } from '../../support/account-store.ts'
-import { silentLogger } from '../../support/databases.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
-import { openTransaction } from '../../support/transactions.ts'
+import { silentLogger } from '../../support/silent-logger.ts'
+import { openTransaction, WAITING_FOR_LOCK } from '../../support/transactions.ts'
 
 let stores: AccountStores
 let queries: Queries
@@ -85,10 +85,9 @@ test('a token is issued for nobody whose suspension is being committed', async (
   expect(await accounts.issueToken(userId, ROOT, 60)).toBeGreaterThan(0)
   const commits = await openTransaction(stores.created.dsn, 'select from audit_head for update')
   const suspending = administration.suspend(userId, ROOT)
-  const waiting = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
-  await expect.poll(() => queries.query(waiting), { interval: 5 }).toHaveLength(1)
+  await expect.poll(() => queries.query(WAITING_FOR_LOCK), { interval: 5 }).toHaveLength(1)
   const issued = accounts.issueToken(userId, ROOT, undefined)
-  await expect.poll(() => queries.query(waiting), { interval: 5 }).toHaveLength(2)
+  await expect.poll(() => queries.query(WAITING_FOR_LOCK), { interval: 5 }).toHaveLength(2)
   await commits.end()
   expect([await suspending, await issued]).toEqual(['done', undefined])
   const entries = `select details from audit_log where action = 'token_issue' and target = $1`
@@ -96,7 +95,6 @@ test('a token is issued for nobody whose suspension is being committed', async (
 })
 
 describe('an administrator whose suspension is being committed', () => {
-  const waiting = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
   const SECRET = { hash: Buffer.from('x'), lifetimeSeconds: 60 }
   const ACTS: Readonly<Record<string, (actor: Actor, on: string) => Promise<unknown>>> = {
     invite: (actor) => administration.addInvite({ ...SECRET, codeId: randomUUID(), role: 'admin', uses: 1 }, actor),
@@ -110,9 +108,9 @@ describe('an administrator whose suspension is being committed', () => {
     for (const one of [userId, other.userId]) await administration.setRole(one, 'admin', ROOT)
     const commits = await openTransaction(stores.created.dsn, 'select from audit_head for update')
     const suspending = administration.suspend(userId, ROOT)
-    await expect.poll(() => queries.query(waiting), { interval: 5 }).toHaveLength(1)
+    await expect.poll(() => queries.query(WAITING_FOR_LOCK), { interval: 5 }).toHaveLength(1)
     const acting = act({ ...ACTOR, id: userId }, other.userId)
-    await expect.poll(() => queries.query(waiting), { interval: 5 }).toHaveLength(2)
+    await expect.poll(() => queries.query(WAITING_FOR_LOCK), { interval: 5 }).toHaveLength(2)
     await commits.end()
     expect(await suspending).toBe('done')
     expect(['no_admin', undefined]).toContain(await acting)

@@ -5,7 +5,8 @@ import { checkAudit } from '../../../src/accounts/audit-check.postgres.ts'
 import { entryHash, writeAudit } from '../../../src/accounts/audit-log.postgres.ts'
 import { type Database, openDatabase } from '../../../src/postgres/database.ts'
 import type { Queries } from '../../../src/postgres/queries.ts'
-import { createDatabase, execute, silentLogger, type TestDatabase } from '../../support/databases.ts'
+import { createDatabase, execute, type TestDatabase } from '../../support/databases.ts'
+import { silentLogger } from '../../support/silent-logger.ts'
 
 let created: TestDatabase
 let database: Database

@@ -13,7 +13,7 @@ import {
   openAccountStores,
   opening,
 } from '../../support/account-store.ts'
-import { silentLogger } from '../../support/databases.ts'
+import { silentLogger } from '../../support/silent-logger.ts'
 import { openTransaction } from '../../support/transactions.ts'
 
 let stores: AccountStores

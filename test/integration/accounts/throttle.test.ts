@@ -3,7 +3,8 @@ import { PostgresThrottle } from '../../../src/accounts/throttle.postgres.ts'
 import { type ThrottleKey, throttleKey } from '../../../src/accounts/throttle.ts'
 import { type Database, openDatabase } from '../../../src/postgres/database.ts'
 import type { Queries } from '../../../src/postgres/queries.ts'
-import { createDatabase, execute, silentLogger, type TestDatabase } from '../../support/databases.ts'
+import { createDatabase, execute, type TestDatabase } from '../../support/databases.ts'
+import { silentLogger } from '../../support/silent-logger.ts'
 import { rowsOf } from '../../support/transactions.ts'
 
 let database: TestDatabase

@@ -3,9 +3,9 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { fetchKeySet } from '../../../src/auth/fetch-key-set.ts'
 import { KeySet } from '../../../src/auth/key-set.ts'
 import { TokenVerifier, type Verdict } from '../../../src/auth/token-verifier.ts'
-import { silentLogger } from '../../support/databases.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
 import { issuedBy, jwkOf, type ScriptedIssuer, scriptedIssuer } from '../../support/scripted-issuer.ts'
+import { silentLogger } from '../../support/silent-logger.ts'
 import { AUDIENCE, ISSUER, keyPair } from '../../support/tokens.ts'
 
 const [first, second] = [keyPair('ES256'), keyPair('EdDSA')]

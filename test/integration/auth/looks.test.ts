@@ -5,8 +5,9 @@ import { authenticationFor } from '../../../src/authentication.ts'
 import { openDatabase } from '../../../src/postgres/database.ts'
 import { Metrics } from '../../../src/telemetry/metrics.ts'
 import { eventually } from '../../support/cluster-instance.ts'
-import { createDatabase, silentLogger } from '../../support/databases.ts'
-import { openTransaction, rowsOf } from '../../support/transactions.ts'
+import { createDatabase } from '../../support/databases.ts'
+import { silentLogger } from '../../support/silent-logger.ts'
+import { openTransaction, rowsOf, WAITING_FOR_LOCK } from '../../support/transactions.ts'
 
 const CONFIG = {
   mode: 'accounts',
@@ -15,8 +16,6 @@ const CONFIG = {
   maxLifetimeSeconds: 600,
   hasUserSearch: true,
 } as const
-const WAITING = `select pid from pg_stat_activity
-  where datname = current_database() and wait_event_type = 'Lock'`
 
 test('a revocation that waits for the audit holds up no look for those of others', async () => {
   const created = await createDatabase()
@@ -41,7 +40,7 @@ test('a revocation that waits for the audit holds up no look for those of others
     .finally(() => {
       hasEnded = true
     })
-  await eventually(async () => (await rowsOf(created.dsn, WAITING)).length > 0, 'the lock')
+  await eventually(async () => (await rowsOf(created.dsn, WAITING_FOR_LOCK)).length > 0, 'the lock')
   const elsewhere = new PostgresRevocationStore(database.openQueries(1))
   await elsewhere.add({ jti: 'other' }, { actor: 'command line', lifetimeSeconds: 600 })
   await eventually(

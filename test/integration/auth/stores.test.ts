@@ -9,8 +9,9 @@ import { PostgresTicketStore } from '../../../src/auth/ticket-store.postgres.ts'
 import { issueTicket, redeemTicket } from '../../../src/auth/tickets.ts'
 import { type Database, openDatabase } from '../../../src/postgres/database.ts'
 import type { Queries } from '../../../src/postgres/queries.ts'
-import { createDatabase, execute, silentLogger, type TestDatabase } from '../../support/databases.ts'
+import { createDatabase, execute, type TestDatabase } from '../../support/databases.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
+import { silentLogger } from '../../support/silent-logger.ts'
 
 let database: TestDatabase
 let opened: Database

@@ -8,8 +8,8 @@ import { expect, onTestFinished, test, vi } from 'vitest'
 import { ownershipArguments, takeOver } from '../../../src/embedded-postgres/lock-file.ts'
 import { processToken } from '../../../src/embedded-postgres/process-state.ts'
 import { makeRuntimeDir } from '../../../src/embedded-postgres/runtime-dir.ts'
-import { silentLogger } from '../../support/databases.ts'
 import { canLock, holdLock } from '../../support/held-lock.ts'
+import { silentLogger } from '../../support/silent-logger.ts'
 
 test('clears away the directory of a server that gave up its lock file and has not ended yet', async () => {
   const clusterDir = await mkdtemp(join(tmpdir(), 'messaging-test-'))

@@ -17,8 +17,9 @@ import {
 } from '../../../src/embedded-postgres/server.ts'
 import { parseDsn } from '../../../src/postgres/dsn.ts'
 import { compiledUrl } from '../../support/compiled.ts'
-import { execute, silentLogger } from '../../support/databases.ts'
+import { execute } from '../../support/databases.ts'
 import { canLock, holdLock } from '../../support/held-lock.ts'
+import { silentLogger } from '../../support/silent-logger.ts'
 
 interface Service {
   readonly child: ChildProcess

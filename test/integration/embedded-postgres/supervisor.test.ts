@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { startEmbeddedPostgres } from '../../../src/embedded-postgres/embedded-postgres.ts'
-import { placeCluster, silentLogger } from '../../support/databases.ts'
+import { placeCluster } from '../../support/databases.ts'
+import { silentLogger } from '../../support/silent-logger.ts'
 import { rowsOf } from '../../support/transactions.ts'
 
 const settings = { shared_buffers: '16MB' }

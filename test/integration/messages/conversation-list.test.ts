@@ -12,9 +12,10 @@ import { PostgresMessageReads } from '../../../src/messages/reads.postgres.ts'
 import { type Database, openDatabase } from '../../../src/postgres/database.ts'
 import { parseDsn } from '../../../src/postgres/dsn.ts'
 import { PLANNER_SETTINGS } from '../../../src/postgres/session-settings.ts'
-import { createDatabase, silentLogger, type TestDatabase } from '../../support/databases.ts'
+import { createDatabase, type TestDatabase } from '../../support/databases.ts'
 import { figure } from '../../support/figures.ts'
 import { type Cost, costOfExecuting } from '../../support/plan-cost.ts'
+import { silentLogger } from '../../support/silent-logger.ts'
 
 const CONVERSATIONS_OF_ME = 1000
 const UNREAD = 20

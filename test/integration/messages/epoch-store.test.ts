@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { PostgresEpochStore } from '../../../src/messages/epoch-store.postgres.ts'
 import { type Database, openDatabase } from '../../../src/postgres/database.ts'
-import { createDatabase, execute, silentLogger, type TestDatabase } from '../../support/databases.ts'
+import { createDatabase, execute, type TestDatabase } from '../../support/databases.ts'
+import { silentLogger } from '../../support/silent-logger.ts'
 
 let created: TestDatabase
 let database: Database

@@ -10,10 +10,11 @@ import { CommitError, type MessageStore } from '../../../src/messages/store.ts'
 import { type Database, openDatabase } from '../../../src/postgres/database.ts'
 import type { Queries } from '../../../src/postgres/queries.ts'
 import { longUserId, pendingMessage, positionChange } from '../../support/builders.ts'
-import { createDatabase, execute, silentLogger, type TestDatabase } from '../../support/databases.ts'
+import { createDatabase, execute, type TestDatabase } from '../../support/databases.ts'
 import { messagesOver } from '../../support/messages.ts'
 import { postgresStore } from '../../support/postgres-store.ts'
-import { openTransaction, rowsOf } from '../../support/transactions.ts'
+import { silentLogger } from '../../support/silent-logger.ts'
+import { openTransaction, rowsOf, WAITING_FOR_LOCK } from '../../support/transactions.ts'
 
 let created: TestDatabase
 let database: Database
@@ -62,8 +63,7 @@ async function failureOf(work: Promise<unknown>) {
 }
 
 async function waiting(count: number): Promise<void> {
-  const waits = `select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
-  await expect.poll(() => queries.query(waits), { interval: 5, timeout: 60_000 }).toHaveLength(count)
+  await expect.poll(() => queries.query(WAITING_FOR_LOCK), { interval: 5, timeout: 60_000 }).toHaveLength(count)
 }
 
 /** Whatever writes to the audit goes as far as its commit, and waits there with all that it has locked. */

@@ -5,11 +5,12 @@ import { conversationBetween } from '../../../src/messages/conversation.ts'
 import { MemoryMessageStore } from '../../../src/messages/store.memory.ts'
 import type { MessageStore } from '../../../src/messages/store.ts'
 import { type Database, openDatabase } from '../../../src/postgres/database.ts'
-import { createDatabase, silentLogger, type TestDatabase } from '../../support/databases.ts'
+import { createDatabase, type TestDatabase } from '../../support/databases.ts'
 import { Activity, type CommitFault, FaultyStore, turn } from '../../support/model-faults.ts'
 import { type BatchFate, instanceAlone, instancesOver, type ModelInstance } from '../../support/model-instance.ts'
 import { World } from '../../support/model-world.ts'
 import { postgresStore } from '../../support/postgres-store.ts'
+import { silentLogger } from '../../support/silent-logger.ts'
 
 const USERS = ['ann', 'bob', 'cat']
 

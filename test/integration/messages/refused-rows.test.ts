@@ -5,9 +5,10 @@ import { systemClock } from '../../../src/lib/clock.ts'
 import type { Logger } from '../../../src/lib/logger.ts'
 import type { MessageStore } from '../../../src/messages/store.ts'
 import { type Database, openDatabase } from '../../../src/postgres/database.ts'
-import { createDatabase, execute, silentLogger, type TestDatabase } from '../../support/databases.ts'
+import { createDatabase, execute, type TestDatabase } from '../../support/databases.ts'
 import { messagesOver } from '../../support/messages.ts'
 import { postgresStore } from '../../support/postgres-store.ts'
+import { silentLogger } from '../../support/silent-logger.ts'
 import { rowsOf } from '../../support/transactions.ts'
 
 let created: TestDatabase

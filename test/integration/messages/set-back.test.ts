@@ -3,8 +3,9 @@ import { KnownHeads } from '../../../src/messages/known-heads.ts'
 import type { MessageStore } from '../../../src/messages/store.ts'
 import { type Database, openDatabase } from '../../../src/postgres/database.ts'
 import { pendingMessage } from '../../support/builders.ts'
-import { createDatabase, execute, silentLogger, type TestDatabase } from '../../support/databases.ts'
+import { createDatabase, execute, type TestDatabase } from '../../support/databases.ts'
 import { postgresStore } from '../../support/postgres-store.ts'
+import { silentLogger } from '../../support/silent-logger.ts'
 import { rowsOf } from '../../support/transactions.ts'
 
 let created: TestDatabase

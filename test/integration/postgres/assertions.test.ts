@@ -6,7 +6,8 @@ import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { startPostgresServer } from '../../../src/embedded-postgres/server.ts'
 import { assertDurable } from '../../../src/postgres/assertions.ts'
 import { parseDsn } from '../../../src/postgres/dsn.ts'
-import { createDatabase, execute, placeCluster, silentLogger, type TestDatabase } from '../../support/databases.ts'
+import { createDatabase, execute, placeCluster, type TestDatabase } from '../../support/databases.ts'
+import { silentLogger } from '../../support/silent-logger.ts'
 
 let database: TestDatabase
 

@@ -3,7 +3,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Database, openDatabase } from '../../../src/postgres/database.ts'
 import { parseDsn } from '../../../src/postgres/dsn.ts'
 import { PLANNER_SETTINGS } from '../../../src/postgres/session-settings.ts'
-import { createDatabase, silentLogger, type TestDatabase } from '../../support/databases.ts'
+import { createDatabase, type TestDatabase } from '../../support/databases.ts'
+import { silentLogger } from '../../support/silent-logger.ts'
 
 const SETTING = { name: 'setting', text: 'select current_setting($1)' }
 

@@ -2,7 +2,8 @@ import pg from 'pg'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { parseDsn } from '../../../src/postgres/dsn.ts'
 import { mendIdentity } from '../../../src/postgres/identity.ts'
-import { createDatabase, silentLogger, type TestDatabase } from '../../support/databases.ts'
+import { createDatabase, type TestDatabase } from '../../support/databases.ts'
+import { silentLogger } from '../../support/silent-logger.ts'
 
 const OPEN =
   "insert into conversations (user_lo, user_hi, updated_at) values ($1, 'z', now()) returning conversation_id::int"

@@ -8,8 +8,9 @@ import { NEEDED_RIGHTS } from '../../../src/postgres/rights.ts'
 import { MAX_PICTURE_BYTES } from '../../../src/users/picture.ts'
 import { ACCOUNTS_ENV, type AccountsBench, accountsBench, login, register, secretIn } from '../../support/accounts.ts'
 import { startOn } from '../../support/app.ts'
-import { createEmptyDatabase, execute, silentLogger, type TestDatabase } from '../../support/databases.ts'
+import { createEmptyDatabase, execute, type TestDatabase } from '../../support/databases.ts'
 import { call } from '../../support/rest-client.ts'
+import { silentLogger } from '../../support/silent-logger.ts'
 import { rowsOf } from '../../support/transactions.ts'
 
 let bench: AccountsBench

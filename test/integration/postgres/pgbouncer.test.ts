@@ -2,10 +2,11 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { openDatabase } from '../../../src/postgres/database.ts'
 import { PLANNER_SETTINGS } from '../../../src/postgres/session-settings.ts'
 import { pendingMessage } from '../../support/builders.ts'
-import { createEmptyDatabase, silentLogger, type TestDatabase } from '../../support/databases.ts'
+import { createEmptyDatabase, type TestDatabase } from '../../support/databases.ts'
 import { PGBOUNCER, type PgBouncer, pgBouncerVersion, startPgBouncer } from '../../support/pgbouncer.ts'
 import { isLeftOut } from '../../support/plays.ts'
 import { postgresStore } from '../../support/postgres-store.ts'
+import { silentLogger } from '../../support/silent-logger.ts'
 
 describe.skipIf(isLeftOut(PGBOUNCER.programs))(
   `PgBouncer ${pgBouncerVersion ?? '(Debian: pgbouncer)'} in front of PostgreSQL`,

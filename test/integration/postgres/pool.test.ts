@@ -8,7 +8,8 @@ import { parseDsn } from '../../../src/postgres/dsn.ts'
 import { createPool, endPool, type Pool } from '../../../src/postgres/pool.ts'
 import { Queries } from '../../../src/postgres/queries.ts'
 import { TcpProxy } from '../../faults/tcp-proxy.ts'
-import { createDatabase, silentLogger, type TestDatabase } from '../../support/databases.ts'
+import { createDatabase, type TestDatabase } from '../../support/databases.ts'
+import { silentLogger } from '../../support/silent-logger.ts'
 
 let database: TestDatabase
 let pool: Pool

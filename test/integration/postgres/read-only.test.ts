@@ -5,8 +5,9 @@ import type { MessageStore } from '../../../src/messages/store.ts'
 import { type Database, openDatabase } from '../../../src/postgres/database.ts'
 import type { Queries } from '../../../src/postgres/queries.ts'
 import { pendingMessage } from '../../support/builders.ts'
-import { createDatabase, execute, silentLogger, type TestDatabase } from '../../support/databases.ts'
+import { createDatabase, execute, type TestDatabase } from '../../support/databases.ts'
 import { postgresStore } from '../../support/postgres-store.ts'
+import { silentLogger } from '../../support/silent-logger.ts'
 import { rowsOf } from '../../support/transactions.ts'
 
 let testDatabase: TestDatabase

@@ -6,7 +6,8 @@ import { PostgresMessageLog } from '../../../src/messages/log.postgres.ts'
 import { PostgresMessageReads } from '../../../src/messages/reads.postgres.ts'
 import { openDatabase } from '../../../src/postgres/database.ts'
 import { pendingMessage } from '../../support/builders.ts'
-import { createEmptyDatabase, execute, silentHealth, silentLogger, type TestDatabase } from '../../support/databases.ts'
+import { createEmptyDatabase, execute, silentHealth, type TestDatabase } from '../../support/databases.ts'
+import { silentLogger } from '../../support/silent-logger.ts'
 import { rowsOf } from '../../support/transactions.ts'
 
 let database: TestDatabase

@@ -2,7 +2,8 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { parseDsn } from '../../../src/postgres/dsn.ts'
 import { migrate } from '../../../src/postgres/migrate.ts'
-import { createEmptyDatabase, silentLogger, type TestDatabase } from '../../support/databases.ts'
+import { createEmptyDatabase, type TestDatabase } from '../../support/databases.ts'
+import { silentLogger } from '../../support/silent-logger.ts'
 import { openTransaction, rowsOf } from '../../support/transactions.ts'
 import { fill, inconsistencies, migrateTo, Traffic } from '../../support/upgrade.ts'
 

@@ -10,10 +10,10 @@ import { openRedis } from '../../../src/redis/connections.ts'
 import { examine } from '../../../src/redis/examination.ts'
 import { Shards, slotOf } from '../../../src/redis/shards.ts'
 import { eventually } from '../../support/cluster-instance.ts'
-import { silentLogger } from '../../support/databases.ts'
 import { type KeptLogs, keepLogs } from '../../support/kept-logs.ts'
 import { documentSection } from '../../support/readme.ts'
 import { RedisCluster } from '../../support/redis-cluster.ts'
+import { silentLogger } from '../../support/silent-logger.ts'
 
 const PREFIX = 'msg:'
 const USERS = Array.from({ length: 200 }, (_, index) => `user${index}`)

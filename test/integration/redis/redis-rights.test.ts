@@ -7,11 +7,11 @@ import { createCommandClient, createSubscriberClient } from '../../../src/redis/
 import { ServerPublisher } from '../../../src/redis/publisher.ts'
 import { missingRights, missingSubscriberRights, probesOf, watchRights } from '../../../src/redis/rights.ts'
 import { connectInstance, eventually } from '../../support/cluster-instance.ts'
-import { silentLogger } from '../../support/databases.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
 import { keepLogs } from '../../support/kept-logs.ts'
 import { documentSection } from '../../support/readme.ts'
 import { RedisServer } from '../../support/redis.ts'
+import { silentLogger } from '../../support/silent-logger.ts'
 
 const PREFIX = 'msg:'
 const CHANNEL_COMMANDS = ['subscribe', 'unsubscribe', 'ssubscribe', 'sunsubscribe']

@@ -3,7 +3,8 @@ import { type Database, openDatabase } from '../../../src/postgres/database.ts'
 import { PostgresAvatars } from '../../../src/users/avatars.postgres.ts'
 import { avatarUrlFault, displayNameFault, searchWords } from '../../../src/users/user.ts'
 import { PostgresUserDirectory } from '../../../src/users/user-directory.postgres.ts'
-import { createDatabase, execute, silentLogger, type TestDatabase } from '../../support/databases.ts'
+import { createDatabase, execute, type TestDatabase } from '../../support/databases.ts'
+import { silentLogger } from '../../support/silent-logger.ts'
 import { rowsOf } from '../../support/transactions.ts'
 
 let database: TestDatabase

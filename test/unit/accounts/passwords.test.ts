@@ -10,6 +10,7 @@ import { Argon2Hasher, type HashingLane } from '../../../src/accounts/passwords.
 import { AccountRefusal } from '../../../src/accounts/refusal.ts'
 import { SignIn } from '../../../src/accounts/sign-in.ts'
 import type { Throttle } from '../../../src/accounts/throttle.ts'
+import { silentLogger } from '../../support/silent-logger.ts'
 
 const ASKER = { address: '192.0.2.1', isNetworkShared: false, userAgent: undefined, requestId: 'r1' }
 const CLIENT = { kind: 'token', deviceName: undefined, deviceToken: undefined, cookie: undefined } as const
@@ -165,7 +166,6 @@ describe('hashing', () => {
       for (let other = 0; other < 52; other += 1) void hasher.admit(lane, stay).catch(() => undefined)
     }
     const asked: string[] = []
-    const ignore = (): void => undefined
     const noted = (name: string | symbol) => async () => void asked.push(String(name))
     const store = new Proxy({}, { get: (_, name) => noted(name) }) as AccountStore
     const throttle: Throttle = { take: async () => asked.push('take'), giveBack: noted('giveBack') }
@@ -175,7 +175,7 @@ describe('hashing', () => {
     const signIn = new SignIn({
       ...shared,
       tokens,
-      logger: { debug: ignore, info: ignore, warn: ignore, error: ignore },
+      logger: silentLogger,
       registration: 'open',
     })
     const changes = new CredentialChanges(shared)

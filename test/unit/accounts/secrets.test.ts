@@ -5,8 +5,8 @@ import { isGenuine, newMacKey, parseRefreshToken, refreshToken } from '../../../
 import { newRecoveryCode, newSecret, newUserId, recoveryCodeHash } from '../../../src/accounts/secrets.ts'
 import { SigningKeys } from '../../../src/accounts/signing-keys.ts'
 import { USER_ID_PATTERN } from '../../../src/protocol/limits.ts'
-import { silentLogger } from '../../support/databases.ts'
 import { FakeClock, settled } from '../../support/fake-clock.ts'
+import { silentLogger } from '../../support/silent-logger.ts'
 
 describe('a refresh token', () => {
   test('is what it was made of, and genuine by the key of its session alone', () => {

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
 import { newServiceKey, revokeServiceKey, type StoredServiceKey } from '../../../src/auth/service-key.ts'
 import { ServiceKeys } from '../../../src/auth/service-keys.ts'
-import { silentLogger } from '../../support/databases.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
+import { silentLogger } from '../../support/silent-logger.ts'
 
 /** One key, of which the store notes what is done to it. */
 function storeOf(revokedAtMs: number | undefined) {

@@ -8,7 +8,7 @@ import { loadConfig } from '../../../src/config.ts'
 import { BackupWriter, layBackup } from '../../../src/embedded-postgres/embedded-postgres.ts'
 import { segmentsBetween } from '../../../src/postgres/backup.ts'
 import { storageTools } from '../../../src/storage-tools.ts'
-import { silentLogger } from '../../support/databases.ts'
+import { silentLogger } from '../../support/silent-logger.ts'
 
 let directory: string
 let dataDir: string

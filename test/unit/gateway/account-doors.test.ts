@@ -3,7 +3,7 @@ import { cookieIn, cookieToForget, cookieToSet, isOwnPage } from '../../../src/g
 import { NetworkCount } from '../../../src/gateway/network-count.ts'
 import { PublicAddress } from '../../../src/gateway/public-address.ts'
 import type { RestRequest } from '../../../src/gateway/rest-exchange.ts'
-import { silentLogger } from '../../support/databases.ts'
+import { silentLogger } from '../../support/silent-logger.ts'
 
 const addressOf = (publicUrl?: string, host = '127.0.0.1', tls = false): PublicAddress => {
   const address = new PublicAddress({ publicUrl, host, tls })

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import type { ServiceKey } from '../../../src/auth/service-key.ts'
 import { createHttpHandler, type HttpHandlerOptions } from '../../../src/gateway/http-handler.ts'
-import { silentLogger } from '../../support/databases.ts'
+import { silentLogger } from '../../support/silent-logger.ts'
 
 test('where a caller is, is found before their key is looked up: they may hang up meanwhile', async () => {
   let found: (answer: { key: ServiceKey }) => void = () => undefined

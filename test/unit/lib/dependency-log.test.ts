@@ -2,8 +2,8 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { beforeEach, expect, test } from 'vitest'
 import { DependencyLog } from '../../../src/lib/dependency-log.ts'
-import { silentLogger } from '../../support/databases.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
+import { silentLogger } from '../../support/silent-logger.ts'
 
 let clock: FakeClock
 let told: string[]

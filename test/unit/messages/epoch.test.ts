@@ -5,8 +5,9 @@ import type { EpochRecord, EpochStore } from '../../../src/messages/epoch-store.
 import { KnownHeads } from '../../../src/messages/known-heads.ts'
 import { KnownPositions } from '../../../src/messages/known-positions.ts'
 import { positionChange } from '../../support/builders.ts'
-import { silentHealth, silentLogger } from '../../support/databases.ts'
+import { silentHealth } from '../../support/databases.ts'
 import { FakeClock, settled } from '../../support/fake-clock.ts'
+import { silentLogger } from '../../support/silent-logger.ts'
 
 /** The database's row, which instances share. */
 class Row implements EpochStore {

@@ -2,9 +2,9 @@ import { expect, test } from 'vitest'
 import { PushDelivery } from '../../../src/push/delivery.ts'
 import { PushHosts } from '../../../src/push/hosts.ts'
 import { VapidHeaders } from '../../../src/push/vapid.ts'
-import { silentLogger } from '../../support/databases.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
 import { PUSH_KEYS, target } from '../../support/push-jobs.ts'
+import { silentLogger } from '../../support/silent-logger.ts'
 
 test('a subscription by a key that is not known is no fault of its own, nor of its host: it waits', async () => {
   const asked: string[] = []

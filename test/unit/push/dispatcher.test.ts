@@ -4,9 +4,9 @@ import { Dispatcher } from '../../../src/push/dispatcher.ts'
 import type { EndedJob, HeldJob } from '../../../src/push/job.ts'
 import type { RanJob } from '../../../src/push/job-run.ts'
 import type { Verdict } from '../../../src/push/subscription.ts'
-import { silentLogger } from '../../support/databases.ts'
 import { FakeClock, settled } from '../../support/fake-clock.ts'
 import { heldJob } from '../../support/push-jobs.ts'
+import { silentLogger } from '../../support/silent-logger.ts'
 
 const SENT: RanJob = {
   end: { end: 'done', isPushed: true },

@@ -4,9 +4,9 @@ import { Dispatcher } from '../../../src/push/dispatcher.ts'
 import { HostLoad } from '../../../src/push/host-load.ts'
 import type { HeldJob } from '../../../src/push/job.ts'
 import { brokenJob, runJob } from '../../../src/push/job-run.ts'
-import { silentLogger } from '../../support/databases.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
 import { heldJob, PUSH_KEYS, target } from '../../support/push-jobs.ts'
+import { silentLogger } from '../../support/silent-logger.ts'
 
 /** Milliseconds until these answer. */
 const ANSWER_MS: Readonly<Record<string, number>> = { 'slow.example.com': 4_000, 'fcm.googleapis.com': 5 }

@@ -3,8 +3,8 @@ import { expect, test } from 'vitest'
 import { PushHosts } from '../../../src/push/hosts.ts'
 import { PushService } from '../../../src/push/service.ts'
 import type { Verdict } from '../../../src/push/subscription.ts'
-import { silentLogger } from '../../support/databases.ts'
 import { PUSH_KEYS, target } from '../../support/push-jobs.ts'
+import { silentLogger } from '../../support/silent-logger.ts'
 
 test('a push service that is left alone gets no test and no question either', async () => {
   const pushed: string[] = []

@@ -3,7 +3,7 @@ import type { RestRequest } from '../../../src/gateway/rest-exchange.ts'
 import { serveHttp } from '../../../src/transport/http.ts'
 import { PendingCount } from '../../../src/transport/pending-count.ts'
 import type { HttpRequest, HttpResponse } from '../../../src/transport/uws.ts'
-import { silentLogger } from '../../support/databases.ts'
+import { silentLogger } from '../../support/silent-logger.ts'
 
 /** A request whose handler keeps it without an answer, and how its client goes. */
 function unanswered() {

@@ -4,8 +4,8 @@ import type { MessagePlace } from '../../../src/delivery/recipient.ts'
 import type { SocketListener } from '../../../src/gateway/socket.ts'
 import type { WebSocket } from '../../../src/transport/uws.ts'
 import { type SocketHolder, UwsSocket, WriteQueue } from '../../../src/transport/websocket.ts'
-import { silentLogger } from '../../support/databases.ts'
 import { settled } from '../../support/fake-clock.ts'
+import { silentLogger } from '../../support/silent-logger.ts'
 
 const SENT = 1
 const BUFFERED = 0

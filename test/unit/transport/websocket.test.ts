@@ -4,7 +4,7 @@ import type { Socket, SocketListener } from '../../../src/gateway/socket.ts'
 import { packed } from '../../../src/gateway/wire/msgpack.ts'
 import type { WebSocket } from '../../../src/transport/uws.ts'
 import { type SocketHolder, UwsSocket, WriteQueue } from '../../../src/transport/websocket.ts'
-import { silentLogger } from '../../support/databases.ts'
+import { silentLogger } from '../../support/silent-logger.ts'
 
 const SENT = 1
 const BUFFERED = 0
