@@ -89,6 +89,20 @@ describe('a network is one that many share', () => {
     expect(warn).toHaveBeenCalledTimes(3)
   })
 
+  test.each([
+    ['10.0.0.0', '10.255.255.255', '11.0.0.0'],
+    ['172.16.0.0', '172.31.255.255', '172.32.0.0'],
+    ['192.168.0.0', '192.168.255.255', '192.169.0.0'],
+    ['100.64.0.0', '100.127.255.255', '100.128.0.0'],
+    ['127.0.0.0', '127.255.255.255', '128.0.0.0'],
+    ['169.254.0.0', '169.254.255.255', '169.255.0.0'],
+    ['fc00::1', 'fdff:ffff::1', 'fe00::1'],
+    ['fe80::1', 'febf::1', 'fec0::1'],
+  ])('from %s to %s, and not at %s', (first, last, beside) => {
+    const { isShared } = setUp()
+    expect([first, last, beside].map((address) => isShared(address, true))).toEqual([true, true, false])
+  })
+
   test('and not because a stranger says that a proxy passed it on', () => {
     const { isShared } = setUp()
     expect([isShared('203.0.113.7', true), isShared('2001:db8:1:2::/64', true)]).toEqual([false, false])

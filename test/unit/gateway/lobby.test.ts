@@ -89,6 +89,18 @@ describe('a socket in the lobby', () => {
     expect([admitted, lobby.size, state.left]).toEqual([[], 0, 1])
   })
 
+  test('that has left while its token was looked up is told nothing, and is no refusal of its address', async () => {
+    const { visit, admitted, state } = setUp()
+    const [bad, good] = [
+      Promise.resolve<Verification>({ fault: 'ticket' }),
+      Promise.resolve({ identity: identityOf('ann') }),
+    ]
+    const sockets = [visit({ verification: bad }), visit({ verification: good })]
+    for (const socket of sockets) socket.listener.closed(1)
+    await settled()
+    expect([state.refused, admitted, state.left]).toEqual([[], [], 2])
+  })
+
   test('is told to wait when its address has sent too many bad tokens, and not when the trouble is ours', () => {
     const { visit, state } = setUp()
     state.waitMs = 100

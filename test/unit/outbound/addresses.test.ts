@@ -10,6 +10,46 @@ describe('an address is public', () => {
   )
 })
 
+/** Of each network the first and the last address. */
+const NETWORKS = [
+  ['0.0.0.0', '0.255.255.255'],
+  ['10.0.0.0', '10.255.255.255'],
+  ['100.64.0.0', '100.127.255.255'],
+  ['127.0.0.0', '127.255.255.255'],
+  ['169.254.0.0', '169.254.255.255'],
+  ['172.16.0.0', '172.31.255.255'],
+  ['192.0.0.0', '192.0.0.255'],
+  ['192.0.2.0', '192.0.2.255'],
+  ['192.88.99.0', '192.88.99.255'],
+  ['192.168.0.0', '192.168.255.255'],
+  ['198.18.0.0', '198.19.255.255'],
+  ['198.51.100.0', '198.51.100.255'],
+  ['203.0.113.0', '203.0.113.255'],
+  ['224.0.0.0', '255.255.255.255'],
+] as const
+const neighbour = (address: string, step: 1 | -1): string => {
+  const value = address.split('.').reduce((sum, part) => sum * 256 + Number(part), 0) + step
+  return [24, 16, 8, 0].map((bits) => Math.floor(value / 2 ** bits) % 256).join('.')
+}
+
+test.each(NETWORKS)('from %s to %s none is public, and those beside them are', (first, last) => {
+  expect([isPublicAddress(first), isPublicAddress(last)]).toEqual([false, false])
+  const beside = [first === '0.0.0.0' ? '1.0.0.0' : neighbour(first, -1), neighbour(last, 1)]
+  // What comes after the last of all does not exist.
+  expect(beside.filter((address) => !isPublicAddress(address))).toEqual(last === '255.255.255.255' ? ['0.0.0.0'] : [])
+})
+
+test.each([
+  ['2001:1ff:ffff::1', '2001:200::1'],
+  ['2001:db8:ffff::1', '2001:db9::1'],
+  ['2002:ffff::1', '2003::1'],
+  ['3fff:fff::1', '3fff:1000::1'],
+  ['1fff:ffff::1', '2000::1'],
+  ['4000::1', '3ffe::1'],
+])('%s is not public, and %s is', (inner, outer) => {
+  expect([isPublicAddress(inner), isPublicAddress(outer)]).toEqual([false, true])
+})
+
 describe('an address is not public', () => {
   test.each([
     '0.0.0.0',

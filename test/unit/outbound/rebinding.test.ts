@@ -3,6 +3,7 @@ import { createServer, type Server } from 'node:net'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import type { OutboundHttp } from '../../../src/outbound/outbound-http.ts'
 
+/** Each answer holds one address or several. */
 const names = { answers: [] as string[], lookUps: 0 }
 const ADDRESSES = '../../../src/outbound/addresses.ts'
 
@@ -20,7 +21,11 @@ beforeAll(async () => {
     ...(await original<typeof import('node:dns')>()),
     lookup: (_: string, __: object, callback: (error: null, all: { address: string; family: number }[]) => void) => {
       names.lookUps += 1
-      callback(null, [{ address: names.answers.shift() ?? '127.0.0.2', family: 4 }])
+      const addresses = (names.answers.shift() ?? '127.0.0.2').split(' ')
+      callback(
+        null,
+        addresses.map((address) => ({ address, family: 4 })),
+      )
     },
   }))
   const outbound = await import('../../../src/outbound/outbound-http.ts')
@@ -51,3 +56,13 @@ test('the address that was looked at is the one that is connected to', async () 
   await expect(ask()).rejects.toThrow('the address is not one of the public internet')
   expect([names.lookUps, reached]).toEqual([2, ['127.0.0.1']])
 })
+
+test.each(['127.0.0.1 127.0.0.2', '127.0.0.2 127.0.0.1'])(
+  'a name with the addresses %s is not connected to',
+  async (answer) => {
+    const [lookUps, before] = [names.lookUps, [...reached]]
+    names.answers = [answer]
+    await expect(ask()).rejects.toThrow('the address is not one of the public internet')
+    expect([names.lookUps, reached]).toEqual([lookUps + 1, before])
+  },
+)

@@ -38,6 +38,23 @@ test('a page goes on where it was, although the user of its cursor has left', as
   expect((await presence.online(2, nextCursor ?? '')).users).toEqual(['c'])
 })
 
+test('forgets first when those were last seen who left longest ago, counting from the last time', async () => {
+  let now = 1
+  const presence = new MemoryPresence({ now: () => now })
+  const visit = (user: string): void => {
+    presence.connected(user)
+    presence.disconnected(user)
+  }
+  for (const user of ['ann', 'bob']) visit(user)
+  now = 2
+  visit('ann')
+  for (let n = 0; n < 99_999; n += 1) visit(`u${n}`)
+  expect(await presence.states(['ann', 'bob'])).toEqual([
+    { userId: 'ann', status: 'offline', lastSeenMs: 2 },
+    { userId: 'bob', status: 'offline' },
+  ])
+})
+
 test('agrees with a count of connections per user, whoever comes and goes', async () => {
   const user = fc.constantFrom('a', 'b', 'ab', 'B', '1', 'a.b', 'a-b', 'é')
   await fc.assert(

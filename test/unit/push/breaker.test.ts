@@ -94,3 +94,24 @@ test('no two people close a host to the others, however often it refuses them', 
   answer('refused', 1, () => 'a third')
   expect(closed).toEqual([['h', 300]])
 })
+
+test.each(['gone', 'too_large', 'bad', 'refused', 'busy'] as const)(
+  'an answer that is %s ends the row of failures',
+  async (fate) => {
+    const { clock, breaker, answer } = bench()
+    answer('failed', 9)
+    answer(fate)
+    // Busy closes for a time of its own.
+    await clock.advance(breaker.closedSeconds('h') * 1000)
+    answer('failed', 9)
+    expect(breaker.closedSeconds('h')).toBe(0)
+    answer('failed')
+    expect(breaker.closedSeconds('h')).toBe(5)
+  },
+)
+
+test('a host that asks for no pause gets one of a second', () => {
+  const { closed, breaker } = bench()
+  breaker.answered('h', 'ann', 'busy', 0)
+  expect(closed).toEqual([['h', 1]])
+})

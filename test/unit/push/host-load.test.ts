@@ -102,3 +102,14 @@ test('one that is quick gets all there is, and a slow one half of it until a min
   for (let count = 0; count < 4; count += 1) load.begin('a')
   expect(load.isFull('a')).toBe(false)
 })
+
+test('what is under way counts on when another push of the host has ended', async () => {
+  const clock = new FakeClock()
+  const load = new HostLoad(clock, () => 4)
+  const [ended] = [load.begin('h'), load.begin('h'), load.begin('h')]
+  ended()
+  await clock.advance(999)
+  expect(load.isFull('h')).toBe(false)
+  await clock.advance(1)
+  expect(load.isFull('h')).toBe(true)
+})
