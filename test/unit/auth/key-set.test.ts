@@ -92,6 +92,20 @@ describe('a key set', () => {
     expect(state.fetches).toBe(1 + 1)
   })
 
+  test('has one look to come, however often it was looked up meanwhile, and none after its end', async () => {
+    const { keySet, clock, publish } = issuer()
+    publish({ one: first })
+    await keySet.start()
+    for (let look = 0; look < 3; look += 1) {
+      await clock.advance(30_000)
+      await keySet.lookAgain()
+    }
+    await settled()
+    expect(clock.pending).toBe(1)
+    keySet.close()
+    expect(clock.pending).toBe(0)
+  })
+
   test('counts the 30 s from the last attempt, also while the issuer is down', async () => {
     const { keySet, state, clock, publish, fail, verify } = issuer()
     publish({ one: first })

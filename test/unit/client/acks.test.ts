@@ -63,3 +63,29 @@ test('without a connection it stays due, and nothing has moved', () => {
   expect(sent).toEqual([{ type: 'ack', with: 'amy', seq: 1, ref: 'at amy' }])
   expect(log.positions.delivered_seq).toBe(1)
 })
+
+test('an answer confirms nothing that was refused since its question', () => {
+  const { log, acks, sent, keep } = acking()
+  keep(1)
+  const said = acks.said()
+  log.refusals += 1
+  acks.confirmed(said)
+  acks.again()
+  expect(sent).toHaveLength(2)
+})
+
+test('thirty-two messages are said at once, and then the count begins anew', () => {
+  const { log, acks, sent } = acking()
+  const kept = (to: number, messages: number): void => {
+    log.savedRanges = [[1, to]]
+    acks.kept(log, messages)
+  }
+  kept(31, 31)
+  expect(sent).toHaveLength(0)
+  kept(32, 1)
+  expect(sent).toMatchObject([{ type: 'ack', seq: 32 }])
+  kept(63, 31)
+  expect(sent).toHaveLength(1)
+  kept(64, 1)
+  expect(sent.slice(1)).toMatchObject([{ type: 'ack', seq: 64 }])
+})
