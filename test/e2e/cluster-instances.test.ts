@@ -1,6 +1,6 @@
 // Instances that are killed, frozen, cut off or restarted under load.
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
-import { Conversations, Device, lastingFaults, percentile, traffic, whole } from '../support/cluster.ts'
+import { Conversations, Device, LASTING, lastingFaults, percentile, traffic, whole } from '../support/cluster.ts'
 import { eventually } from '../support/cluster-instance.ts'
 import { createDatabase, type TestDatabase } from '../support/databases.ts'
 import { figure } from '../support/figures.ts'
@@ -13,7 +13,7 @@ import { type ServiceProcess, useServices } from '../support/service.ts'
 
 /** So long that none runs out because the machine is busy; the run of faults waits for the end of one. */
 const LEASE_MS = 15_000
-const TIMING = { INSTANCE_LEASE_MS: String(LEASE_MS) }
+const TIMING = { INSTANCE_LEASE_MS: String(LEASE_MS), ...LASTING }
 
 /** A cluster and sentinels tell addresses of servers, before which nothing of ours stands. */
 const testWithRelay = ['single', 'valkey'].includes(redisKind()) ? test : () => undefined

@@ -1,6 +1,6 @@
 // Redis may be cut, wiped, frozen, killed: sends go on, and everything reaches every screen without a client doing anything.
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
-import { Conversations, Device, lastingFaults, percentile, traffic, whole } from '../support/cluster.ts'
+import { Conversations, Device, LASTING, lastingFaults, percentile, traffic, whole } from '../support/cluster.ts'
 import { eventually } from '../support/cluster-instance.ts'
 import { createDatabase, type TestDatabase } from '../support/databases.ts'
 import { figure } from '../support/figures.ts'
@@ -28,7 +28,7 @@ beforeAll(async () => {
   await makeWriterPatient(await services.ownFiles())
   database = await createDatabase()
   redis = await startRedis()
-  const env = { POSTGRES_DSN: database.dsn, ...redis.env }
+  const env = { POSTGRES_DSN: database.dsn, ...redis.env, ...LASTING }
   instances = await Promise.all([services.start(env), services.start(env), services.start(env)])
 })
 afterAll(async () => {
@@ -76,9 +76,10 @@ const connected = async (): Promise<number> => {
   const values = await Promise.all(instances.map((instance) => metric(instance, 'messaging_redis_connected')))
   return values.reduce((sum, value) => sum + value, 0)
 }
-const healsOfAll = async (): Promise<number> => {
+/** Looks because something may have been lost. Regular ones and those that are tried again prove nothing of a fault. */
+const healsAfterGaps = async (): Promise<number> => {
   const texts = await Promise.all(instances.map(async (instance) => (await get(instance, '/metrics')).text))
-  const values = texts.flatMap((text) => [...text.matchAll(/^messaging_heals_total\{reason="\w+"\} (\d+)$/gm)])
+  const values = texts.flatMap((text) => [...text.matchAll(/^messaging_heals_total\{reason="gap"\} (\d+)$/gm)])
   return values.reduce((sum, [, value]) => sum + Number(value), 0)
 }
 
@@ -94,7 +95,7 @@ async function survive({ name, limitMs, padding, inject }: Fault): Promise<void>
   await connectAll(padding)
   const load = traffic(devices, RATE)
   await sent(RATE)
-  const heals = await healsOfAll()
+  const heals = await healsAfterGaps()
   await inject()
   await load.stop()
   const tookMs = await whole(devices, log, limitMs)
@@ -106,7 +107,7 @@ async function survive({ name, limitMs, padding, inject }: Fault): Promise<void>
     `whole ${tookMs.toFixed(0)} ms after the last send, ${repeats} frames came again, ${echoes} to where they were sent from`,
   )
   expect(log.okRatio).toBeGreaterThanOrEqual(0.999)
-  expect(await healsOfAll()).toBeGreaterThan(heals)
+  expect(await healsAfterGaps()).toBeGreaterThan(heals)
   expect(lastingFaults(devices)).toEqual([])
   // Repeats are dropped by seq: no screen shows anything twice, but they should be the exception.
   expect(repeats).toBeLessThan(log.pushMs.length / 2)
@@ -202,7 +203,7 @@ test('it is wiped', async () => {
   await load.stop()
   figure(`FLUSHALL: whole ${(await whole(devices, log, HEALED_MS)).toFixed(0)} ms after the last send`)
   expect(log.okRatio).toBe(1)
-  expect(devices.reduce((sum, device) => sum + device.repeats, 0)).toBeLessThan(log.pushMs.length / 50)
+  expect(devices.reduce((sum, device) => sum + device.repeats, 0)).toBe(0)
 })
 
 test('it is away while somebody reads: the other instance tells of it nevertheless', async () => {

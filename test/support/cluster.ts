@@ -232,13 +232,13 @@ export class Device {
   }
 }
 
-/**
- * Devices whose connections did not last. Nothing closes one for good, nor again and again; on a busy machine either side may give
- * a silent link up once.
- */
+/** For an instance whose connections are to last: it gives up no link that is silent because the machine is busy. */
+export const LASTING = { IDLE_TIMEOUT_SECONDS: '960' }
+
+/** Devices that did not have one connection for all of the time. */
 export function lastingFaults(devices: readonly Device[]): string[] {
-  const isWrong = ({ closeCodes }: Device): boolean => closeCodes.length > 1 || closeCodes.some((code) => code !== 1006)
-  return devices.filter(isWrong).map(({ user, closeCodes }) => `${user} ${closeCodes}`)
+  const isWrong = ({ closeCodes, connects }: Device): boolean => closeCodes.length > 0 || connects !== 1
+  return devices.filter(isWrong).map(({ user, closeCodes, connects }) => `${user} ${connects} times, ${closeCodes}`)
 }
 
 /** Sends at this rate (messages a second, over all) between random people until stopped; resolves when all are answered. */
