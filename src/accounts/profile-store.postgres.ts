@@ -8,7 +8,7 @@ import { nameWords } from './profile-rows.postgres.ts'
 import type { ProfileChange, ProfileStore } from './profile-store.ts'
 
 const CHANGE_ACCOUNT = `update accounts set updated_at = now(), username = coalesce($2, username),
-  username_key = coalesce($3, username_key), discoverable = coalesce($4, discoverable) where user_id = $1 and state <> 2`
+  username_key = coalesce($3, username_key), discoverable = coalesce($4, discoverable) where user_id = $1 and state <> 2 returning user_id`
 const CHANGE_NAME = 'update users set updated_at = now(), display_name = $2 where user_id = $1'
 
 /** Names in `accounts` and `users`, and the words by which people are found. */
@@ -28,7 +28,9 @@ export class PostgresProfileStore implements ProfileStore {
     const key = username === undefined ? null : usernameKey(username)
     try {
       await this.#queries.transaction(async (transaction) => {
-        await transaction.query(CHANGE_ACCOUNT, [userId, username ?? null, key, discoverable ?? null])
+        const changed = await transaction.query(CHANGE_ACCOUNT, [userId, username ?? null, key, discoverable ?? null])
+        // Whose account was deleted meanwhile gets no name back.
+        if (changed.length === 0) return
         if (displayName !== undefined) await transaction.query(CHANGE_NAME, [userId, displayName])
         await nameWords(transaction, userId)
         if (username === undefined) return

@@ -5,6 +5,8 @@ import type { UserId } from '../protocol/message.ts'
 import type { Avatars, StoredAvatar } from './avatars.ts'
 import type { Picture } from './picture.ts'
 
+/** A deletion takes names and pictures away; whatever came in before it gets none back. Looked at behind LOCK, which a deletion takes too. */
+const IS_DELETED = 'select from accounts where user_id = $1 and state = 2'
 /** Locks the row of the person, so that of two pictures at once one is the last. */
 const LOCK = `insert into users (user_id) values ($1) on conflict (user_id) do update set updated_at = now()`
 const REMOVE = 'delete from avatars where user_id = $1'
@@ -33,6 +35,7 @@ export class PostgresAvatars implements Avatars {
     await this.#turns.run(() =>
       this.#queries.transaction(async (transaction) => {
         await transaction.query(LOCK, [userId])
+        if ((await transaction.query(IS_DELETED, [userId])).length > 0) return
         await transaction.query(REMOVE, [userId])
         await transaction.query(ADD, [userId, mediaType, bytes])
       }),

@@ -5,6 +5,7 @@ import { PostgresAccountDirectory } from '../../../src/accounts/account-director
 import type { Credentials } from '../../../src/accounts/account-store.ts'
 import { COMMAND_LINE } from '../../../src/accounts/audit.ts'
 import { PostgresProfileStore } from '../../../src/accounts/profile-store.postgres.ts'
+import { PostgresAvatars } from '../../../src/users/avatars.postgres.ts'
 import { ACTOR, type AccountStores, openAccountStores, somebody } from '../../support/account-store.ts'
 import { openTransaction, WAITING_FOR_LOCK } from '../../support/transactions.ts'
 
@@ -18,6 +19,17 @@ afterAll(() => stores?.close())
 const waiting = (): Promise<object[]> => stores.queries.query(WAITING_FOR_LOCK)
 const remove = ({ account }: Credentials) => stores.administration.remove(account.userId, COMMAND_LINE)
 const change = (verified: Credentials) => stores.accounts.changePassword(verified, 'phc 2', undefined, ACTOR)
+const changeNames = (userId: string) =>
+  new PostgresProfileStore(stores.queries).change(userId, { displayName: 'Own' }, ACTOR)
+const setPicture = (userId: string) =>
+  new PostgresAvatars(stores.queries).set(userId, { mediaType: 'image/png', width: 1, height: 1 }, Buffer.of(1))
+/** What is kept of how somebody looks. */
+const shown = async (userId: string) => {
+  const statement = `select display_name, avatar_id, (select count(*)::int from avatars where user_id = $1) as pictures,
+    (select count(*)::int from user_words where user_id = $1) as words from users where user_id = $1`
+  return (await stores.queries.query(statement, [userId]))[0]
+}
+const NOTHING = { display_name: null, avatar_id: null, pictures: 0, words: 0 }
 const CODES = [1, 2].map((nth) => Buffer.from(`code ${nth}`))
 
 interface Crossing {
@@ -42,6 +54,18 @@ const CROSSINGS: Readonly<Record<string, Crossing>> = {
     second: ({ account }) => stores.accounts.setRecoveryCodes(account.userId, [Buffer.from('code 3')], ACTOR),
     outcomes: ['done', false],
   },
+  'a deletion and a change of names': {
+    held: PASSWORD_ROW,
+    first: remove,
+    second: ({ account }) => changeNames(account.userId).then(() => shown(account.userId)),
+    outcomes: ['done', NOTHING],
+  },
+  'a deletion and a picture': {
+    held: (userId) => `select from users where user_id = '${userId}' for update`,
+    first: remove,
+    second: ({ account }) => setPicture(account.userId).then(() => shown(account.userId)),
+    outcomes: ['done', NOTHING],
+  },
   'a change of the password and a link': {
     held: (userId) => `select from one_time_links where user_id = '${userId}' and link_hash = '\\x00' for update`,
     first: change,
@@ -54,8 +78,7 @@ const CROSSINGS: Readonly<Record<string, Crossing>> = {
       const directory = new PostgresAccountDirectory(stores.queries)
       return directory.describe(account.userId, { displayName: 'As described', avatarUrl: null }).then(() => 'done')
     },
-    second: ({ account }) =>
-      new PostgresProfileStore(stores.queries).change(account.userId, { displayName: 'Own' }, ACTOR),
+    second: ({ account }) => changeNames(account.userId),
     outcomes: ['done', 'done'],
   },
 }
