@@ -71,11 +71,15 @@ export class Stage {
 
   /** Sends over this device; resolves with the ids at once. */
   send(device: Device, name: string, count = 1, idStart = ''): string[] {
-    const outbox = this.#outboxes.get(device.user)
     const ids = Array.from({ length: count }, () => idStart + this.random.uuid().slice(idStart.length))
-    for (const id of ids) outbox?.write(this.user(name), id)
+    for (const id of ids) this.write(device, name, id)
     device.pump()
     return ids
+  }
+
+  /** It leaves with the next that is sent, or when the device is told to. */
+  write(device: Device, name: string, id = this.random.uuid()): void {
+    this.#outboxes.get(device.user)?.write(this.user(name), id)
   }
 
   /** Resolves when every send has its outcome. */

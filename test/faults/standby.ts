@@ -12,7 +12,7 @@ import { requirePostgres15, StreamingPair } from './streaming-pair.ts'
 import { Traffic } from './traffic.ts'
 import { until, World } from './world.ts'
 
-const LOAD = { people: 16, perSecond: 5000, isDirect: true }
+const LOAD = { people: 16, perSecond: 6000, isDirect: true }
 const LOAD_MS = 4_000
 const FAILOVERS = 3
 /** Of the moment in which the address leads to the new primary. */
@@ -80,10 +80,12 @@ async function synchronous(world: World, pair: StreamingPair, seed: number): Pro
 async function failOver(stage: Stage, traffic: Traffic, count: number): Promise<void> {
   const { world } = stage
   const before = ackedIds(stage).size
+  const writtenBefore = traffic.written
   traffic.start()
   const startedMs = performance.now()
   await delay(LOAD_MS)
-  const perSecond = Math.round(((ackedIds(stage).size - before) * 1000) / (performance.now() - startedMs))
+  const rate = (count: number): number => Math.round((count * 1000) / (performance.now() - startedMs))
+  const [offered, perSecond] = [rate(traffic.written - writtenBefore), rate(ackedIds(stage).size - before)]
   await world.cluster.crash()
   const acked = ackedIds(stage)
   const diedMs = performance.now()
@@ -98,7 +100,7 @@ async function failOver(stage: Stage, traffic: Traffic, count: number): Promise<
   const lost = [...acked].filter((id) => !stored.has(id)).length
   if (lost > 0) stage.complain(`${lost} of ${acked.size} acknowledged sends are lost`)
   process.stdout.write(
-    `        failover ${count}: ${perSecond} acked a second, ${acked.size} acked before it, ${lost} lost (95 %: below ` +
+    `        failover ${count}: ${perSecond} acked a second of ${offered} offered, ${acked.size} acked before it, ${lost} lost (95 %: below ` +
       `${upperBound(acked.size).toExponential(1)}); promoted after ${Math.round(promotedMs)} ms, acked again after ${Math.round(servedMs)} ms\n`,
   )
 }

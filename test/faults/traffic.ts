@@ -22,6 +22,9 @@ export class Traffic {
   readonly #perSecond: number
   #timer: NodeJS.Timeout | undefined
   #credit = 0
+  #lastMs = 0
+  /** Sends that were written so far. */
+  written = 0
 
   private constructor(stage: Stage, names: readonly string[], devices: readonly Device[], perSecond: number) {
     this.#stage = stage
@@ -40,7 +43,9 @@ export class Traffic {
   }
 
   start(): void {
-    this.#timer ??= setInterval(() => this.#tick(), TICK_MS)
+    if (this.#timer) return
+    this.#lastMs = performance.now()
+    this.#timer = setInterval(() => this.#tick(), TICK_MS)
   }
 
   /** What has no outcome yet is still repeated by the devices. */
@@ -60,12 +65,21 @@ export class Traffic {
 
   #tick(): void {
     const { random } = this.#stage
-    this.#credit = Math.min(this.#credit + (this.#perSecond * TICK_MS) / 1000, this.#perSecond / 10)
+    // By the time that went by: on a busy machine ticks come late. A long pause is not made up for whole.
+    const nowMs = performance.now()
+    this.#credit = Math.min(this.#credit + (this.#perSecond * (nowMs - this.#lastMs)) / 1000, this.#perSecond / 2)
+    this.#lastMs = nowMs
+    const writers = new Set<Device>()
     for (; this.#credit >= 1; this.#credit -= 1) {
       const index = random.below(this.#names.length)
       const device = this.#devices[index]
       const isWilling = this.#stage.outbox(this.#names[index] ?? '').size < MAX_WAITING
-      if (device && isWilling) this.#stage.send(device, random.pick(this.#names))
+      if (!device || !isWilling) continue
+      this.#stage.write(device, random.pick(this.#names))
+      this.written += 1
+      writers.add(device)
     }
+    // Each looks through all that it has to send, so once for all of a tick.
+    for (const device of writers) device.pump()
   }
 }
