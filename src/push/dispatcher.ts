@@ -226,6 +226,8 @@ export class Dispatcher {
 
   async #settleAll(): Promise<void> {
     const { jobs, health, clock } = this.#options
+    // Answers that came together are reported together.
+    await new Promise((resolve) => setImmediate(resolve))
     const ended = this.#ended
     this.#ended = []
     if (ended.length === 0) return

@@ -184,8 +184,16 @@ test('a push service that becomes slow under a load does not get more of it at o
   expect(state.mostUnderWay).toBeGreaterThan(15)
 })
 
-test('reports gather while the one before is written', async () => {
+test('what ends in one turn of the loop is reported by one statement', async () => {
   const { clock, settles, dispatcher, warm } = bench({ due: 10, settleMs: 20 })
+  await warm()
+  dispatcher.wake()
+  await clock.advance(100)
+  expect(settles.map(({ length }) => length)).toEqual([10])
+})
+
+test('reports gather while the one before is written', async () => {
+  const { clock, settles, dispatcher, warm } = bench({ due: 10, pushMs: 5, settleMs: 20 })
   await warm()
   dispatcher.wake()
   await clock.advance(100)
