@@ -72,6 +72,33 @@ test('a server that does not answer keeps nothing here, and ends no session that
   expect(site().faults).toEqual([])
 })
 
+test('whoever signs in in another tab while one leaves is not signed out by that', async () => {
+  const context = await site().person()
+  const leaving = await site().open(context)
+  await signIn(leaving)
+  const other = await site().open(context)
+  await other.locator('.me').getByText('Ann').waitFor()
+  let release: () => void = () => undefined
+  const held = new Promise<void>((resolve) => {
+    release = resolve
+  })
+  await context.route(LOGOUT, (route) => held.then(() => route.continue()), { times: 1 })
+  const asked = leaving.waitForRequest(LOGOUT)
+  await leaving.getByRole('link', { name: 'Settings' }).click()
+  await leaving.getByRole('button', { name: 'Sign out' }).click()
+  await asked
+  await other.locator('.me').waitFor({ state: 'detached' })
+  const third = await site().open(context)
+  await third.getByRole('status').waitFor()
+  expect(await Promise.all([other, third].map((page) => page.getByLabel('Username').count()))).toEqual([0, 0])
+  release()
+  await third.getByLabel('Username').waitFor()
+  await signIn(other)
+  await other.reload()
+  await other.locator('.me').getByText('Ann').waitFor()
+  expect(site().faults).toEqual([])
+})
+
 const SUBSCRIPTION = '**/api/push/subscription'
 /** A browser without a push service: all its tabs have one that is made up, and notifications are on. */
 const WITH_PUSH = `{

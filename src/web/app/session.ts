@@ -6,7 +6,7 @@ import { declarePushes } from '../parts/pushing.ts'
 import { decoded } from '../parts/route.ts'
 import { askServer, server, socketUrl } from '../parts/server.ts'
 import { Value } from '../parts/store.ts'
-import { endSession } from './ending.ts'
+import { announceLeaving, endSession, isSomebodyLeaving, othersGone } from './ending.ts'
 import {
   forgetToken,
   getToken,
@@ -65,7 +65,7 @@ async function takeUp(): Promise<void> {
   const info = await askServer()
   if (info?.auth === 'jwt' && link.startsWith(TOKEN_LINK) && !(await isTokenUsed())) return
   server.set(info)
-  if (info?.auth === 'accounts') beginSignedIn()
+  if (info?.auth === 'accounts') await othersLeave().then(beginSignedIn)
   else if (info?.auth === 'jwt') beginByToken()
   else if (info?.auth === 'none') beginNamed()
 }
@@ -157,7 +157,10 @@ export function enter(auth: Auth): void {
     keep(NAME, auth.userId, 'sessionStorage')
     keep(NAME, auth.userId)
   } else if ('session' in auth) keep(SIGNED_IN, 'yes')
-  client.on('logout', () => left(true, mayDeclare()))
+  client.on('logout', () => {
+    left(true, mayDeclare())
+    void alone(othersLeave)
+  })
   client.on('status', ({ state }) => {
     if (state === 'live' && mayDeclare()) void declarePushes(auth)
   })
@@ -194,11 +197,20 @@ function alone(task: () => Promise<void>): Promise<void> {
   return going
 }
 
+/** Somebody has left in another tab: nobody is asked in before the server has heard of it. */
+async function othersLeave(): Promise<void> {
+  if (!isSomebodyLeaving()) return
+  door.set({ hash: '', isLeaving: true })
+  await othersGone()
+  door.set({ hash: '' })
+}
+
 async function goneAway(isForGood: boolean): Promise<void> {
   const client = present.get()
   const auth = lastProof()
   const isNotified = mayDeclare()
   door.set({ hash: '', isLeaving: true })
+  if (isForGood && auth && 'session' in auth) announceLeaving()
   left(isForGood, isNotified)
   // First what is kept here: nothing of the network is in its way, and the page may be closed at any moment.
   try {
