@@ -1,5 +1,6 @@
 import type { ServerInfo } from '../../client/accounts-types.ts'
 import { keep, kept } from './kept.ts'
+import { isJustReloaded } from './reloaded.ts'
 import { Value } from './store.ts'
 
 /** What the page shows of the server; undefined until that is known, and when it could never be reached. */
@@ -33,7 +34,7 @@ async function ask(): Promise<void> {
 function learn(info: ServerInfo): void {
   keep(KEPT, JSON.stringify(info))
   // The page has begun as people do where one signs in otherwise.
-  if (known && known.auth !== info.auth) return location.reload()
+  if (known && known.auth !== info.auth) return isJustReloaded() ? undefined : location.reload()
   known = info
   if (server.get()) server.set(info)
 }

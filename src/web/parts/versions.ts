@@ -1,9 +1,12 @@
+import { isJustReloaded } from './reloaded.ts'
 import { Value } from './store.ts'
 
 /** Takes the new version and loads the page anew; undefined while this is the newest. */
 export const newVersion = new Value<(() => void) | undefined>(undefined)
 
 const SCRIPT = '/sw.js'
+/** The page as the server has it now. Without the query the service worker would answer with what it keeps. */
+const SERVED = '/?served'
 const LOOK_EVERY_MS = 3_600_000
 /** A worker that does not take over is no reason to stay with the old page. */
 const PATIENCE_MS = 1000
@@ -54,13 +57,9 @@ function takeOver({ waiting }: ServiceWorkerRegistration): void {
   setTimeout(reload, PATIENCE_MS)
 }
 
-/** A page that was just loaded anew and still lacks a part is not loaded again and again: instances may be of two builds for a while. */
-const SETTLED_MS = 10_000
-
 /** A part of this build is gone when the server has another one by now. When the network is gone the page stays, and says so. */
 async function reloadIfReplaced(): Promise<void> {
-  const [entry] = performance.getEntriesByType('navigation') as PerformanceNavigationTiming[]
-  if (entry?.type === 'reload' && performance.now() < SETTLED_MS) return
+  if (isJustReloaded()) return
   const served = await servedBuild()
   const own = document.querySelector('script[type=module]')?.getAttribute('src')
   if (served !== undefined && served !== own) location.reload()
@@ -72,7 +71,7 @@ export const isServed = async (): Promise<boolean> => (await servedBuild()) !== 
 /** The script that the server's page begins with; undefined when there is no answer, or it is not from this page. */
 async function servedBuild(): Promise<string | undefined> {
   try {
-    const response = await fetch('/', { cache: 'no-store', signal: AbortSignal.timeout(ANSWER_MS) })
+    const response = await fetch(SERVED, { cache: 'no-store', signal: AbortSignal.timeout(ANSWER_MS) })
     const [, script] = /<script type="module"[^>]* src="(\/[^"]+)"/.exec(await response.text()) ?? []
     return response.ok ? script : undefined
   } catch {

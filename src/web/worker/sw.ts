@@ -66,12 +66,12 @@ worker.addEventListener('fetch', (event) => {
   if (path !== undefined) (event as FetchLike).respondWith(fromCache(path, request))
 })
 
-/** Under which path the answer is kept; undefined for what is asked of the server. */
+/** Under which path the answer is kept; undefined for what is asked of the server, as a file with a query is. */
 function keptAs({ method, mode, url }: Request): string | undefined {
-  const { origin, pathname } = new URL(url)
+  const { origin, pathname, search } = new URL(url)
   if (method !== 'GET' || origin !== worker.location.origin) return undefined
   if (mode === 'navigate') return isPage(pathname) ? '/' : undefined
-  return FILES.includes(pathname) ? pathname : undefined
+  return search === '' && FILES.includes(pathname) ? pathname : undefined
 }
 
 function isPage(path: string): boolean {

@@ -57,6 +57,22 @@ test('one where people now sign in otherwise is begun with anew', async () => {
   expect(localStorage.getItem('server')).toContain('accounts')
 })
 
+test('of two that take turns the page does not follow each change', async () => {
+  localStorage.setItem('server', JSON.stringify(INFO))
+  vi.spyOn(performance, 'getEntriesByType').mockReturnValue([{ type: 'reload' }] as never)
+  const now = vi.spyOn(performance, 'now').mockReturnValue(500)
+  const { askServer } = await load()
+  await askServer()
+  answers[0]?.({ ...INFO, auth: 'accounts' })
+  await settled()
+  expect(reload.mock.calls.length).toBe(0)
+  now.mockReturnValue(60_000)
+  await askServer()
+  answers[1]?.({ ...INFO, auth: 'accounts' })
+  await settled()
+  expect(reload.mock.calls.length).toBe(1)
+})
+
 test('one of which nothing is known is waited for, and asked again', async () => {
   const { askServer } = await load()
   const asked = askServer()

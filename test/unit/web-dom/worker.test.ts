@@ -1,6 +1,8 @@
 // @vitest-environment happy-dom
-// The service worker, with a browser that is played: what it shows of what is pushed, and what it does about a subscription.
+// The service worker, with a browser that is played: what it answers, what it shows of what is pushed, and what it does about a
+// subscription.
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { isServed } from '../../../src/web/parts/versions.ts'
 
 interface Shown {
   readonly title: string
@@ -106,4 +108,29 @@ test('an exchanged subscription is declared by the open pages, or else by the se
   pages = []
   await happen('pushsubscriptionchange')
   expect(calls).toEqual(['POST /api/auth/token', 'GET /api/push/key', 'PUT /api/push/subscription'])
+})
+
+test('the page is kept, and whoever asks what the server has by now is not answered with what is kept', async () => {
+  vi.stubGlobal('caches', { open: async () => ({ match: async (path: string) => `kept ${path}` }) })
+  const answerTo = async (url: string, mode: string): Promise<unknown> => {
+    let answer: unknown
+    const request = { method: 'GET', mode, url: new URL(url, location.origin).href }
+    const respondWith = (given: unknown): void => {
+      answer = given
+    }
+    dispatchEvent(Object.assign(new Event('fetch'), { request, respondWith }))
+    return answer
+  }
+  const asked: string[] = []
+  vi.stubGlobal('fetch', async (url: string) => {
+    asked.push(url)
+    return { ok: true, text: async () => '<script type="module" src="/assets/a.js">' }
+  })
+  expect(await isServed()).toBe(true)
+  expect([
+    await answerTo('/', 'navigate'),
+    await answerTo('/?from=home', 'navigate'),
+    await answerTo('/', 'cors'),
+    ...(await Promise.all(asked.map((url) => answerTo(url, 'cors')))),
+  ]).toEqual(['kept /', 'kept /', 'kept /', undefined])
 })
