@@ -19,13 +19,31 @@ async function registrationHere(): Promise<ServiceWorkerRegistration | undefined
   return registration?.pushManager && registration
 }
 
+/** Only the last of them may stay: what is under way would go on after what ended it. */
+let line: Promise<unknown> = Promise.resolve()
+let declaring = new AbortController()
+
+function inLine(task: () => Promise<void>): Promise<void> {
+  const done = line.then(task)
+  line = done.catch(() => undefined)
+  return done
+}
+
 /** Tells the server what this device wants to hear while no page is open. Without push there are those of the open page. */
 export async function applyPushes(auth: Auth, { isOn, showsText }: Notifying): Promise<void> {
   if (!isOn) return stopPushes(auth)
-  const registration = await registrationHere()
-  if (!server.get()?.push || !registration) return
-  const locale = document.documentElement.lang
-  await pushes(auth).subscribe(registration, { content: showsText ? 'full' : 'sender', locale })
+  const { signal } = declaring
+  const untilStopped: Fetch = (url, init) => fetch(url, { ...init, signal } as RequestInit)
+  const declare = async (): Promise<void> => {
+    const registration = await registrationHere()
+    if (signal.aborted || !server.get()?.push || !registration) return
+    const locale = document.documentElement.lang
+    const content = showsText ? 'full' : 'sender'
+    await pushes(auth, untilStopped).subscribe(registration, { content, locale })
+  }
+  return inLine(declare).catch((error: unknown) => {
+    if (!signal.aborted) throw error
+  })
 }
 
 const AGAIN_MS = 86_400_000
@@ -56,7 +74,13 @@ export function declareAgain(auth: Auth): Promise<void> {
 }
 
 /** Ends them here first: what the server cannot be told now, or by nobody, the push service tells it. */
-export async function stopPushes(auth: Auth | undefined, fetch?: Fetch): Promise<void> {
+export function stopPushes(auth: Auth | undefined, fetch?: Fetch): Promise<void> {
+  declaring.abort()
+  declaring = new AbortController()
+  return inLine(() => stop(auth, fetch))
+}
+
+async function stop(auth: Auth | undefined, fetch: Fetch | undefined): Promise<void> {
   const registration = await registrationHere()
   if (!registration) return
   if (!auth) await (await registration.pushManager.getSubscription())?.unsubscribe()

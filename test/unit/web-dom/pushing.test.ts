@@ -33,7 +33,8 @@ beforeEach(() => {
     },
   }
   vi.stubGlobal('navigator', { serviceWorker: { getRegistration: async () => ({ pushManager }) } })
-  vi.stubGlobal('fetch', async (url: string, { method, headers }: { method: string; headers: object }) => {
+  vi.stubGlobal('fetch', async (url: string, { method, headers, signal }: RequestInit & { headers: object }) => {
+    signal?.throwIfAborted()
     const who = Object.values(headers).find((value) => /^(ann|bob)$/.test(value)) ?? 'nobody'
     calls.push(`${who} ${method} ${new URL(url).pathname}`)
     return { ok: status < 400, status, headers: new Headers(), json: async () => ({ public_key: '' }) }
@@ -91,6 +92,40 @@ test('it ends also when nobody can tell the server', async () => {
   await declarePushes({ userId: 'ann' })
   await stopPushes(undefined)
   expect([subscribed, calls]).toEqual([undefined, DECLARED])
+})
+
+test.each(['GET', 'PUT'])('a declaration that is under way with its %s ends with the session', async (held) => {
+  const answer = fetch
+  const isAsked = new Promise<void>((resolve) => {
+    vi.stubGlobal('fetch', (url: string, init: RequestInit) => {
+      if (init.method !== held) return answer(url, init)
+      resolve()
+      return new Promise((_, reject) => init.signal?.addEventListener('abort', () => reject(init.signal?.reason)))
+    })
+  })
+  const ann = { userId: 'ann' }
+  const declared = declarePushes(ann)
+  await isAsked
+  await stopPushes(ann)
+  await declared
+  expect([subscribed, calls.filter((call) => call.includes('PUT'))]).toEqual([undefined, []])
+})
+
+test('what the browser is doing for one who has gone is undone', async () => {
+  const { serviceWorker } = navigator
+  const registration = await serviceWorker.getRegistration()
+  const subscribe = registration?.pushManager.subscribe as () => Promise<object>
+  const isAsked = new Promise<() => void>((resolve) => {
+    const slow = (): Promise<unknown> => new Promise<void>((go) => resolve(go)).then(subscribe)
+    const pushManager = { ...registration?.pushManager, subscribe: slow }
+    vi.stubGlobal('navigator', { serviceWorker: { getRegistration: async () => ({ pushManager }) } })
+  })
+  const declared = declarePushes({ userId: 'ann' })
+  const goOn = await isAsked
+  const stopped = stopPushes({ userId: 'ann' })
+  goOn()
+  await Promise.all([declared, stopped])
+  expect([subscribed, calls.filter((call) => call.includes('PUT'))]).toEqual([undefined, []])
 })
 
 test.each([
