@@ -1,4 +1,4 @@
-import { useMemo, useRef, useState } from 'react'
+import { useMemo, useState } from 'react'
 import type { AdminUser, Profile } from '../../client/accounts.ts'
 import { t } from '../texts/index.ts'
 import { accounts } from './accounts.ts'
@@ -96,38 +96,57 @@ function Question({ user, link, isBusy, onSuspend, onClose }: QuestionProps) {
   )
 }
 
+/** The people who have come so far. */
 interface Everybody {
   readonly users: readonly AdminUser[]
-  readonly hasMore: boolean
+  readonly pages: number
+  /** Where the next page begins; null after the last. */
+  readonly cursor: string | null
 }
+const NOBODY: Everybody = { users: [], pages: 0, cursor: null }
 
 /** Those whose names begin with what was typed, a page at first. `more`: asks for another one, where there is. */
 function useEverybody(text: string) {
   const wanted = useSettled(text)
-  const pages = useRef(1)
-  const ask = useMemo(() => {
-    pages.current = 1
-    return () => everybody(wanted, pages.current)
-  }, [wanted])
-  const { value, failure, reload } = useLoaded(ask)
-  const more = (): void => {
-    pages.current += 1
+  const list = useMemo(() => everybody(wanted), [wanted])
+  const { value, failure, reload } = useLoaded(list.ask)
+  const more = (shown: Everybody): void => {
+    list.want(shown.pages + 1)
     void reload()
   }
-  return { users: value?.users, failure, reload, more: value?.hasMore ? more : undefined }
+  return {
+    ...{ users: value?.users, failure, more: value && value.cursor !== null ? () => more(value) : undefined },
+    /** All of them anew: something about one has changed. */
+    reload: (): Promise<void> => {
+      list.forget()
+      return reload()
+    },
+  }
 }
 
-async function everybody(search: string, pages: number): Promise<Everybody> {
-  const { admin } = accounts()
-  const users: AdminUser[] = []
-  let cursor: string | null = null
-  for (let page = 0; page < pages && (page === 0 || cursor !== null); page += 1) {
-    const answer: Awaited<ReturnType<typeof admin.users>> = await admin.users({
-      search,
-      ...(cursor !== null && { cursor }),
-    })
-    users.push(...answer.users)
-    cursor = answer.next_cursor
+function everybody(search: string) {
+  let known = NOBODY
+  let pages = 1
+  return {
+    /** As many pages as are wanted; those that are known are not asked for again. */
+    async ask(): Promise<Everybody> {
+      const before = known
+      let all = before
+      while (all.pages === 0 || (all.pages < pages && all.cursor !== null)) all = await withNext(search, all)
+      // Forgotten meanwhile, or another answer was first: this one is shown, and nothing is added to it.
+      if (known === before) known = all
+      return all
+    },
+    want: (count: number): void => {
+      pages = count
+    },
+    forget: (): void => {
+      known = { ...NOBODY }
+    },
   }
-  return { users, hasMore: cursor !== null }
+}
+
+async function withNext(search: string, { users, pages, cursor }: Everybody): Promise<Everybody> {
+  const answer = await accounts().admin.users({ search, ...(cursor !== null && { cursor }) })
+  return { users: [...users, ...answer.users], pages: pages + 1, cursor: answer.next_cursor }
 }
