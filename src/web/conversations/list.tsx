@@ -3,7 +3,7 @@ import { type FocusEvent, type KeyboardEvent, type RefObject, useCallback, useRe
 import type { ConversationItem } from '../../client/index.ts'
 import { useClient } from '../../client/react.ts'
 import { useCalmly } from '../parts/calm.ts'
-import { withRow } from '../parts/kept-row.ts'
+import { rowIn, withRow } from '../parts/kept-row.ts'
 import { useRoute } from '../parts/route.ts'
 import { t } from '../texts/index.ts'
 import { useReturn } from './returning.ts'
@@ -66,16 +66,12 @@ function useFocusedRow(
   useReturn(open, (left) => {
     setFocused(left)
     // On a narrow screen there was no list: its rows come with the frame after the one that measures it.
-    requestAnimationFrame(() => requestAnimationFrame(() => rowIn(list.current, left)?.focus()))
+    requestAnimationFrame(() => requestAnimationFrame(() => rowIn(list.current, 'with', left)?.focus()))
   })
   return {
     index: focused === undefined ? -1 : items.findIndex((item) => item.with === focused),
     onFocus: ({ target }: FocusEvent<HTMLElement>): void => setFocused(target.dataset['with']),
   }
-}
-
-function rowIn(list: HTMLElement | null, other: string): HTMLElement | null | undefined {
-  return list?.querySelector<HTMLElement>(`[data-with="${CSS.escape(other)}"]`)
 }
 
 function Nothing() {

@@ -1,5 +1,6 @@
 import { type FocusEvent, type KeyboardEvent, useState } from 'react'
 import type { MessageItem } from '../../client/index.ts'
+import { rowIn } from '../parts/kept-row.ts'
 import type { MessageList } from './message-list.ts'
 
 const PAGE = 10
@@ -12,7 +13,7 @@ export function useStop(rows: readonly MessageItem[]) {
   /** A row that was out of sight is there with the next frame. */
   const focus = (id: string, log: HTMLElement | null): void => {
     setChosen(id)
-    requestAnimationFrame(() => rowIn(log, id)?.focus({ preventScroll: true }))
+    requestAnimationFrame(() => rowIn(log, 'message', id)?.focus({ preventScroll: true }))
   }
   const go = (to: number, log: HTMLElement, list: MessageList): void => {
     const id = rows[to]?.id
@@ -48,8 +49,4 @@ export function useStop(rows: readonly MessageItem[]) {
 
 function steps(from: number, last: number): Readonly<Record<string, number>> {
   return { ArrowUp: from - 1, ArrowDown: from + 1, PageUp: from - PAGE, PageDown: from + PAGE, Home: 0, End: last }
-}
-
-function rowIn(log: HTMLElement | null, id: string): HTMLElement | null | undefined {
-  return log?.querySelector<HTMLElement>(`[data-message="${CSS.escape(id)}"]`)
 }
