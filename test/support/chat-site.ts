@@ -41,8 +41,9 @@ export class ChatTab {
     })
   }
 
+  /** Resolves when the client is in this state and the page has heard so: it notes when that was a moment after it can be read. */
   untilState(state: string): Promise<void> {
-    return this.until(`chat.client.status.get().state === '${state}'`)
+    return this.until(`chat.client.status.get().state === '${state}' && chat.states.at(-1) === '${state}'`)
   }
 
   /** Resolves when so many rows are shown, and all of them in one of these states. */
