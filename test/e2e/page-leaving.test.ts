@@ -63,7 +63,8 @@ test('a server that does not answer keeps nothing here, and ends no session that
   expect(await again.locator('textarea').inputValue()).toBe('')
   await context.route(LOGOUT, (route) => held.then(() => route.continue()), { times: 1 })
   await leaving(again)
-  // Nobody is asked in while their session may still be ended.
+  // Nobody is asked in while their session may still be ended. What the page shows then has come before it is looked at.
+  await again.locator('.me').waitFor({ state: 'detached' })
   expect(await again.getByLabel('Username').count()).toBe(0)
   release()
   await signIn(again)

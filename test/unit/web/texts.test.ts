@@ -83,10 +83,16 @@ test('times are told by the local calendar', () => {
   const now = new Date(2026, 10, 30, 0, 5)
   const minutes = (count: number): Date => new Date(now.getTime() + count * 60_000)
   expect(
-    [minutes(0), minutes(-10), minutes(-3 * 1440), minutes(-30 * 1440), minutes(-400 * 1440)].map((at) =>
-      short(at, now),
-    ),
-  ).toEqual(['00:05', 'Sun', 'Fri', '31 Oct', '26/10/2025'])
+    [
+      minutes(0),
+      minutes(-10),
+      minutes(-3 * 1440),
+      minutes(-6 * 1440),
+      minutes(-7 * 1440),
+      minutes(-30 * 1440),
+      minutes(-400 * 1440),
+    ].map((at) => short(at, now)),
+  ).toEqual(['00:05', 'Sun', 'Fri', 'Tue', '23 Nov', '31 Oct', '26/10/2025'])
   expect([0, -10, -1440 * 2, -1440 * 400].map((count) => day(minutes(count), now))).toEqual([
     'Today',
     'Yesterday',
