@@ -30,7 +30,7 @@ export function useWaysDown(options: WaysOptions) {
     isAtEnd.current = true
     list.scrollToEnd()
   })
-  useHeldEnd(scroller, isAtEnd)
+  useHeldEnd(scroller, isAtEnd, isOpened)
   if (!isAway) known.current = lastStored(rows)?.seq ?? 0
   return {
     isAway,
@@ -87,14 +87,18 @@ function useOwnSend(rows: readonly MessageItem[], sent: Store<string>, go: () =>
 }
 
 /** A reader who is at the end stays there when the room for messages becomes smaller, as under a keyboard. */
-function useHeldEnd(scroller: RefObject<HTMLDivElement | null>, isAtEnd: RefObject<boolean>): void {
+function useHeldEnd(scroller: RefObject<HTMLDivElement | null>, isAtEnd: RefObject<boolean>, isOpened: boolean): void {
   useEffect(() => {
     const element = scroller.current
-    if (!element) return
+    if (!element || !isOpened) return
+    let isFirst = true
     const observer = new ResizeObserver(() => {
+      // The first call is no change of size. One that opens at the very first message is not scrolled, which would have told.
+      if (isFirst) isAtEnd.current = distanceToEnd(element) <= END_PX
+      isFirst = false
       if (isAtEnd.current) element.scrollTop = element.scrollHeight
     })
     observer.observe(element)
     return () => observer.disconnect()
-  }, [scroller, isAtEnd])
+  }, [scroller, isAtEnd, isOpened])
 }
