@@ -159,7 +159,10 @@ export class Continuity {
     if (pushed) closeGap(pushed)
     const isComplete = pushed?.isComplete ?? false
     remember(here, address, { from, to, late: pushed?.late, gap: undefined, isComplete })
-    this.#options.replay(user, address, firstMissing, { head: to, pushed, replied: held && repliedIn(held) })
+    this.#options.replay(user, address, firstMissing, {
+      ...{ head: to, pushed, late: pushed?.late },
+      replied: held && repliedIn(held),
+    })
     return true
   }
 

@@ -39,6 +39,8 @@ export interface KnownOfHole {
   readonly head: number
   /** What went to every connection of the user that was up to date then. */
   readonly pushed: SeqRange | undefined
+  /** Messages below these that went to the same connections, out of their order. */
+  readonly late?: Iterable<number> | undefined
   /** Messages above the hole that were sent here. */
   readonly replied?: readonly Replied[] | undefined
 }

@@ -163,9 +163,12 @@ export class Outbound implements ReplayTarget {
   }
 
   replayFrom(peer: UserId, fromSeq: number, known?: KnownOfHole): void {
+    // One that was catching up did not write what came late, but noted it.
+    const late = this.#replay ? undefined : known?.late
     if (!this.#isOpen || !this.#beginReplay(peer, fromSeq, known)) return
+    for (const seq of late ?? []) this.#ownSends.toldBefore(peer, seq)
     for (const { seq, asker } of known?.replied ?? []) {
-      if (asker === this.#caller) this.#ownSends.answeredBefore(peer, seq)
+      if (asker === this.#caller) this.#ownSends.toldBefore(peer, seq)
     }
   }
 

@@ -21,8 +21,8 @@ export class OwnSends {
   #unanswered: Set<string> | undefined
   /** Answered since then, the oldest first. */
   #answered: Set<string> | undefined
-  /** Answered before it began, by peer and seq: it began because of a hole below them. */
-  #answeredBefore: Set<string> | undefined
+  /** Told before it began, by peer and seq: it began because of a hole below them. */
+  #toldBefore: Set<string> | undefined
   /** What a replay left out for a reply that is still to come. */
   #leftOut: Map<string, MessagePlace> | undefined
 
@@ -35,7 +35,7 @@ export class OwnSends {
     this.#isReplaying = false
     this.#unanswered = undefined
     this.#answered = undefined
-    this.#answeredBefore = undefined
+    this.#toldBefore = undefined
   }
 
   /** A send with this id to that person is on its way; `answered` follows. */
@@ -59,15 +59,15 @@ export class OwnSends {
     return isStored ? undefined : leftOut
   }
 
-  /** The replay under way goes beyond this message, which was sent here. */
-  answeredBefore(peer: UserId, seq: number): void {
-    this.#answeredBefore ??= new Set()
-    this.#answeredBefore.add(`${seq} ${peer}`)
+  /** The replay under way goes beyond this message, which was sent here, or written out of its order. */
+  toldBefore(peer: UserId, seq: number): void {
+    this.#toldBefore ??= new Set()
+    this.#toldBefore.add(`${seq} ${peer}`)
   }
 
   /** Whether a page is to leave this message out. */
   leavesOut(peer: UserId, id: string, { seq, sender_id, receiver_id }: MessagePlace): boolean {
-    if (this.#answeredBefore?.has(`${seq} ${peer}`)) return true
+    if (this.#toldBefore?.has(`${seq} ${peer}`)) return true
     if (!this.#unanswered && !this.#answered) return false
     const key = keyOf(peer, id)
     if (this.#answered?.has(key)) return true

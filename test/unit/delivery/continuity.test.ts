@@ -79,6 +79,16 @@ describe('messages of one conversation', () => {
     expect(known[0]?.replied?.[0]?.asker).toBe(asker)
   })
 
+  test('that came late are named to the replay of a hole around them', () => {
+    const known: KnownOfHole[] = []
+    const replay = (_user: string, _other: string, _fromSeq: number, hole: KnownOfHole) => void known.push(hole)
+    const continuity = new Continuity({ clock: new FakeClock(), replay })
+    continuity.joined('ann', JOINED_MS)
+    for (const seq of [5, 3]) continuity.offer('ann', 'bob', message(seq))
+    continuity.compare('ann', 'bob', 5, 1)
+    expect(known.map(({ late = [] }) => [...late])).toEqual([[3]])
+  })
+
   test('are nobody’s business once the user has left, and nothing is replayed then', async () => {
     const { offer, pushed, replays, clock, continuity } = setUp()
     for (const seq of [1, 3]) offer(seq)

@@ -111,6 +111,22 @@ describe('healing', () => {
     expect(other.socket.events.flatMap(({ type, seq }) => (type === 'message' ? [seq] : []))).toEqual([41, 42])
   })
 
+  test('of a hole below a message that came late leaves it out', async () => {
+    const bench = gatewayBench()
+    const bob = bench.connect('bob')
+    await settled()
+    const asAnn = () => Array.from({ length: 5 }, () => pendingMessage('ann', 'bob'))
+    await bench.store.commit(asAnn(), [], 'fast')
+    const seqs = () => bob.socket.events.splice(0).flatMap(({ type, seq }) => (type === 'message' ? [seq] : []))
+    for (const seq of [5, 3]) {
+      const message = { seq, sender_id: 'ann', receiver_id: 'bob', id: `push ${seq}`, content: 'x', created_at: '' }
+      bob.connection.message(message, new EncodedEvent({ type: 'message', ...message }))
+    }
+    bob.connection.replayFrom('ann', 1, { head: 5, pushed: { from: 5, to: 5 }, late: [3] })
+    await settled()
+    expect(seqs()).toEqual([5, 3, 1, 2, 4])
+  })
+
   test('from below what was replayed begins there, and leaves out what was', async () => {
     const { bob, arrived, read } = await caughtUp()
     bob.connection.replayFrom('ann', 25)

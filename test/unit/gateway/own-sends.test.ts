@@ -41,7 +41,7 @@ describe('own sends during a replay', () => {
 
   test('that were answered before a replay that goes beyond them are left out of it alone', () => {
     const sends = replaying()
-    sends.answeredBefore('ann', 7)
+    sends.toldBefore('ann', 7)
     expect(sends.leavesOut('ann', 'one', place(7))).toBe(true)
     expect(sends.leavesOut('ann', 'two', place(8))).toBe(false)
     expect(sends.leavesOut('cid', 'one', place(7))).toBe(false)
