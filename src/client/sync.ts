@@ -57,7 +57,7 @@ export class Sync {
 
   /** Another line of history: what is known of the one before is doubted before anything is said or taken. */
   #turned(epoch: string): void {
-    const { session, logs } = this.#core
+    const { session, logs, events } = this.#core
     if (session.epoch !== undefined) {
       this.#set('since', '')
       for (const log of logs.all()) {
@@ -65,6 +65,7 @@ export class Sync {
         this.#options.acks.forget(log)
         logs.changed(log)
       }
+      events.emit('epoch', { epoch })
     }
     this.#set('epoch', epoch)
   }

@@ -146,6 +146,11 @@ export interface ClientEvents {
   readonly receipt: { readonly with: UserId } & Positions
   readonly status: Status
   readonly storage: StorageState
+  /**
+   * The server's history is another one from here on, after a restore or a failover: what was declared there, as a push subscription,
+   * is to be declared again.
+   */
+  readonly epoch: { readonly epoch: string }
   /** The server went back to an earlier state; this conversation was fetched anew. */
   readonly reset: { readonly with: UserId }
   /** Another tab has logged out: this client has stopped. */

@@ -35,6 +35,7 @@ export function useNotifier(client: Client): void {
       )
     holdWhileLookedAt(looking(client), signal)
     navigator.serviceWorker?.addEventListener('message', (event) => heed(client, event), { signal })
+    client.on('epoch', declareHere, { signal })
     const { userId } = client
     return () => {
       ended.abort()

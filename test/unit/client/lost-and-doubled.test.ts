@@ -484,7 +484,9 @@ test('after a restore of the server it drops what is not there any more, and sen
   const ben = client('ben')
   const messages = told(ben)
   const resets: string[] = []
+  const epochs: string[] = []
   ben.on('reset', ({ with: other }) => resets.push(other))
+  ben.on('epoch', ({ epoch }) => epochs.push(epoch))
   for (const text of ['1', '2', '3']) server.write('amy', 'ben', text)
   server.write('cleo', 'ben', 'stays')
   await advance(1000)
@@ -502,7 +504,7 @@ test('after a restore of the server it drops what is not there any more, and sen
   server.isDown = false
   const off = ben.conversation('amy').messages.subscribe(() => undefined)
   await advance(30_000)
-  expect(resets).toEqual(['amy'])
+  expect([resets, epochs]).toEqual([['amy'], ['second']])
   expect(contentsOf(ben.conversation('amy').messages.get())).toEqual(['1', 'new 2', 'new 3', 'waits'])
   expect(contentsOf(ben.conversation('cleo').messages.get())).toEqual(['stays'])
   expect(contentsOf(messages)).toEqual(['1', '2', '3', 'stays', 'new 2', 'new 3', 'waits'])
