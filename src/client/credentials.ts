@@ -82,7 +82,7 @@ export class Credentials {
     const late = new Promise<never>((_, reject) => {
       const end = (): void => {
         ends.abort()
-        reject(new ChatError({ code: 'network', message: 'There was no token in time.', temporary: true }))
+        reject(new ChatError({ code: 'network', message: 'No token in time.', temporary: true }))
       }
       signal.addEventListener('abort', this.#clock.after(ASK_LIMIT_MS, end), { once: true })
       outer.addEventListener('abort', end, { signal })

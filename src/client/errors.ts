@@ -43,7 +43,7 @@ export const isForNow = ({ code, retry_after_ms }: ErrorReply): boolean =>
 export class AuthError extends ChatError {
   override readonly name = 'AuthError'
 
-  constructor(message = 'There is no token for this user.') {
+  constructor(message = 'No token for this user.') {
     super({ code: 'unauthorized', message })
   }
 }

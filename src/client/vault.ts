@@ -165,7 +165,7 @@ export class Vault implements Keeper {
   #inTime<T>(task: Promise<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       const cancel = this.#options.clock.after(ANSWER_LIMIT_MS, () => {
-        reject(Object.assign(new Error('the storage did not answer'), { name: 'TimeoutError' }))
+        reject(Object.assign(new Error('no answer'), { name: 'TimeoutError' }))
       })
       task.then(resolve, reject).finally(cancel)
     })
