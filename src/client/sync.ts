@@ -48,9 +48,9 @@ export class Sync {
     const { session, logs } = this.#core
     // A server that could not read its epoch yet says ''.
     if (epoch !== '' && epoch !== session.epoch) this.#turned(epoch)
-    // The list is what a person sees first, and the conversation that is open, unless all are doubted; the rest follows after `synced`.
+    // The list is what a person sees first, and the conversation that is open; the rest follows after `synced`.
     if (!session.since) this.#list(FIRST_LIST)
-    for (const log of logs.all())
+    for (const log of [...logs.all()].sort((a, b) => Number(b.isOpen) - Number(a.isOpen)))
       if (!log.isVerified) this.#verify(log)
       else if (log.isOpen && log.head > 0) this.holes.catchUp(log)
   }

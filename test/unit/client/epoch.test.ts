@@ -337,3 +337,20 @@ describe('a server that went back and has not noticed yet', () => {
     off()
   })
 })
+
+test('the conversation that is open is the first that is compared with another line of history', async () => {
+  const chat = fakeChat()
+  const ben = chat.client('ben')
+  await chat.advance(100)
+  for (const other of ['amy', 'cat', 'dan']) {
+    chat.server.write(other, 'ben', 'hello')
+    await chat.advance(1000)
+  }
+  ben.conversation('dan').messages.subscribe(() => undefined)
+  await chat.advance(1000)
+  chat.server.setBack(0)
+  chat.server.commands.length = 0
+  await chat.advance(10_000)
+  const asked = chat.server.commands.flatMap(({ command }) => (command.type === 'history' ? [command.with] : []))
+  expect(asked.slice(0, 3)).toEqual(['dan', 'amy', 'cat'])
+})
