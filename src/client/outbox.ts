@@ -91,11 +91,8 @@ export function nextToWrite(queue: Queue, owner: string, window: number, now: nu
   for (const entry of queue) {
     if (entry.owner !== owner || isAside(entry.state)) continue
     if (room <= 0 || entry.state === 'saving') return undefined
-    if (entry.state === 'queued') {
-      if (entry.retryAt <= now) return entry
-      // What comes after it must not overtake it, unless the caller has asked for speed in place of order.
-      if (window === 1) return undefined
-    }
+    if (entry.state === 'queued' && entry.retryAt <= now) return entry
+    // One that waits takes room as well: only who asked for speed in place of order has it overtaken.
     room -= 1
   }
   return undefined
