@@ -16,6 +16,7 @@ import { printTable } from './lib/table.ts'
 import { benchOverload } from './overload.ts'
 import { benchRest } from './rest.ts'
 import { benchSend } from './send.ts'
+import { benchStatic } from './static.ts'
 import { benchStorm } from './storm.ts'
 import { benchWriter } from './writer.ts'
 
@@ -33,6 +34,7 @@ const benches: Readonly<Record<string, Bench>> = {
   growth: benchGrowth,
   overload: benchOverload,
   connections: benchConnections,
+  static: benchStatic,
 }
 
 const smokesAtOnce = 3

@@ -49,6 +49,10 @@ export class CommandedProcess<Command, Result> {
     })
   }
 
+  get pid(): number {
+    return this.#child.pid ?? Number.NaN
+  }
+
   tell(command: Command): Promise<Result> {
     const number = this.#commands++
     return new Promise((resolve, reject) => {

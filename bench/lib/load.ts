@@ -30,19 +30,27 @@ export interface Outcome {
   readonly lag: LatencySummary
 }
 
+/** Something else that is done to the server meanwhile: measured for as long as the load is. */
+export interface Beside {
+  begin(): Promise<unknown>
+  end(): Promise<unknown>
+}
+
 /** Throws `VoidRun` when anything was lost, doubled, out of order, refused or not stored. */
-export async function runLoad(subject: RunningSubject, plan: LoadPlan): Promise<Outcome> {
+export async function runLoad(subject: RunningSubject, plan: LoadPlan, beside?: Beside): Promise<Outcome> {
   const generators = splitPlan(subject, plan).map((part) => new GeneratorHandle(part))
   try {
     await Promise.all(generators.map((generator) => generator.connected()))
     if (plan.opensFirst) await Promise.all(generators.map((generator) => generator.opened()))
     broadcast(generators, { type: 'start' })
     await wait(plan.warmupMs)
+    await beside?.begin()
     const before = sampleCost(subject.roles)
     broadcast(generators, { type: 'begin' })
     await wait(plan.measureMs)
     broadcast(generators, { type: 'end' })
     const after = sampleCost(subject.roles)
+    await beside?.end()
     broadcast(generators, { type: 'finish' })
     const results = await Promise.all(generators.map((generator) => generator.finished()))
     await requireValid(subject, results)
