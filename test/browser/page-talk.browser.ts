@@ -78,6 +78,18 @@ test('a conversation opens at the first of many messages that are new, and what 
   await expect.poll(async () => (await summary('amy', 'bea'))?.['unread']).toBe(0)
 })
 
+test('a conversation of which all is new opens at its first message, and shows the way down', async () => {
+  for (let n = 1; n <= 40; n += 1) await say('frank', 'gina', `message ${n}`)
+  const page = await personIn('gina', '/c/frank')
+  await page.locator('.new').waitFor()
+  await untilSeen(page, '[data-seq="1"]')
+  await page.locator('.jump').waitFor()
+  await say('frank', 'gina', 'message 41')
+  await page.getByRole('button', { name: '1 new message' }).press('Enter')
+  await untilSeen(page, '[data-seq="41"]')
+  await page.locator('.jump').waitFor({ state: 'detached' })
+})
+
 test('what is written while one reads far above brings one down to it', async () => {
   for (let n = 1; n <= 60; n += 1) await say('ben', 'aya', `message ${n}`)
   const page = await personIn('aya', '/c/ben')

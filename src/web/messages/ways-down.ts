@@ -30,19 +30,20 @@ export function useWaysDown(options: WaysOptions) {
     isAtEnd.current = true
     list.scrollToEnd()
   })
-  useHeldEnd(scroller, isAtEnd, isOpened)
+  const look = () => {
+    const element = scroller.current
+    if (!element) return
+    isAtEnd.current = distanceToEnd(element) <= END_PX
+    setAway(!isAtEnd.current)
+  }
+  useHeldEnd({ scroller, isAtEnd, isOpened, look })
   if (!isAway) known.current = lastStored(rows)?.seq ?? 0
   return {
     isAway,
     /** False while what is in sight is not yet what the person came to see. */
     isOpened,
     missed: isAway ? countAfter(rows, known.current, me) : 0,
-    onScroll: () => {
-      const element = scroller.current
-      if (!element) return
-      isAtEnd.current = distanceToEnd(element) <= END_PX
-      setAway(!isAtEnd.current)
-    },
+    onScroll: look,
   }
 }
 
@@ -86,15 +87,25 @@ function useOwnSend(rows: readonly MessageItem[], sent: Store<string>, go: () =>
   }, [rows])
 }
 
+interface HeldEndOptions {
+  readonly scroller: RefObject<HTMLDivElement | null>
+  readonly isAtEnd: RefObject<boolean>
+  readonly isOpened: boolean
+  /** Notes whether the reader is at the end. */
+  look(): void
+}
+
 /** A reader who is at the end stays there when the room for messages becomes smaller, as under a keyboard. */
-function useHeldEnd(scroller: RefObject<HTMLDivElement | null>, isAtEnd: RefObject<boolean>, isOpened: boolean): void {
+function useHeldEnd({ scroller, isAtEnd, isOpened, look }: HeldEndOptions): void {
+  const looks = useRef(look)
+  looks.current = look
   useEffect(() => {
     const element = scroller.current
     if (!element || !isOpened) return
     let isFirst = true
     const observer = new ResizeObserver(() => {
       // The first call is no change of size. One that opens at the very first message is not scrolled, which would have told.
-      if (isFirst) isAtEnd.current = distanceToEnd(element) <= END_PX
+      if (isFirst) looks.current()
       isFirst = false
       if (isAtEnd.current) element.scrollTop = element.scrollHeight
     })
