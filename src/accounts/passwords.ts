@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os'
+import { reasonOf, Unavailable } from '../lib/errors.ts'
 import { Semaphore } from '../lib/semaphore.ts'
 import { type HashingTask, HashingThread } from './hashing-thread.ts'
 import { AccountRefusal } from './refusal.ts'
@@ -84,7 +85,7 @@ export class Argon2Hasher implements PasswordHasher {
     return isRight === true && phc !== undefined
   }
 
-  /** Ends the threads. What is hashed then or waits for its turn is rejected. */
+  /** Ends the threads. What is hashed then or waits for its turn is rejected with `Unavailable`: another instance can do it. */
   async close(): Promise<void> {
     this.#isClosed = true
     await Promise.all(this.#threads.map((thread) => thread.close()))
@@ -101,11 +102,14 @@ export class Argon2Hasher implements PasswordHasher {
   }
 
   async #run(task: HashingTask): Promise<string | boolean> {
-    if (this.#isClosed) throw new Error('passwords are hashed no more')
+    if (this.#isClosed) throw new Unavailable('passwords are hashed no more')
     const thread = this.#idle.pop()
     if (!thread) throw new Error('more tasks have a turn than there are threads')
     try {
       return await thread.run(task)
+    } catch (error) {
+      // A thread that ends by itself is a fault; one that was ended is none.
+      throw this.#isClosed ? new Unavailable(reasonOf(error), { cause: error }) : error
     } finally {
       this.#idle.push(thread)
     }
