@@ -1,3 +1,4 @@
+import { reasonOf } from '../lib/errors.ts'
 import type { Queries, Queryable } from '../postgres/queries.ts'
 import type { UserId } from '../protocol/message.ts'
 
@@ -25,7 +26,8 @@ export const ALL_BEHIND = `gate_side = 'lower', gate_after = ''`
 /** By the row alone: whoever changes the state meanwhile begins anew, and whoever helps goes on where the other ended. */
 const PLACE = `select state, gate_side, gate_after from accounts where user_id = $1 and gate_side is not null for no key update`
 const KEEP = 'update accounts set gate_side = $2, gate_after = $3 where user_id = $1'
-const BEHIND = 'select user_id from accounts where gate_side is not null order by user_id'
+const NEXT_BEHIND = `select user_id from accounts where gate_side is not null and ($1::text is null or user_id > $1)
+  order by user_id limit 1`
 
 /** Gates of conversations, which follow the states of accounts. What is left undone is in the database, for whoever comes next. */
 export class GateSteps {
@@ -56,9 +58,29 @@ export class GateSteps {
     while (isBehind) isBehind = await this.#queries.transaction((transaction) => this.step(transaction, userId))
   }
 
-  /** Of everybody whose change was left in the middle. */
+  /**
+   * Of everybody whose change was left in the middle. Whoever fails holds up nobody behind them; a database that answers nothing at
+   * all also fails to say who is next, and that ends it. Rejects at the end when somebody failed.
+   */
   async finishAll(): Promise<void> {
-    const people = await this.#queries.query<{ user_id: string }>(BEHIND)
-    for (const { user_id } of people) await this.finish(user_id)
+    let failures = 0
+    let first: { readonly userId: UserId; readonly error: unknown } | undefined
+    let userId = await this.#nextBehind(null)
+    while (userId !== undefined) {
+      const current = userId
+      await this.finish(current).catch((error: unknown) => {
+        failures += 1
+        first ??= { userId: current, error }
+      })
+      userId = await this.#nextBehind(current)
+    }
+    if (!first) return
+    const reason = `${failures} people could not be followed, such as ${first.userId}: ${reasonOf(first.error)}`
+    throw new Error(reason, { cause: first.error })
+  }
+
+  async #nextBehind(after: UserId | null): Promise<UserId | undefined> {
+    const [next] = await this.#queries.query<{ user_id: string }>(NEXT_BEHIND, [after])
+    return next?.user_id
   }
 }

@@ -272,6 +272,39 @@ describe('the conversations of somebody with many', () => {
     expect(await send(own, own)).toBe('closed')
   })
 
+  test('are closed though somebody before them fails, and by nobody while the database answers nothing', async () => {
+    const [one, two] = [await busy(), await busy()]
+    const [first, second] = one.own < two.own ? [one, two] : [two, one]
+    for (const { own } of [one, two]) await administration(2).suspend(own, ACTOR)
+    const life = { lifetimeSeconds: 60 }
+    const asked: string[] = []
+    const failing = (fail: () => Promise<unknown>) => ({
+      async move(...[open, userId, move]: Parameters<typeof moveGate>) {
+        asked.push(userId)
+        if (userId === first.own) await fail()
+        return moveGate(open, userId, move)
+      },
+    })
+    const away = await openDatabase({ dsn: created.dsn, dataDir: '', poolMax: 1, logger: silentLogger })
+    let closing: Promise<void> | undefined
+    const goAway = () => {
+      closing = away.close()
+      return Promise.reject(new Error('gone'))
+    }
+    const cutOff = new PostgresAdminStore({ queries: away.openQueries(1), life, gate: failing(goAway) })
+    await expect(cutOff.finishGates()).rejects.toThrow('pool')
+    await closing
+    expect(asked).toEqual([first.own])
+    const gate = failing(() => Promise.reject(new Error('a lasting fault')))
+    const other = new PostgresAdminStore({ queries, life, gate })
+    await expect(other.finishGates()).rejects.toThrow(
+      `1 people could not be followed, such as ${first.own}: a lasting fault`,
+    )
+    expect([await isBehind(first.own), await isBehind(second.own)]).toEqual([true, false])
+    await administration().finishGates()
+    expect([await first.closed(), await isBehind(first.own)]).toEqual([10, false])
+  })
+
   test('are as the last state wants them, however many changes cross', async () => {
     const { own, closed } = await busy()
     const [one, two] = [administration(2), administration(3)]
