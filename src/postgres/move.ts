@@ -18,8 +18,8 @@ const TABLES = Object.keys(NEEDED_RIGHTS).filter((table) => table !== 'schema_mi
 /** Where people's data begins: with a row in any of these a database is in use. */
 const IN_USE = ['conversations', 'messages', 'users', 'accounts', 'service_keys']
 const ROWS_AT_ONCE = 500
-/** A row is held as text on its way, and a picture has twice as many letters as bytes. */
-const PICTURES_AT_ONCE = 16
+/** Of the texts of rows, which are held more than once on their way. A larger row goes by itself. */
+const BYTES_AT_ONCE = 4 * 2 ** 20
 const UNLIMITED = limitSettings({ statementTimeoutMs: 0, lockTimeoutMs: 0, idleInTransactionTimeoutMs: 0 })
 
 /**
@@ -77,27 +77,58 @@ async function countOf(client: pg.Client, table: string): Promise<number> {
   return rows[0]?.count ?? 0
 }
 
-/** As JSON, which the servers alone read and write: no number or time passes through the types of JavaScript. */
+/** Where a row lies, and how long its text is. */
+interface Place {
+  readonly place: string
+  readonly bytes: number
+}
+
+/** First where rows lie and how long they are: a cursor would bring so many rows, however much they hold. Nothing moves them meanwhile. */
 async function moveTable(source: pg.Client, target: pg.Client, table: string): Promise<number> {
-  await source.query(`declare moved no scroll cursor for select to_json(t)::text as row from ${table} t`)
+  await source.query(
+    `declare places no scroll cursor for select ctid::text as place, octet_length(to_json(t)::text) as bytes from ${table} t`,
+  )
   let count = 0
   for (;;) {
-    const { rows } = await source.query<{ row: string }>(`fetch ${rowsAtOnce(table)} from moved`)
-    if (rows.length === 0) break
-    await target.query(
-      `insert into ${table} overriding system value
-       select r.* from unnest($1::text[]) one(row) cross join lateral json_populate_record(null::${table}, one.row::json) r`,
-      [rows.map(({ row }) => row)],
-    )
-    count += rows.length
+    const { rows: places } = await source.query<Place>(`fetch ${ROWS_AT_ONCE} from places`)
+    if (places.length === 0) break
+    for (const piece of piecesOf(places)) count += await movePiece(source, target, table, piece)
   }
-  await source.query('close moved')
+  await source.query('close places')
   return count
 }
 
-/** How many rows of a table are in memory at a time. */
-export function rowsAtOnce(table: string): number {
-  return table === 'avatars' ? PICTURES_AT_ONCE : ROWS_AT_ONCE
+function piecesOf(places: readonly Place[]): string[][] {
+  const pieces: string[][] = []
+  let room = 0
+  for (const { place, bytes } of places) {
+    if (bytes > room) {
+      pieces.push([])
+      room = BYTES_AT_ONCE
+    }
+    pieces.at(-1)?.push(place)
+    room -= bytes
+  }
+  return pieces
+}
+
+/** As JSON, which the servers alone read and write: no number or time passes through the types of JavaScript. */
+async function movePiece(
+  source: pg.Client,
+  target: pg.Client,
+  table: string,
+  places: readonly string[],
+): Promise<number> {
+  const { rows } = await source.query<{ row: string }>(
+    `select to_json(t)::text as row from ${table} t where ctid = any($1::tid[])`,
+    [places],
+  )
+  await target.query(
+    `insert into ${table} overriding system value
+     select r.* from unnest($1::text[]) one(row) cross join lateral json_populate_record(null::${table}, one.row::json) r`,
+    [rows.map(({ row }) => row)],
+  )
+  return rows.length
 }
 
 const SEQUENCES = `select format('%I', c.relname) as table, format('%I', a.attname) as column
