@@ -1,11 +1,11 @@
 // The files of a cluster, out to a backup and back.
 import { createHash } from 'node:crypto'
-import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { type FileHandle, mkdir, open, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { errorCode } from '../lib/errors.ts'
 import { accountFor, giveTo } from './account.ts'
-import { CLUSTER, syncPath, unfinishedDirectory } from './cluster.ts'
-import { isRunning, processToken } from './process-state.ts'
+import { CLUSTER, syncPath, unfinishedCluster } from './cluster.ts'
+import { removeInterrupted, UnfinishedDirectory } from './unfinished.ts'
 
 /** One file of a backup. */
 export interface BackupFile {
@@ -29,7 +29,7 @@ export interface BackupManifest {
 
 const MANIFEST = 'manifest.json'
 const BACKUP_CLUSTER = 'postgres'
-/** The process that writes it follows. */
+/** What tells it from others follows. */
 const UNFINISHED = '.unfinished-'
 const CHUNK_BYTES = 2 ** 20
 const SYNCED_AT_ONCE = 8
@@ -50,10 +50,10 @@ const RECOVERY = "restore_command = 'false'\nhot_standby = off\n"
 export class BackupWriter {
   readonly #clusterDir: string
   readonly #target: string
-  readonly #directory: string
+  readonly #directory: UnfinishedDirectory
   readonly #files: BackupFile[] = []
 
-  private constructor(clusterDir: string, target: string, directory: string) {
+  private constructor(clusterDir: string, target: string, directory: UnfinishedDirectory) {
     this.#clusterDir = clusterDir
     this.#target = target
     this.#directory = directory
@@ -62,14 +62,15 @@ export class BackupWriter {
   /** Rejects when there is something under the name already, or another living process writes it. */
   static async begin(dataDir: string, target: string): Promise<BackupWriter> {
     if (await exists(target)) throw new Error(`${target} is there already: name a directory that is not.`)
-    await removeInterrupted(target)
-    const writer = new BackupWriter(
-      join(dataDir, CLUSTER),
-      target,
-      target + UNFINISHED + (await processToken(process.pid)),
-    )
-    await mkdir(join(writer.#directory, BACKUP_CLUSTER), { recursive: true, mode: 0o700 })
-    return writer
+    const [parent, beginning] = [dirname(target), basename(target) + UNFINISHED]
+    const [living] = (await removeInterrupted(parent, beginning)).kept
+    if (living !== undefined) {
+      throw new Error(`${target} is being written, into ${living}. Remove that only if no other backup runs anywhere.`)
+    }
+    await mkdir(parent, { recursive: true, mode: 0o700 })
+    const directory = await UnfinishedDirectory.make(parent, beginning)
+    await mkdir(join(directory.path, BACKUP_CLUSTER), { mode: 0o700 })
+    return new BackupWriter(join(dataDir, CLUSTER), target, directory)
   }
 
   /** Copies everything but the log, while the server may write: what is torn is mended from the log. */
@@ -98,15 +99,15 @@ export class BackupWriter {
   /** Writes what the backup is made of, and gives it its name. */
   async finish(about: Omit<BackupManifest, 'files' | 'format'>): Promise<BackupManifest> {
     const manifest: BackupManifest = { format: 1, ...about, files: this.#files }
-    await syncTree(join(this.#directory, BACKUP_CLUSTER))
-    await writeSynced(join(this.#directory, MANIFEST), Buffer.from(JSON.stringify(manifest)))
-    await rename(this.#directory, this.#target)
+    await syncTree(join(this.#directory.path, BACKUP_CLUSTER))
+    await writeSynced(join(this.#directory.path, MANIFEST), Buffer.from(JSON.stringify(manifest)))
+    await this.#directory.rename(this.#target)
     await syncPath(dirname(this.#target))
     return manifest
   }
 
   async abandon(): Promise<void> {
-    await rm(this.#directory, { recursive: true, force: true })
+    await this.#directory.abandon()
   }
 
   async #copyDirectory(path: string): Promise<void> {
@@ -140,22 +141,11 @@ export class BackupWriter {
   }
 
   #to(path: string): string {
-    return join(this.#directory, BACKUP_CLUSTER, path)
+    return join(this.#directory.path, BACKUP_CLUSTER, path)
   }
 
   #note(path: string, bytes: number, sha256: string): void {
     this.#files.push({ path, bytes, sha256 })
-  }
-}
-
-/** What a backup to this place has left that was interrupted; rejects while its process lives. */
-async function removeInterrupted(target: string): Promise<void> {
-  const beginning = basename(target) + UNFINISHED
-  const siblings = await readdir(dirname(target)).catch(() => [])
-  for (const name of siblings.filter((one) => one.startsWith(beginning))) {
-    const token = name.slice(beginning.length)
-    if (await isRunning(token)) throw new Error(`${target} is being written by process ${token.split('-', 1)[0]}.`)
-    await rm(join(dirname(target), name), { recursive: true, force: true })
   }
 }
 
@@ -171,17 +161,18 @@ export async function layBackup(backup: string, dataDir: string): Promise<Backup
     throw new Error(`${clusterDir} is there already. Stop the service, and move it away or choose another DATA_DIR.`)
   }
   await mkdir(dataDir, { recursive: true })
-  const unfinished = await unfinishedDirectory(dataDir)
+  const unfinished = await unfinishedCluster(dataDir)
+  const { path } = unfinished
   try {
-    await copyBack(join(backup, BACKUP_CLUSTER), unfinished, manifest)
-    await writeSynced(join(unfinished, 'postgresql.auto.conf'), Buffer.from(RECOVERY), 'a')
-    await writeSynced(join(unfinished, 'recovery.signal'), Buffer.alloc(0))
-    await syncTree(unfinished)
-    await giveTo(await accountFor(clusterDir), unfinished)
-    await rename(unfinished, clusterDir)
+    await copyBack(join(backup, BACKUP_CLUSTER), path, manifest)
+    await writeSynced(join(path, 'postgresql.auto.conf'), Buffer.from(RECOVERY), 'a')
+    await writeSynced(join(path, 'recovery.signal'), Buffer.alloc(0))
+    await syncTree(path)
+    await giveTo(await accountFor(clusterDir), path)
+    await unfinished.rename(clusterDir)
     await syncPath(dataDir)
   } catch (error) {
-    await rm(unfinished, { recursive: true, force: true })
+    await unfinished.abandon()
     throw error
   }
   return manifest
@@ -202,7 +193,6 @@ async function readManifest(backup: string): Promise<BackupManifest> {
 }
 
 async function copyBack(from: string, to: string, { files }: BackupManifest): Promise<void> {
-  await mkdir(to, { mode: 0o700 })
   // Directories without a file are part of a cluster, too.
   for (const entry of await readdir(from, { recursive: true, withFileTypes: true })) {
     if (!entry.isDirectory()) continue

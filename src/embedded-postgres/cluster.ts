@@ -1,12 +1,12 @@
 import { execFile } from 'node:child_process'
-import { chown, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { chown, open, readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { errorCode, reasonOf } from '../lib/errors.ts'
 import type { Logger } from '../lib/logger.ts'
 import { type Account, giveTo } from './account.ts'
 import { type Binaries, CHILD_ENVIRONMENT } from './binaries.ts'
-import { isRunning, processToken } from './process-state.ts'
+import { removeInterrupted, UnfinishedDirectory } from './unfinished.ts'
 
 const run = promisify(execFile)
 const UNFINISHED = 'initdb-'
@@ -35,18 +35,22 @@ export async function ensureCluster(
     if (context.account && (await stat(clusterDir)).uid === 0) await giveTo(context.account, clusterDir)
     return clusterDir
   }
-  const unfinishedDir = await unfinishedDirectory(dataDir)
-  await mkdir(unfinishedDir, { mode: 0o700 })
-  if (context.account) await chown(unfinishedDir, context.account.uid, context.account.gid)
-  await initialise(unfinishedDir, context)
-  await moveIntoPlace(unfinishedDir, clusterDir)
+  const unfinished = await unfinishedCluster(dataDir)
+  try {
+    if (context.account) await chown(unfinished.path, context.account.uid, context.account.gid)
+    await initialise(unfinished.path, context)
+    await moveIntoPlace(unfinished, clusterDir)
+  } catch (error) {
+    await unfinished.abandon()
+    throw error
+  }
   await syncPath(dataDir)
   return clusterDir
 }
 
 /** Where a cluster is made before it gets its name; what a process that has ended left there is removed by the next start. */
-export async function unfinishedDirectory(dataDir: string): Promise<string> {
-  return join(dataDir, UNFINISHED + (await processToken(process.pid)))
+export function unfinishedCluster(dataDir: string): Promise<UnfinishedDirectory> {
+  return UnfinishedDirectory.make(dataDir, UNFINISHED)
 }
 
 async function existingVersion(clusterDir: string, majorVersion: number): Promise<boolean> {
@@ -81,17 +85,16 @@ async function initialise(
   try {
     await run(binaries.initdb, options, { ...account, cwd: directory, env: CHILD_ENVIRONMENT })
   } catch (error) {
-    await rm(directory, { recursive: true, force: true })
     throw new Error(`PostgreSQL could not make its cluster: ${reasonOf(error)}`)
   }
 }
 
-async function moveIntoPlace(unfinishedDir: string, clusterDir: string): Promise<void> {
+async function moveIntoPlace(unfinished: UnfinishedDirectory, clusterDir: string): Promise<void> {
   try {
-    await rename(unfinishedDir, clusterDir)
+    await unfinished.rename(clusterDir)
   } catch (error) {
     const taken = errorCode(error) === 'ENOTEMPTY' || errorCode(error) === 'EEXIST'
-    await rm(unfinishedDir, { recursive: true, force: true })
+    await unfinished.abandon()
     // Another service on the same data directory was faster; only one of the two will get to start it.
     if (taken && (await readdir(clusterDir)).includes('PG_VERSION')) return
     throw new Error(`${clusterDir} is in the way: it is no PostgreSQL cluster. Move it or choose another DATA_DIR.`, {
@@ -101,11 +104,8 @@ async function moveIntoPlace(unfinishedDir: string, clusterDir: string): Promise
 }
 
 async function removeUnfinished(dataDir: string, logger: Logger): Promise<void> {
-  for (const name of await readdir(dataDir)) {
-    if (!name.startsWith(UNFINISHED) || (await isRunning(name.slice(UNFINISHED.length)))) continue
-    logger.warn({ directory: join(dataDir, name) }, 'removing an interrupted initdb')
-    await rm(join(dataDir, name), { recursive: true, force: true, maxRetries: 5 })
-  }
+  const { removed } = await removeInterrupted(dataDir, UNFINISHED)
+  for (const directory of removed) logger.warn({ directory }, 'removed an interrupted initdb')
 }
 
 /** Makes what was written to a directory, such as a rename, or to a file survive a power cut. */

@@ -1,6 +1,6 @@
 // Process numbers and shared memory mean nothing in another container; a lock of the kernel on a directory that both see
 // does. Node.js cannot take one, flock(1) of util-linux can.
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { promisify } from 'node:util'
 import { CHILD_ENVIRONMENT } from './binaries.ts'
 
@@ -25,5 +25,43 @@ export async function lockState(directory: string): Promise<'free' | 'held' | 'u
     return 'free'
   } catch (error) {
     return error instanceof Error && 'code' in error && error.code === LOCKED_EXIT_CODE ? 'held' : 'unknown'
+  }
+}
+
+export interface DirectoryLock {
+  /** Resolves when it is free for others. */
+  release(): Promise<void>
+}
+
+/** Locks a directory until it is released or this process has ended, in whatever way; else says as `lockState` why not. */
+export async function holdLock(directory: string): Promise<DirectoryLock | 'held' | 'unknown'> {
+  const [flock, ...arguments_] = lockingCommand('cat')
+  const child = spawn(flock, arguments_, {
+    cwd: directory,
+    env: CHILD_ENVIRONMENT,
+    // Out of reach of the terminal's Ctrl-C: it ends with the pipe that only this process holds.
+    detached: true,
+    stdio: ['pipe', 'pipe', 'ignore'],
+  })
+  const ended = new Promise<number | null>((resolve) => {
+    child.once('exit', resolve)
+    child.once('error', () => resolve(null))
+  })
+  child.stdin.on('error', () => child.stdin.destroy())
+  // What comes back says that the command has the lock and has turned into the program.
+  child.stdin.write('.')
+  const code = await Promise.race([
+    new Promise<'locked'>((resolve) => child.stdout.once('data', () => resolve('locked'))),
+    ended,
+  ])
+  if (code !== 'locked') return code === LOCKED_EXIT_CODE ? 'held' : 'unknown'
+  child.stdout.destroy()
+  child.unref()
+  return {
+    async release() {
+      child.ref()
+      child.stdin.end()
+      await ended
+    },
   }
 }

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { realpath } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import pg from 'pg'
@@ -23,8 +24,8 @@ export interface BackupOptions {
   readonly logger: Logger
 }
 
-/** Of each command its own: two may copy to two places at once. */
-const SLOT = `messaging_backup_${process.pid}`
+/** Of each command its own, also of two in different containers: they may copy to two places at once. */
+const newSlot = (): string => `messaging_backup_${randomBytes(8).toString('hex')}`
 /** What a server of the service's own was made with; initdb's default. */
 const SEGMENT_BYTES = 16n * 2n ** 20n
 const SEGMENTS_PER_LOG = 2n ** 32n / SEGMENT_BYTES
@@ -68,7 +69,7 @@ interface Stopped {
 async function copyWhileRunning(client: pg.Client, writer: BackupWriter, version: string): Promise<BackupManifest> {
   const began_at = new Date().toISOString()
   // The slot keeps the log from here on; it goes with the session.
-  await client.query('select pg_create_physical_replication_slot($1, true, true)', [SLOT])
+  await client.query('select pg_create_physical_replication_slot($1, true, true)', [newSlot()])
   const { rows: begun } = await client.query<{ lsn: string; postgres: string }>(
     "select pg_backup_start('messaging', true)::text as lsn, current_setting('server_version') as postgres",
   )

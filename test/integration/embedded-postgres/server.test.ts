@@ -139,6 +139,16 @@ test('never takes an interrupted initdb for a cluster', async () => {
   expect(await readdir(dataDir)).toEqual(['postgres'])
 })
 
+test.runIf(canLock)('leaves alone what another one is making, also out of sight, as in another container', async () => {
+  dataDir = join(directory, 'data')
+  const theirs = join(dataDir, 'initdb-999999-1-1-a')
+  await mkdir(theirs, { recursive: true })
+  await holdLock(theirs)
+  const server = await start()
+  await server.stop()
+  expect((await readdir(dataDir)).sort()).toEqual(['initdb-999999-1-1-a', 'postgres'])
+})
+
 test('refuses a directory that is in the way, and leaves it alone', async () => {
   dataDir = join(directory, 'data')
   await mkdir(join(dataDir, 'postgres'), { recursive: true })

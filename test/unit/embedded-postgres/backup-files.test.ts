@@ -5,9 +5,12 @@ import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { loadConfig } from '../../../src/config.ts'
+import { lockState } from '../../../src/embedded-postgres/directory-lock.ts'
 import { BackupWriter, layBackup } from '../../../src/embedded-postgres/embedded-postgres.ts'
+import { removeInterrupted, UnfinishedDirectory } from '../../../src/embedded-postgres/unfinished.ts'
 import { segmentsBetween } from '../../../src/postgres/backup.ts'
 import { storageTools } from '../../../src/storage-tools.ts'
+import { canLock, holdLock } from '../../support/held-lock.ts'
 import { silentLogger } from '../../support/silent-logger.ts'
 
 let directory: string
@@ -93,10 +96,39 @@ test('a backup that another one writes is left alone, and one that was interrupt
   mkdirSync(join(ended, 'postgres'), { recursive: true })
   const writer = await BackupWriter.begin(dataDir, backup())
   expect(readdirSync(directory)).not.toContain(basename(ended))
-  await expect(BackupWriter.begin(dataDir, backup())).rejects.toThrow(`is being written by process ${process.pid}.`)
+  await expect(BackupWriter.begin(dataDir, backup())).rejects.toThrow('is being written, into ')
   await writer.copyData()
   await writer.finish(ABOUT)
   expect(readdirSync(directory).sort()).toEqual(['backup', 'data'])
+})
+
+test.runIf(canLock)(
+  'a backup that is written out of sight, as in another container, is left alone until it ends',
+  async () => {
+    const theirs = `${backup()}.unfinished-999999-1-1-a`
+    mkdirSync(theirs, { recursive: true })
+    const letGo = await holdLock(theirs)
+    await expect(BackupWriter.begin(dataDir, backup())).rejects.toThrow(`is being written, into ${theirs}.`)
+    await expect(removeInterrupted(directory, 'backup.')).resolves.toEqual({ removed: [], kept: [theirs] })
+    letGo()
+    await expect
+      .poll(() => removeInterrupted(directory, 'backup.'), { interval: 5, timeout: 60_000 })
+      .toEqual({ removed: [theirs], kept: [] })
+    expect(readdirSync(directory)).toEqual(['data'])
+  },
+)
+
+test('two that are filled at once have two names, also in one process, and their locks go with them', async () => {
+  const [one, two] = await Promise.all([
+    UnfinishedDirectory.make(directory, 'x-'),
+    UnfinishedDirectory.make(directory, 'x-'),
+  ])
+  expect(readdirSync(directory).sort()).toEqual(['data', basename(one.path), basename(two.path)].sort())
+  if (canLock) expect(await lockState(one.path)).toBe('held')
+  await one.rename(join(directory, 'named'))
+  expect(await lockState(join(directory, 'named'))).not.toBe('held')
+  await two.abandon()
+  expect(readdirSync(directory)).toEqual(['data', 'named'])
 })
 
 test('a place that vanishes while a backup is written is an error, and no file that the server has removed', async () => {
