@@ -75,7 +75,7 @@ export async function openAccounts(config: Config, options: AccountsOptions): Pr
     services: {
       signIn: new SignIn({ ...credentials, tokens: issuer, logger, registration: auth.registration }),
       sessions: new OpenSessions({ store: sessions, tokens: issuer, revocations }),
-      changes: new CredentialChanges(credentials),
+      changes: new CredentialChanges({ ...credentials, ownThrottle: new PostgresThrottle(queries) }),
       profiles: new Profiles(new PostgresProfileStore(queries)),
       administration: new Administration({ store: adminStore, revoked: () => revocations.added() }),
       address,

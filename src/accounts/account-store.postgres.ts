@@ -81,11 +81,11 @@ export class PostgresAccountStore implements AccountStore {
   }
 
   credentials(nameKey: string, deviceHash: Buffer | undefined): Promise<Credentials | undefined> {
-    return this.#credentials(`${CREDENTIALS} where a.username_key = $1`, nameKey, deviceHash)
+    return credentialsIn(this.#signIns, `${CREDENTIALS} where a.username_key = $1`, nameKey, deviceHash)
   }
 
   credentialsOf(userId: UserId): Promise<Credentials | undefined> {
-    return this.#credentials(`${CREDENTIALS} where a.user_id = $1`, userId, undefined)
+    return credentialsIn(this.#queries, `${CREDENTIALS} where a.user_id = $1`, userId, undefined)
   }
 
   isCodeGood(door: Extract<Door, { kind: 'code' }>): Promise<boolean> {
@@ -194,12 +194,6 @@ export class PostgresAccountStore implements AccountStore {
     for (const statement of REMOVE_EXPIRED) await this.#queries.query(statement)
   }
 
-  async #credentials(text: string, name: string, deviceHash: Buffer | undefined): Promise<Credentials | undefined> {
-    type Row = AccountRow & { readonly phc: string; readonly is_known_device: boolean }
-    const [row] = await this.#signIns.query<Row>(text, [name, deviceHash ?? null])
-    return row && { account: toAccount(row), phc: row.phc, isKnownDevice: row.is_known_device }
-  }
-
   /** Waits for whoever changes the account right now, and does what a login of many does not. */
   #loginAlone(
     { account: { userId }, phc }: Credentials,
@@ -275,6 +269,17 @@ export class PostgresAccountStore implements AccountStore {
     await revokeUser(transaction, userId, { ...this.#life, actor: userId, reason: null })
     writeAudit(transaction, { actor, action, target: userId })
   }
+}
+
+async function credentialsIn(
+  queries: Queries,
+  text: string,
+  name: string,
+  deviceHash: Buffer | undefined,
+): Promise<Credentials | undefined> {
+  type Row = AccountRow & { readonly phc: string; readonly is_known_device: boolean }
+  const [row] = await queries.query<Row>(text, [name, deviceHash ?? null])
+  return row && { account: toAccount(row), phc: row.phc, isKnownDevice: row.is_known_device }
 }
 
 /** A session that another login has ended: that of the browser's former cookie, whoever it was, or one too many. */

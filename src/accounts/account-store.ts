@@ -46,6 +46,7 @@ export interface AccountStore {
   find(userId: UserId): Promise<Account | undefined>
   /** By username without case; not of deleted accounts. */
   credentials(nameKey: string, deviceHash: Buffer | undefined): Promise<Credentials | undefined>
+  /** Of somebody who is signed in, and waits for nobody who signs in. */
   credentialsOf(userId: UserId): Promise<Credentials | undefined>
   /** Whether a code would be taken right now; it is taken by `register` alone. */
   isCodeGood(door: Extract<Door, { kind: 'code' }>): Promise<boolean>

@@ -14,6 +14,8 @@ export interface CredentialChangesOptions {
   readonly store: AccountStore
   readonly hasher: PasswordHasher
   readonly throttle: Throttle
+  /** Of those who are signed in: they wait for nobody who signs in. */
+  readonly ownThrottle: Throttle
   readonly revocations: Pick<Revocations, 'added'>
   readonly contextWords: () => readonly string[]
 }
@@ -36,7 +38,7 @@ export class CredentialChanges {
   }
 
   async #prove(userId: UserId, password: string): Promise<Credentials> {
-    const { store, hasher, throttle } = this.#options
+    const { store, hasher, ownThrottle: throttle } = this.#options
     const known = await store.credentialsOf(userId)
     const attempt = ownAttempt(userId)
     await takeAttempt(throttle, attempt)

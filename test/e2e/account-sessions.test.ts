@@ -17,7 +17,7 @@ import {
 import { execute } from '../support/databases.ts'
 import { type Answer, call } from '../support/rest-client.ts'
 import { SocketClient } from '../support/socket-client.ts'
-import { rowsOf } from '../support/transactions.ts'
+import { openTransaction, rowsOf, WAITING_FOR_LOCK } from '../support/transactions.ts'
 
 let bench: AccountsBench
 let app: App
@@ -237,6 +237,22 @@ describe('a login', () => {
 })
 
 describe('a password', () => {
+  test('is changed and proven while somebody who comes new waits in the database', async () => {
+    const ann = await register(app, undefined)
+    const username = `n${randomUUID().slice(0, 12)}`
+    const taken = await openTransaction(
+      bench.database.dsn,
+      `insert into accounts (user_id, username, username_key) values ('${username}', '${username}', '${username}')`,
+    )
+    const coming = ask(app, '/api/auth/register', { username, password: PASSWORD })
+    const waiting = () => rowsOf(bench.database.dsn, WAITING_FOR_LOCK)
+    await expect.poll(waiting, { interval: 5, timeout: 60_000 }).toHaveLength(1)
+    const changed = await ask(app, '/api/auth/password', { current: PASSWORD, new: NEXT }, bearer(ann.token))
+    expect([changed.status, await waiting()]).toEqual([204, [expect.anything()]])
+    await taken.end()
+    expect(codeOf(await coming)).toEqual([409, 'username_taken'])
+  })
+
   test('is changed by who knows it; the other sessions end, and the own goes on', async () => {
     const ann = await register(app, undefined)
     const phone = await login(app, ann.username)

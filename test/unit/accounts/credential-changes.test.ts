@@ -25,7 +25,14 @@ test('a recovery asks as much of a name that nobody has as of one that somebody 
   }
   const throttle = { take: noted('take', () => 0), giveBack: noted('give back', () => undefined) }
   const revocations = { added: noted('added', () => undefined) }
-  const changes = new CredentialChanges({ store, hasher, throttle, revocations, contextWords: () => [] })
+  const changes = new CredentialChanges({
+    store,
+    hasher,
+    throttle,
+    ownThrottle: throttle,
+    revocations,
+    contextWords: () => [],
+  })
   const recover = async (username: string): Promise<readonly string[]> => {
     asked.length = 0
     const given = { username, code: 'aaaa-aaaa-aaaa-aaaa', next: 'correct horse battery' }

@@ -181,7 +181,7 @@ describe('hashing', () => {
       logger: silentLogger,
       registration: 'open',
     })
-    const changes = new CredentialChanges(shared)
+    const changes = new CredentialChanges({ ...shared, ownThrottle: throttle })
     const who = { username: 'ann', password: 'correct horse battery' }
     const given = { next: 'another horse battery' }
     const refused = [
