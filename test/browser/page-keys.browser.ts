@@ -79,7 +79,7 @@ test('without a mouse one finds people, talks, reads back, corrects, and chooses
   expect((await keys.focused()).name).toBe('Settings')
   await keys.press('Notify me of new messages', 'Space')
   await page.getByText('Show the text of messages').waitFor()
-  await keys.to('As the system')
+  await keys.to('System')
   await page.keyboard.press('ArrowRight')
   await page.keyboard.press('ArrowRight')
   expect(await page.evaluate('document.documentElement.style.colorScheme')).toBe('dark')

@@ -144,6 +144,20 @@ inAllLooks('what was not sent, and what is new', async (context, shot) => {
   await shot(page, 'offer-update')
 })
 
+async function throughSettings(page: Page, look: (name: string) => Promise<void>): Promise<void> {
+  for (const [path, wanted] of [
+    ['/settings', '.way'],
+    ['/settings/profile', '.portrait'],
+    ['/settings/security', '.fields'],
+    ['/settings/devices', '.entry'],
+    ['/settings/people', '.entry .avatar'],
+  ] as const) {
+    await page.goto(site().origin + path)
+    await page.locator(wanted).first().waitFor()
+    await look(path.replaceAll('/', '-'))
+  }
+}
+
 describe('on a server with accounts', () => {
   beforeAll(async () => {
     await site().kill()
@@ -182,6 +196,28 @@ describe('on a server with accounts', () => {
     await shot(page, 'reset')
   })
 
+  test('doors and settings with accounts, in German on a phone', async () => {
+    const context = await site().person({ ...PHONE, locale: 'de-DE' })
+    await new AccountsDouble().attach(context)
+    const page = await site().open(context)
+    const shot = (name: string) => picture(page, 'phone-german', name)
+    for (const [link, wanted] of [
+      ['#', '[autocomplete="current-password"]'],
+      ['#invite=abcdef', '[autocomplete="new-password"]'],
+      ['#reset=abcdef', '[autocomplete="new-password"]'],
+    ] as const) {
+      await page.goto(`${site().origin}/${link}`)
+      await page.locator(wanted).waitFor()
+      await shot(`german-door-${link.slice(1, 4)}`)
+    }
+    await page.goto(`${site().origin}/`)
+    await page.locator('[autocomplete="username"]').fill('ann')
+    await page.locator('[autocomplete="current-password"]').fill('correct horse')
+    await page.locator('[type=submit]').click()
+    await page.locator('.shell').waitFor()
+    await throughSettings(page, (name) => shot(`german${name}`))
+  })
+
   inAllLooks('settings with accounts', async (context, shot) => {
     const double = new AccountsDouble()
     await double.attach(context)
@@ -190,17 +226,7 @@ describe('on a server with accounts', () => {
     await page.getByLabel('Password', { exact: true }).fill('correct horse')
     await page.getByRole('button', { name: 'Sign in' }).click()
     await page.locator('.shell').waitFor()
-    for (const [path, wanted] of [
-      ['/settings', '.way'],
-      ['/settings/profile', '.portrait'],
-      ['/settings/security', '.fields'],
-      ['/settings/devices', '.entry'],
-      ['/settings/people', '.entry .avatar'],
-    ] as const) {
-      await page.goto(site().origin + path)
-      await page.locator(wanted).first().waitFor()
-      await shot(page, `account${path.replaceAll('/', '-')}`)
-    }
+    await throughSettings(page, (path) => shot(page, `account${path}`))
     await page.goto(`${site().origin}/settings/security`)
     double.isLoginOld = true
     await page.getByRole('button', { name: 'New recovery codes' }).click()

@@ -82,6 +82,7 @@ function Whoever({ me }: { me: Own | undefined }) {
   const { userId } = useClient()
   const person = usePerson(userId)
   const [name, picture] = me ? [me.display_name, me.avatar] : [person.name, person.picture]
+  const id = me?.username === undefined ? userId : `@${me.username}`
   const content = (
     <>
       <Avatar id={userId} name={name} picture={picture} />
@@ -89,9 +90,11 @@ function Whoever({ me }: { me: Own | undefined }) {
         <b>
           <bdi>{name}</bdi>
         </b>
-        <span className="hint">
-          <bdi>{me?.username === undefined ? userId : `@${me.username}`}</bdi>
-        </span>
+        {id !== name && (
+          <span className="hint">
+            <bdi>{id}</bdi>
+          </span>
+        )}
       </span>
     </>
   )

@@ -92,7 +92,7 @@ export const account: Pick<Texts, keyof typeof english> = {
   'admin.invites': 'Einladungen',
   'admin.invite.link': 'Einladungslink',
   'admin.invite.hint': 'Wer ihn öffnet, kann ein Konto anlegen. Er wird nur jetzt gezeigt.',
-  'admin.invite.uses': 'Kann benutzt werden',
+  'admin.invite.uses': 'Nutzbar',
   'admin.invite.uses.count': { one: 'einmal', other: '{count}-mal' },
   'admin.invite.days': 'Gilt',
   'admin.invite.days.count': { one: '{count} Tag', other: '{count} Tage' },

@@ -132,7 +132,7 @@ export const de: Texts = {
 
   'settings.title': 'Einstellungen',
   'settings.theme': 'Aussehen',
-  'settings.theme.system': 'Wie das System',
+  'settings.theme.system': 'System',
   'settings.theme.light': 'Hell',
   'settings.theme.dark': 'Dunkel',
   'settings.language': 'Sprache',

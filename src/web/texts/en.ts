@@ -135,7 +135,7 @@ export const en = {
 
   'settings.title': 'Settings',
   'settings.theme': 'Appearance',
-  'settings.theme.system': 'As the system',
+  'settings.theme.system': 'System',
   'settings.theme.light': 'Light',
   'settings.theme.dark': 'Dark',
   'settings.language': 'Language',

@@ -43,6 +43,7 @@ test('nothing is left in English in German, apart from what is the same', () => 
     'presence.online',
     'presence.offline',
     'announce.message',
+    'settings.theme.system',
     'settings.about',
     'admin.role.admin',
   ])
