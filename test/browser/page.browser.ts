@@ -16,6 +16,9 @@ beforeEach(() => site().proxy.set('open'))
 
 const TRUSTED_HOST = '127.0.0.1'
 const SECOND_MS = 1000
+/** Odd, so that one is in the middle. */
+const ROUNDS = 3
+const TYPED = 'this is typed one key after the other, more than fifty of them. '
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 const enter = (context: BrowserContext, name: string, host = TRUSTED_HOST): Promise<TalkTab> =>
   TalkTab.enter(site(), context, { host, name })
@@ -92,6 +95,21 @@ test('ten thousand messages are scrolled through', async () => {
   expectAtMost('a visible row moves when older ones come above it', seen.moved, 1, 'px')
 })
 
+/** Fifty messages a second, until the function that it returns is called. */
+function flood(): () => Promise<void> {
+  let isOver = false
+  const done = (async () => {
+    for (let n = 1; !isOver; n += 1) {
+      void post(target(), { sender_id: 'flood', receiver_id: 'typist', content: `message ${n}` })
+      await pause(20)
+    }
+  })()
+  return async () => {
+    isOver = true
+    await done
+  }
+}
+
 test('keys are answered while fifty messages come in a second, on a machine a quarter as fast', async () => {
   const tab = await enter(await site().person(), 'typist')
   await tab.talkTo('flood')
@@ -100,23 +118,36 @@ test('keys are answered while fifty messages come in a second, on a machine a qu
   const { windowId } = await devtools.send('Browser.getWindowForTarget')
   await devtools.send('Browser.setWindowBounds', { windowId, bounds: { width: 1600, height: 1000 } })
   await devtools.send('Emulation.setCPUThrottlingRate', { rate: 4 })
+  // As https://web.dev/articles/inp counts: of every fifty interactions the longest is left out.
   await tab.page.evaluate(`{
-    globalThis.longest = 0
+    const longest = new Map()
     new PerformanceObserver((list) => {
-      for (const { duration, interactionId } of list.getEntries()) if (interactionId) longest = Math.max(longest, duration)
-    }).observe({ type: 'event', durationThreshold: 16, buffered: true })
-  }`)
-  let isOver = false
-  const flood = (async () => {
-    for (let n = 1; !isOver; n += 1) {
-      void post(target(), { sender_id: 'flood', receiver_id: 'typist', content: `message ${n}` })
-      await pause(20)
+      for (const { duration, interactionId: id } of list.getEntries())
+        if (id) longest.set(id, Math.max(longest.get(id) ?? 0, duration))
+    }).observe({ type: 'event', durationThreshold: 16 })
+    globalThis.takeInp = (keys) => {
+      const all = [...longest.values()].sort((a, b) => b - a)
+      longest.clear()
+      return all[Math.floor(keys / 50)] ?? 0
     }
-  })()
-  await tab.page.type('main textarea', 'this is typed while they come, one key after the other', { delay: 180 })
-  isOver = true
-  await flood
-  expectAtMost('from a key to what it shows', await tab.page.evaluate('longest'), 200)
+  }`)
+  const typed = async (what: string): Promise<number> => {
+    await tab.page.type('main textarea', what, { delay: 180 })
+    return tab.page.evaluate<number>(`takeInp(${what.length})`)
+  }
+  const rounds: number[] = []
+  for (let round = 1; round <= ROUNDS; round += 1) {
+    note(`round ${round}, from a key to what it shows while nothing comes`, await typed(TYPED))
+    const end = flood()
+    rounds.push(await typed(TYPED))
+    await end()
+    note(`round ${round}, while they come`, rounds.at(-1) ?? 0)
+  }
+  expectAtMost(
+    'from a key to what it shows, in the middle one of the rounds',
+    rounds.toSorted((a, b) => a - b)[ROUNDS >> 1] ?? 0,
+    200,
+  )
 })
 
 test('two minutes without a network: what was said meanwhile is there within five seconds', async () => {
