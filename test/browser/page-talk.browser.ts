@@ -164,6 +164,8 @@ test('what was not sent is there after a reload, and by the keys is tried again,
 
 test('that somebody types is shown, and no longer when they have stopped', async () => {
   const [typing, seeing] = [await personIn('ada', '/c/bix'), await personIn('bix', '/c/ada')]
+  // What is typed before both are connected nobody is told of.
+  for (const page of [typing, seeing]) await page.locator('.head .online').waitFor()
   await typing.locator('textarea').pressSequentially('hmm')
   await seeing.locator('.head .typing').waitFor()
   await seeing.locator('.head .typing').waitFor({ state: 'detached' })
