@@ -174,3 +174,16 @@ describe('a password', () => {
     expect((await accounts.credentialsOf(userId))?.phc).toBe('phc 3')
   })
 })
+
+test('what has ended is removed though something before it cannot be', async () => {
+  const { sessionId } = (await somebody()).session
+  const isThere = async () =>
+    (await queries.query('select from sessions where session_id::text = $1', [sessionId])).length > 0
+  await queries.query(`update sessions set expires_at = now() - interval '1 minute' where session_id::text = $1`, [
+    sessionId,
+  ])
+  await queries.query('alter table throttles rename to throttles_away')
+  await expect(accounts.removeExpired()).rejects.toThrow('throttles')
+  await queries.query('alter table throttles_away rename to throttles')
+  expect(await isThere()).toBe(false)
+})
