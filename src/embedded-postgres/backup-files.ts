@@ -5,6 +5,7 @@ import { basename, dirname, join } from 'node:path'
 import { errorCode } from '../lib/errors.ts'
 import { accountFor, giveTo } from './account.ts'
 import { CLUSTER, syncPath, unfinishedCluster } from './cluster.ts'
+import { holdLock } from './directory-lock.ts'
 import { removeInterrupted, UnfinishedDirectory } from './unfinished.ts'
 
 /** One file of a backup. */
@@ -178,9 +179,13 @@ export async function layBackup(backup: string, dataDir: string): Promise<Backup
   return manifest
 }
 
-/** Takes back what `layBackup` laid, because it could not be started. */
+/** Takes back what `layBackup` laid, because it could not be started; unless that is because a service has begun to use it. */
 export async function removeLaidBackup(dataDir: string): Promise<void> {
-  await rm(join(dataDir, CLUSTER), { recursive: true, force: true })
+  const clusterDir = join(dataDir, CLUSTER)
+  const lock = await holdLock(clusterDir)
+  if (lock === 'held') return
+  await rm(clusterDir, { recursive: true, force: true })
+  if (lock !== 'unknown') await lock.release()
 }
 
 async function readManifest(backup: string): Promise<BackupManifest> {

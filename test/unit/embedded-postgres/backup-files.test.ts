@@ -6,7 +6,7 @@ import { basename, join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { loadConfig } from '../../../src/config.ts'
 import { lockState } from '../../../src/embedded-postgres/directory-lock.ts'
-import { BackupWriter, layBackup } from '../../../src/embedded-postgres/embedded-postgres.ts'
+import { BackupWriter, layBackup, removeLaidBackup } from '../../../src/embedded-postgres/embedded-postgres.ts'
 import { removeInterrupted, UnfinishedDirectory } from '../../../src/embedded-postgres/unfinished.ts'
 import { segmentsBetween } from '../../../src/postgres/backup.ts'
 import { storageTools } from '../../../src/storage-tools.ts'
@@ -117,6 +117,19 @@ test.runIf(canLock)(
     expect(readdirSync(directory)).toEqual(['data'])
   },
 )
+
+test.runIf(canLock)('what was laid is taken back, but from no service that has begun to use it', async () => {
+  await write()
+  const target = join(directory, 'new')
+  await layBackup(backup(), target)
+  const letGo = await holdLock(join(target, 'postgres'))
+  await removeLaidBackup(target)
+  expect(readdirSync(target)).toEqual(['postgres'])
+  letGo()
+  await expect.poll(() => lockState(join(target, 'postgres')), { interval: 5, timeout: 60_000 }).toBe('free')
+  await removeLaidBackup(target)
+  expect(readdirSync(target)).toEqual([])
+})
 
 test('two that are filled at once have two names, also in one process, and their locks go with them', async () => {
   const [one, two] = await Promise.all([
