@@ -60,7 +60,10 @@ export async function addAccount(
   await transaction.query(ADD_ACCOUNT, [userId, username, usernameKey(username), role])
 }
 
-/** Whether somebody else has the name: `unique_violation`. */
+/** As PostgreSQL names what `unique` in `sql/005_accounts.sql` makes. */
+const NAME_IS_UNIQUE = 'accounts_username_key_key'
+
+/** Whether somebody else has the name. What else there may be only once, as a number of the audit, is another fault. */
 export function isTaken(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === '23505'
+  return error instanceof Error && 'constraint' in error && error.constraint === NAME_IS_UNIQUE
 }

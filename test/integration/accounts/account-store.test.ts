@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { OpenSession } from '../../../src/accounts/account-store.ts'
 import { type Actor, COMMAND_LINE } from '../../../src/accounts/audit.ts'
+import { PostgresProfileStore } from '../../../src/accounts/profile-store.postgres.ts'
 import { PostgresRevocationStore } from '../../../src/auth/revocation-store.postgres.ts'
 import { Revocations } from '../../../src/auth/revocations.ts'
 import type { Queries } from '../../../src/postgres/queries.ts'
@@ -186,4 +187,24 @@ test('what has ended is removed though something before it cannot be', async () 
   await expect(accounts.removeExpired()).rejects.toThrow('throttles')
   await queries.query('alter table throttles_away rename to throttles')
   expect(await isThere()).toBe(false)
+})
+
+test('a name is taken by who has it, and by no fault of the audit', async () => {
+  const { userId } = (await somebody()).session
+  const [{ username } = { username: '' }] = await queries.query<{ username: string }>(
+    'select username from accounts where user_id = $1',
+    [userId],
+  )
+  const profiles = new PostgresProfileStore(queries)
+  const create = (name: string) => {
+    const account = { userId: randomUUID(), username: name, displayName: undefined, role: 'member' } as const
+    return administration.create(account, { hash: Buffer.from(name), lifetimeSeconds: 60 }, ROOT)
+  }
+  expect(await create(username.toUpperCase())).toBe('username_taken')
+  expect(await create('name-of-nobody')).toBe('done')
+  expect(await profiles.change(userId, { username: 'name-of-nobody' }, ROOT)).toBe('username_taken')
+  await queries.query('update audit_head set audit_id = audit_id - 1')
+  await expect(create('another-name')).rejects.toThrow('audit_log')
+  await expect(profiles.change(userId, { username: 'another-name' }, ROOT)).rejects.toThrow('audit_log')
+  await queries.query('update audit_head set audit_id = audit_id + 1')
 })
