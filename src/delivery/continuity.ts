@@ -158,7 +158,9 @@ export class Continuity {
     const from = Math.min(fromSeq, pushed?.from ?? fromSeq)
     if (pushed) closeGap(pushed)
     const isComplete = pushed?.isComplete ?? false
-    remember(here, address, { from, to, late: pushed?.late, gap: undefined, isComplete })
+    // Those within are as any others from here on.
+    const late = pushed?.late && new Set([...pushed.late].filter((seq) => seq < from))
+    remember(here, address, { from, to, late, gap: undefined, isComplete })
     this.#options.replay(user, address, firstMissing, {
       ...{ head: to, pushed, late: pushed?.late },
       replied: held && repliedIn(held),

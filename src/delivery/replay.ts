@@ -31,6 +31,8 @@ export class Replay {
   readonly #written: WrittenRanges
   /** By conversation, the lowest and the highest seq that are known to be lacking. */
   readonly #toBring = new Map<Address, SeqRange>()
+  /** Conversations of which something was lacking since it began. */
+  readonly #lacked = new Set<Address>()
   /** Conversations of which it is to be looked up what the user has not acknowledged. */
   readonly #toLookUp = new Set<Address>()
 
@@ -51,13 +53,20 @@ export class Replay {
   bring(address: Address, from: number, to = EVERYTHING): void {
     const missing = this.#written.firstMissing(address, from)
     if (missing > to) return
+    this.#lacked.add(address)
     const known = this.#toBring.get(address) ?? { from: missing, to }
     this.#toBring.set(address, { from: Math.min(known.from, missing), to: Math.max(known.to, to) })
   }
 
   /** What the user has not acknowledged of this conversation, to be looked up before anything more is written. */
   bringUnacknowledged(address: Address): void {
+    this.#lacked.add(address)
     this.#toLookUp.add(address)
+  }
+
+  /** Whether it brings, or has brought, anything of this conversation: what was pushed of it meanwhile was only noted. */
+  isAbout(address: Address): boolean {
+    return this.#lacked.has(address)
   }
 
   /**

@@ -64,6 +64,8 @@ export class Outbound implements ReplayTarget {
   readonly #written = new WrittenRanges()
   #cancelForgetting: (() => void) | undefined
   #replay: Replay | undefined
+  /** Until the replay with which it begins has ended. */
+  #isCatchingUp = true
   /** When the backlog was looked up, by the store's clock, until `synced` is said. */
   #backlogAsOfMs: number | undefined
   #isOpen = true
@@ -163,33 +165,29 @@ export class Outbound implements ReplayTarget {
   }
 
   replayFrom(peer: UserId, fromSeq: number, known?: KnownOfHole): void {
-    // One that was catching up did not write what came late, but noted it.
-    const late = this.#replay ? undefined : known?.late
-    if (!this.#isOpen || !this.#beginReplay(peer, fromSeq, known)) return
-    for (const seq of late ?? []) this.#ownSends.toldBefore(peer, seq)
+    if (!this.#isOpen) return
+    const wroteAll = this.#wroteAllPushed(peer)
+    // First, as of two ranges apart only the higher is kept.
+    const from = this.#written.firstMissing(peer, fromSeq)
+    if (wroteAll && known) {
+      if (known.pushed) this.#written.add(peer, known.pushed.from, known.pushed.to)
+      if (this.#written.firstMissing(peer, from) > known.head) return this.#forgetWrittenLater()
+    }
+    this.#replayWith((replay) => replay.bring(peer, from))
+    if (wroteAll) for (const seq of known?.late ?? []) this.#ownSends.toldBefore(peer, seq)
     for (const { seq, asker } of known?.replied ?? []) {
       if (asker === this.#caller) this.#ownSends.toldBefore(peer, seq)
     }
   }
 
-  /** Returns whether a replay is under way now that brings this hole. */
-  #beginReplay(peer: UserId, fromSeq: number, known: KnownOfHole | undefined): boolean {
-    if (this.#replay) {
-      // What was pushed meanwhile was not written, but noted.
-      this.#replay.bring(peer, fromSeq)
-      return true
-    }
-    // First, as of two ranges apart only the higher is kept.
-    const from = this.#written.firstMissing(peer, fromSeq)
-    if (known?.pushed) this.#written.add(peer, known.pushed.from, known.pushed.to)
-    const lacks = !known || this.#written.firstMissing(peer, from) <= known.head
-    if (lacks) this.#replayWith((replay) => replay.bring(peer, from))
-    else this.#forgetWrittenLater()
-    return lacks
+  /** While it is catching up, or has something of a conversation to bring, what is pushed of that is noted and not written. */
+  #wroteAllPushed(peer: UserId): boolean {
+    return !this.#replay || (!this.#isCatchingUp && !this.#replay.isAbout(peer))
   }
 
   upToDate(): void {
     this.#replay = undefined
+    this.#isCatchingUp = false
     this.#ownSends.replayEnds()
     this.#forgetWrittenLater()
     this.#saySynced()
@@ -224,6 +222,7 @@ export class Outbound implements ReplayTarget {
   #bringAgain(message: MessagePlace): void {
     const peer = addressOf(message, this.userId)
     this.#written.forgetFrom(peer, message.seq)
+    this.#ownSends.forgetToldFrom(peer, message.seq)
     if (this.#replay) this.#replay.bring(peer, message.seq, message.seq)
     else this.replayFrom(peer, message.seq)
   }
@@ -241,7 +240,7 @@ export class Outbound implements ReplayTarget {
   }
 
   #forgetWrittenLater(): void {
-    if (this.#written.isEmpty || this.#cancelForgetting) return
+    if (this.#replay || this.#written.isEmpty || this.#cancelForgetting) return
     this.#cancelForgetting = this.#services.clock.after(REPEATS_EXPECTED_MS, () => {
       this.#cancelForgetting = undefined
       this.#written.clear()

@@ -21,8 +21,8 @@ export class OwnSends {
   #unanswered: Set<string> | undefined
   /** Answered since then, the oldest first. */
   #answered: Set<string> | undefined
-  /** Told before it began, by peer and seq: it began because of a hole below them. */
-  #toldBefore: Set<string> | undefined
+  /** Seqs that were told before it began, by peer: it began because of a hole below them. */
+  #toldBefore: Map<UserId, Set<number>> | undefined
   /** What a replay left out for a reply that is still to come. */
   #leftOut: Map<string, MessagePlace> | undefined
 
@@ -61,13 +61,20 @@ export class OwnSends {
 
   /** The replay under way goes beyond this message, which was sent here, or written out of its order. */
   toldBefore(peer: UserId, seq: number): void {
-    this.#toldBefore ??= new Set()
-    this.#toldBefore.add(`${seq} ${peer}`)
+    this.#toldBefore ??= new Map()
+    const seqs = this.#toldBefore.get(peer) ?? new Set()
+    this.#toldBefore.set(peer, seqs.add(seq))
+  }
+
+  /** This message was dropped on its way: it is to come again, and all that follows. */
+  forgetToldFrom(peer: UserId, from: number): void {
+    const seqs = this.#toldBefore?.get(peer)
+    for (const seq of seqs ?? []) if (seq >= from) seqs?.delete(seq)
   }
 
   /** Whether a page is to leave this message out. */
   leavesOut(peer: UserId, id: string, { seq, sender_id, receiver_id }: MessagePlace): boolean {
-    if (this.#toldBefore?.has(`${seq} ${peer}`)) return true
+    if (this.#toldBefore?.get(peer)?.has(seq)) return true
     if (!this.#unanswered && !this.#answered) return false
     const key = keyOf(peer, id)
     if (this.#answered?.has(key)) return true

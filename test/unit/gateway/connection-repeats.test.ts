@@ -196,6 +196,16 @@ describe('healing of a hole below what was pushed', () => {
     expect(read.length).toBe(1)
   })
 
+  test('of a second conversation, found by the same look, leaves out what was pushed of it as well', async () => {
+    const { bob, push, arrived, commit } = await caughtUp()
+    await commit(5)
+    await commit(1, 'cid')
+    for (const seq of [43, 44, 45]) push(seq)
+    bob.connection.replayFrom('cid', 1, { head: 1, pushed: undefined })
+    bob.connection.replayFrom('ann', 41, { head: 45, pushed: { from: 43, to: 45 } })
+    expect(await arrived()).toEqual([43, 44, 45, 41, 42])
+  })
+
   test('reads nothing when all was written', async () => {
     const { bob, push, arrived, commit, read } = await caughtUp()
     await commit(2)

@@ -50,6 +50,13 @@ describe('own sends during a replay', () => {
     expect(sends.leavesOut('ann', 'one', place(7))).toBe(false)
   })
 
+  test('that were dropped after all are left out no more, nor what follows them', () => {
+    const sends = replaying()
+    for (const seq of [4, 5, 6]) sends.toldBefore('ann', seq)
+    sends.forgetToldFrom('ann', 5)
+    expect([4, 5, 6].map((seq) => sends.leavesOut('ann', 'one', place(seq)))).toEqual([true, false, false])
+  })
+
   test('are nothing to a replay that begins later', () => {
     const sends = replaying()
     sends.sending('ann', 'one')
