@@ -2,11 +2,12 @@ import { type Client, createClient } from '../../client/index.ts'
 import type { Auth } from '../../client/types.ts'
 import { identity } from '../parts/identity.ts'
 import { keep, kept } from '../parts/kept.ts'
+import { announceLeaving, isSomebodyLeaving, othersGone } from '../parts/leaving.ts'
 import { declarePushes } from '../parts/pushing.ts'
 import { decoded } from '../parts/route.ts'
 import { askServer, server, socketUrl } from '../parts/server.ts'
 import { Value } from '../parts/store.ts'
-import { announceLeaving, endSession, isSomebodyLeaving, othersGone } from './ending.ts'
+import { endSession } from './ending.ts'
 import {
   forgetToken,
   getToken,

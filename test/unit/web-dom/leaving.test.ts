@@ -1,0 +1,44 @@
+// @vitest-environment happy-dom
+// Somebody leaves in one tab of a browser while others are open: what they do meanwhile.
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { enter, leave, pause } from '../../../src/web/app/session.ts'
+
+const LEAVING = 'leaving-until'
+let calls: string[]
+
+beforeEach(() => {
+  calls = []
+  vi.stubGlobal('WebSocket', class {})
+  vi.stubGlobal('fetch', async (url: string | URL) => {
+    const { pathname } = new URL(String(url), 'http://x')
+    calls.push(pathname)
+    if (pathname === '/api/server') return Response.json({ auth: 'accounts', push: false })
+    return Response.json({ user: {}, token: 't', expires_at: new Date().toISOString() })
+  })
+})
+afterEach(() => {
+  vi.unstubAllGlobals()
+  localStorage.clear()
+})
+
+/** As another tab of this browser says it. */
+function leavesElsewhere(): string {
+  const until = String(Date.now() + 5000)
+  localStorage.setItem(LEAVING, until)
+  return until
+}
+
+test('a tab that pauses does not end the waiting for one that leaves', async () => {
+  enter({ session: true })
+  const until = leavesElsewhere()
+  await pause()
+  expect(localStorage.getItem(LEAVING)).toBe(until)
+})
+
+test('a tab that has left keeps nobody out', async () => {
+  enter({ session: true })
+  const going = leave()
+  expect(localStorage.getItem(LEAVING)).not.toBe(null)
+  await going
+  expect(localStorage.getItem(LEAVING)).toBe(null)
+})
