@@ -1,6 +1,7 @@
 // @vitest-environment happy-dom
 // Somebody leaves in one tab of a browser while others are open: what they do meanwhile.
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { accounts } from '../../../src/web/account/accounts.ts'
 import { enter, leave, pause } from '../../../src/web/app/session.ts'
 
 const LEAVING = 'leaving-until'
@@ -27,6 +28,26 @@ function leavesElsewhere(): string {
   localStorage.setItem(LEAVING, until)
   return until
 }
+function hasLeftElsewhere(): void {
+  localStorage.removeItem(LEAVING)
+  dispatchEvent(new Event('storage'))
+}
+
+const FORM = { username: 'bob', password: 'correct horse' }
+
+test.each([
+  ['login', () => accounts().login(FORM)],
+  ['register', () => accounts().register(FORM)],
+])('a form that was open before does not %s before they are gone', async (path, submit) => {
+  leavesElsewhere()
+  const done = submit()
+  // A request that waits for nobody is under way by the time another one has been answered.
+  await accounts().server()
+  expect(calls).toEqual(['/api/server'])
+  hasLeftElsewhere()
+  await done
+  expect(calls.slice(1)).toEqual([`/api/auth/${path}`])
+})
 
 test('a tab that pauses does not end the waiting for one that leaves', async () => {
   enter({ session: true })
