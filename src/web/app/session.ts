@@ -201,9 +201,11 @@ function alone(task: () => Promise<void>): Promise<void> {
 /** Somebody has left in another tab: nobody is asked in before the server has heard of it. */
 async function othersLeave(): Promise<void> {
   if (!isSomebodyLeaving()) return
-  door.set({ hash: '', isLeaving: true })
+  // A link that is open here has left the address: it opens again afterwards.
+  const { hash } = door.get()
+  door.set({ hash, isLeaving: true })
   await othersGone()
-  door.set({ hash: '' })
+  door.set({ hash })
 }
 
 async function goneAway(isForGood: boolean): Promise<void> {

@@ -2,7 +2,7 @@
 // Somebody leaves in one tab of a browser while others are open: what they do meanwhile.
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { accounts } from '../../../src/web/account/accounts.ts'
-import { enter, leave, pause } from '../../../src/web/app/session.ts'
+import { begin, door, enter, leave, pause } from '../../../src/web/app/session.ts'
 
 const LEAVING = 'leaving-until'
 let calls: string[]
@@ -62,4 +62,17 @@ test('a tab that has left keeps nobody out', async () => {
   expect(localStorage.getItem(LEAVING)).not.toBe(null)
   await going
   expect(localStorage.getItem(LEAVING)).toBe(null)
+})
+
+test('a link that is open meanwhile opens again afterwards', async () => {
+  location.hash = '#invite=abc'
+  await begin()
+  expect(door.get()).toEqual({ hash: '#invite=abc' })
+  leavesElsewhere()
+  // As when the server was away for a moment.
+  const again = begin()
+  await expect.poll(() => door.get().isLeaving).toBe(true)
+  hasLeftElsewhere()
+  await again
+  expect(door.get()).toEqual({ hash: '#invite=abc' })
 })
