@@ -1,15 +1,17 @@
 // The sample proxies of src/deploy, each by the real program in front of two instances.
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer, get as getPlain, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, connect as dial } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import type { App } from '../../src/app.ts'
 import { startOn } from '../support/app.ts'
 import { type Certificate, makeCertificate } from '../support/certificate.ts'
+import { eventually } from '../support/cluster-instance.ts'
 import { createDatabase, type TestDatabase } from '../support/databases.ts'
 import { freePort } from '../support/free-port.ts'
 import { isLeftOut } from '../support/plays.ts'
@@ -49,6 +51,19 @@ function startInstance(port: number): Promise<App> {
     TRUSTED_PROXIES: '127.0.0.1',
     MAX_CONNECTIONS_PER_ADDRESS: String(MAX_PER_ADDRESS),
   })
+}
+
+/** Where nobody answers, not even that there is nobody: the queue of a frozen process is full. */
+async function silentPort(): Promise<number> {
+  const script = `const server = require('node:net').createServer().listen(0, '127.0.0.1', 1, () => console.log(server.address().port))`
+  const child = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
+  onTestFinished(() => void child.kill('SIGKILL'))
+  const port = Number(String((await once(child.stdout, 'data'))[0]))
+  child.kill('SIGSTOP')
+  const waiting = Array.from({ length: 4 }, () => dial(port, '127.0.0.1').on('error', () => undefined))
+  onTestFinished(() => waiting.forEach((socket) => void socket.destroy()))
+  await eventually(() => waiting.filter((socket) => !socket.connecting).length >= 2, 'the queue to be full')
+  return port
 }
 
 const named = PROXY_SAMPLES.map((sample) => {
@@ -176,6 +191,27 @@ describe.each(named)('%s', (_name, sample) => {
         statuses.health.add((await callByHttp1(there, 'GET', '/healthz')).status)
       }
       expect(statuses).toEqual({ gets: new Set([503]), posts: new Set([503]), health: new Set([200]) })
+    })
+
+  if (!sample.asksReadiness)
+    test.skipIf(isSkipped)('leaves one alone that has vanished', async () => {
+      const gone = `127.0.0.1:${await silentPort()}`
+      const other = await SampleProxy.start(sample, certificate, [gone, `127.0.0.1:${ports[1]}`])
+      onTestFinished(() => other.stop())
+      const read = async (): Promise<number> =>
+        (await callByHttp1({ port: other.port, ca }, 'GET', `/api/messages?user_id=${crypto.randomUUID()}&with=x`))
+          .status
+      const tried = async (requests: number): Promise<number> => {
+        const lines = (): string[] => readFileSync(join(other.directory, 'access.log'), 'utf8').split('\n').slice(0, -1)
+        await eventually(() => lines().length === requests, 'the log')
+        return lines().filter((line) => line.includes(`"${gone}, `)).length
+      }
+      let requests = 0
+      for (; (await tried(requests)) < 3; requests += 1) expect(await read()).toBe(200)
+      const many = Array.from({ length: 40 }, read)
+      expect(new Set(await Promise.all(many))).toEqual(new Set([200]))
+      // One finds out whether it is back, and on a slow machine another one.
+      expect(await tried(requests + many.length)).toBeLessThanOrEqual(3 + 2)
     })
 
   test.skipIf(isSkipped)('hides that an instance drains and comes back', async () => {

@@ -155,14 +155,15 @@ export function versionOf({ source, versionArgs }: Pick<ProxySample, 'source' | 
 export class SampleProxy {
   readonly port: number
   readonly plainPort: number
+  /** With what it has written there. */
+  readonly directory: string
   readonly #child: ChildProcess
-  readonly #directory: string
 
   private constructor(child: ChildProcess, { tlsPort, plainPort, directory }: Places) {
     this.#child = child
     this.port = tlsPort
     this.plainPort = plainPort
-    this.#directory = directory
+    this.directory = directory
   }
 
   static async start(
@@ -204,7 +205,7 @@ export class SampleProxy {
       this.#child.kill('SIGKILL')
       await exited
     }
-    await rm(this.#directory, { recursive: true, force: true, maxRetries: 5 })
+    await rm(this.directory, { recursive: true, force: true, maxRetries: 5 })
   }
 }
 
