@@ -5,7 +5,10 @@ import { Value } from './store.ts'
 export const newVersion = new Value<(() => void) | undefined>(undefined)
 
 const SCRIPT = '/sw.js'
-/** The page as the server has it now. Without the query the service worker would answer with what it keeps. */
+/**
+ * The page as the server has it now. Without the query the service worker would answer with what it keeps. That of a build before
+ * this query may do so all the same, until it is replaced.
+ */
 const SERVED = '/?served'
 const LOOK_EVERY_MS = 3_600_000
 /** A worker that does not take over is no reason to stay with the old page. */
