@@ -56,10 +56,10 @@ export const IS_LIVE = `${isPresent('s')} and (s.expires_at is null or s.expires
   and not exists (select from sessions l where l.session_id = ${asUuid('s.session_id')}
     and (l.revoked_at is not null or l.expires_at <= now() or l.last_used_at <= now() - interval '${IDLE_DAYS} days'))`
 
-/** Another owner's past does not count. */
+/** Another owner's past does not count. The epoch is named: its default is a function, which this role may not be let use. */
 const PUT = `insert into push_subscriptions as s
-    (user_id, session_id, endpoint, endpoint_hash, host, p256dh, auth, vapid_kid, content, locale, expires_at)
-  values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, to_timestamp($11::float8 / 1000))
+    (user_id, session_id, endpoint, endpoint_hash, host, p256dh, auth, vapid_kid, content, locale, expires_at, epoch)
+  values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, to_timestamp($11::float8 / 1000), (select epoch from service_state))
   on conflict (endpoint_hash) do update set
     user_id = excluded.user_id, session_id = excluded.session_id, p256dh = excluded.p256dh, auth = excluded.auth,
     vapid_kid = excluded.vapid_kid, content = excluded.content, locale = excluded.locale, expires_at = excluded.expires_at,

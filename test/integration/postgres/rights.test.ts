@@ -5,8 +5,10 @@ import { KnownHeads } from '../../../src/messages/known-heads.ts'
 import { PostgresMessageLog } from '../../../src/messages/log.postgres.ts'
 import { PostgresMessageReads } from '../../../src/messages/reads.postgres.ts'
 import { openDatabase } from '../../../src/postgres/database.ts'
+import { PostgresSubscriptionStore } from '../../../src/push/subscription-store.postgres.ts'
 import { pendingMessage } from '../../support/builders.ts'
 import { createEmptyDatabase, execute, silentHealth, type TestDatabase } from '../../support/databases.ts'
+import { browserSubscription } from '../../support/push-jobs.ts'
 import { silentLogger } from '../../support/silent-logger.ts'
 import { rowsOf } from '../../support/transactions.ts'
 
@@ -71,6 +73,18 @@ test('a role that may create nothing is granted what it needs by the one that ma
       and table_name = '${table}' and privilege_type in ('SELECT', 'INSERT', 'UPDATE', 'DELETE')`
     expect([table, await rowsOf(database.dsn, granted)]).toEqual([table, [{}, {}, {}, {}]])
   }
+})
+
+test('a role that may use no function of the tables takes subscriptions', async () => {
+  await execute(database.dsn, `alter default privileges for role ${owner} revoke execute on functions from public`)
+  await (await open({ migrationDsn: as(owner) })).close()
+  const opened = await openDatabase({ dsn: as(server), dataDir: '', poolMax: 1, logger: silentLogger })
+  const subscription = browserSubscription()
+  const store = new PostgresSubscriptionStore(opened.openQueries(1))
+  await store.put({ userId: 'ann', sessionId: undefined, subscription, content: 'full', locale: undefined }, 'kid')
+  expect((await store.takeForTest('ann')) as unknown).toMatchObject([{ endpoint: subscription.endpoint }])
+  await opened.writerConnection.close()
+  await opened.close()
 })
 
 test('a right that is lost is granted again at the next start', async () => {
