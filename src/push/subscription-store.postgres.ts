@@ -67,10 +67,13 @@ const PUT = `insert into push_subscriptions as s
     created_at = case when s.user_id = excluded.user_id then s.created_at else now() end,
     tested_at = case when s.user_id = excluded.user_id then s.tested_at end,
     failures = case when s.p256dh = excluded.p256dh and s.vapid_kid = excluded.vapid_kid then s.failures else 0 end`
-/** It waits for no row while it holds others: the end of a login locks them in the order of their ids. */
+/**
+ * Those of another epoch go first, whose clock may have been ahead. It waits for no row while it holds others: the end of a login
+ * locks them in the order of their ids.
+ */
 const KEEP_NEWEST = `delete from push_subscriptions where subscription_id in
-  (select subscription_id from push_subscriptions where user_id = $1 order by confirmed_at desc offset ${MAX_PER_USER}
-    for update skip locked)`
+  (select subscription_id from push_subscriptions s where user_id = $1
+    order by ${isPresent('s')} desc, confirmed_at desc offset ${MAX_PER_USER} for update skip locked)`
 const REMOVE = 'delete from push_subscriptions where endpoint_hash = $1 and user_id = $2'
 const TAKE_FOR_TEST = `update push_subscriptions s set tested_at = now() where s.subscription_id in (
     select s.subscription_id from push_subscriptions s

@@ -176,6 +176,16 @@ describe('subscriptions', () => {
     expect(await seen()).toEqual([[user], [user], [expect.objectContaining({ endpoint })]])
   })
 
+  test('of another epoch push out none of this one, however late they were declared', async () => {
+    const user = newUser()
+    for (let before = 0; before < 10; before += 1) await subscribe(user)
+    await queries.query(`update push_subscriptions set confirmed_at = now() + interval '1 hour'`)
+    await queries.query('update service_state set epoch = $1', [crypto.randomUUID()])
+    const endpoint = await subscribe(user)
+    expect(await endpointsOf(user)).toContain(endpoint)
+    expect(await endpointsOf(user)).toHaveLength(10)
+  })
+
   async function idsOf(user: string): Promise<[string, string, string]> {
     const rows = await queries.query<{ id: string }>(
       'select subscription_id as id from push_subscriptions where user_id = $1 order by created_at',
