@@ -3,10 +3,10 @@ import { spawnSync } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { Reporter, TestModule } from 'vitest/node'
+import type { Reporter, TestModule, TestResult } from 'vitest/node'
 
 const FILE = fileURLToPath(new URL('../../dist/deploy-report.txt', import.meta.url))
-// Here nothing is left out: what is skipped was not played.
+// Here nothing is left out but what says why: what is skipped was not played.
 const MARKS = { passed: 'ok      ', failed: 'FAILED  ', skipped: 'FAILED  not played: ', pending: 'FAILED  ' } as const
 
 /** Programs that take part in plays, and how each says its version. */
@@ -36,6 +36,12 @@ export function versions(): string[] {
   return [`Node ${process.version}`, `PostgreSQL ${own}`, ...others]
 }
 
+/** What is told of one play. */
+export function lineOf(play: string, result: TestResult): string {
+  const why = result.state === 'skipped' ? result.note : undefined
+  return why === undefined ? `${MARKS[result.state]}${play}` : `skipped  ${play}: ${why}`
+}
+
 /** Writes one line for each play to `dist/deploy-report.txt`, and prints it. */
 export class DeployReport implements Reporter {
   readonly #leftOut: readonly string[]
@@ -49,8 +55,8 @@ export class DeployReport implements Reporter {
     const lines = modules.flatMap((module) => {
       const file = relative(fileURLToPath(new URL('../..', import.meta.url)), module.moduleId)
       const broken = module.errors().map(({ message }) => `FAILED  ${file}: ${message}`)
-      const plays = [...module.children.allTests()].map(
-        (play) => `${MARKS[play.result().state]}${module.project.name}: ${play.fullName}`,
+      const plays = [...module.children.allTests()].map((play) =>
+        lineOf(`${module.project.name}: ${play.fullName}`, play.result()),
       )
       return [...broken, ...plays]
     })
