@@ -72,7 +72,7 @@ export function createClusterClient(options: RedisClientOptions): Cluster {
     dnsLookup: (host, callback) => callback(null, host),
   })
   cluster.on('ready', () => health.works(name))
-  cluster.on('+node', (node: Redis) => hearAsking(node, () => cluster.emit(ASKED)))
+  cluster.on('+node', (node: Redis) => hearAsking(node, (slot) => cluster.emit(ASKED, slot)))
   cluster.on('error', (error: Error) => {
     const cause = Reflect.get(error, 'lastNodeError')
     health.failed(name, cause instanceof Error ? cause : error)
@@ -80,19 +80,30 @@ export function createClusterClient(options: RedisClientOptions): Cluster {
   return cluster
 }
 
-/** Emitted when a command follows an ASK: its slot is half moved. */
+/** Emitted with its slot when a command follows an ASK: that slot is half moved. */
 export const ASKED = 'asked'
 
-/** ioredis asks before it follows an ASK and waits for no answer; a rejection that nobody hears would end the process. */
-function hearAsking(node: Redis, asked: () => void): void {
+/**
+ * ioredis asks before it follows an ASK and waits for no answer; a rejection that nobody hears would end the process. What it asked
+ * for is the command that it sends next.
+ */
+function hearAsking(node: Redis, asked: (slot: number) => void): void {
   const asking = node.asking.bind(node)
+  const sendCommand = node.sendCommand.bind(node)
+  let hasAsked = false
   const heard = (): Promise<'OK'> => {
-    asked()
     const answer = asking()
     answer.catch(() => undefined)
+    hasAsked = true
     return answer
   }
-  Object.assign(node, { asking: heard })
+  const sent: typeof sendCommand = (command, stream) => {
+    const slot = hasAsked ? command.getSlot() : null
+    hasAsked = false
+    if (slot !== null) asked(slot)
+    return sendCommand(command, stream)
+  }
+  Object.assign(node, { asking: heard, sendCommand: sent })
 }
 
 function connectionOptions(name: string) {

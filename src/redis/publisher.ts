@@ -1,5 +1,5 @@
 import { ASKED, type Cluster, defineScript, type Redis } from './client.ts'
-import { bySlot, type Shards } from './shards.ts'
+import { bySlot, type Place, type Shards } from './shards.ts'
 
 /** Publishes to channels, and tells who hears it. */
 export interface Publisher {
@@ -52,18 +52,22 @@ function throwFirst(outcomes: readonly PromiseSettledResult<unknown>[]): void {
   for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
 }
 
+interface Placed extends Place {
+  readonly payload: string
+}
+
 /** Through the nodes of a cluster, each shard through its own. */
 export class ClusterPublisher implements Publisher {
   readonly #commands: Cluster
   readonly #shards: Shards
   readonly #publishShard: ReturnType<typeof defineScript>
   readonly #countShard: ReturnType<typeof defineScript>
-  /** How often a command was sent to where its slot is moving. */
-  #asked = 0
+  /** By slot, how often a command was sent to where it is moving. */
+  readonly #asked = new Map<number, number>()
 
   constructor(commands: Cluster, shards: Shards) {
-    commands.on(ASKED, () => {
-      this.#asked += 1
+    commands.on(ASKED, (slot: number) => {
+      this.#asked.set(slot, (this.#asked.get(slot) ?? 0) + 1)
     })
     this.#commands = commands
     this.#shards = shards
@@ -75,14 +79,19 @@ export class ClusterPublisher implements Publisher {
     const placed = pairs.flatMap((name, index) =>
       index % 2 === 0 ? [{ ...this.#shards.placeOf(name), payload: pairs[index + 1] ?? '' }] : [],
     )
-    const before = this.#asked
-    const calls = bySlot(placed, ({ slot }) => slot).map((shard) =>
-      this.#publishShard(shard[0]?.channel ?? '', ...shard.flatMap(({ channel, payload }) => [channel, payload])),
-    )
-    const outcomes = await Promise.allSettled(calls)
+    const shards = bySlot(placed, ({ slot }) => slot)
+    throwFirst(await Promise.allSettled(shards.map((shard) => this.#publishTogether(shard))))
+  }
+
+  /** All of one shard. */
+  async #publishTogether(all: readonly Placed[]): Promise<void> {
+    const [{ channel, slot } = { channel: '', slot: 0 }] = all
+    const before = this.#asked.get(slot)
+    const call = this.#publishShard(channel, ...all.flatMap((one) => [one.channel, one.payload]))
+    const outcomes = await Promise.allSettled([call])
     // While a slot is half moved a script goes to its new node already, and subscribers are still at the old one, as is SPUBLISH.
-    if (this.#asked === before) throwFirst(outcomes)
-    else throwFirst(await Promise.allSettled(placed.map((one) => this.#commands.spublish(one.channel, one.payload))))
+    if (this.#asked.get(slot) === before) throwFirst(outcomes)
+    else throwFirst(await Promise.allSettled(all.map((one) => this.#commands.spublish(one.channel, one.payload))))
   }
 
   publish(channel: string, payload: string): Promise<void> {

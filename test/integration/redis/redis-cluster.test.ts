@@ -1,5 +1,5 @@
 // Two instances over a Redis Cluster of three nodes: everybody hears, presence is listed, and slots may go elsewhere meanwhile.
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { loadConfig } from '../../../src/config.ts'
 import { RedisAudience } from '../../../src/delivery/audience.redis.ts'
 import { RedisBroker } from '../../../src/delivery/broker.redis.ts'
@@ -8,7 +8,7 @@ import { DependencyLog } from '../../../src/lib/dependency-log.ts'
 import { RedisPresence } from '../../../src/presence/presence.redis.ts'
 import { openRedis } from '../../../src/redis/connections.ts'
 import { examine } from '../../../src/redis/examination.ts'
-import { Shards, slotOf } from '../../../src/redis/shards.ts'
+import { Shards, slotOf, slotOfChannel } from '../../../src/redis/shards.ts'
 import { eventually } from '../../support/cluster-instance.ts'
 import { type KeptLogs, keepLogs } from '../../support/kept-logs.ts'
 import { documentSection } from '../../support/readme.ts'
@@ -165,6 +165,25 @@ test('who is subscribed hears what is published while a slot is half moved', asy
     await eventually(() => two.got.size === USERS.length, 'a frame for each', 20_000)
   })
   await eventually(() => one.broker.isConnected && two.broker.isConnected, 'the move')
+})
+
+test('what is published while a slot is half moved is repeated in that slot alone', async () => {
+  const { address, prefix } = loadConfig(cluster.env).redis
+  if (!address) throw new Error('there is no address')
+  const redis = openRedis({ address, prefix, clock: systemClock, logger: keepLogs() })
+  opened.push({ close: async () => redis.close() })
+  await eventually(() => redis.commands.status === 'ready', 'a connection')
+  // Not the one that another test has moved.
+  const { slot } = new Shards(PREFIX).placeOf(`${PREFIX}user:${USERS[1]}`)
+  const repeated = vi.spyOn(redis.commands, 'spublish')
+  const pairs = USERS.flatMap((user) => [`${PREFIX}user:${user}`, 'half moved'])
+  await redis.publisher.publishAll(pairs)
+  expect(repeated).not.toHaveBeenCalled()
+  await cluster.reshard(slot, async () => {
+    repeated.mockClear()
+    await redis.publisher.publishAll(pairs)
+    expect(new Set(repeated.mock.calls.map(([channel]) => slotOfChannel(String(channel))))).toEqual(new Set([slot]))
+  })
 })
 
 test('a right that is missing on one node is named', async () => {
