@@ -3,7 +3,7 @@ import type { Auth } from '../../client/types.ts'
 import { identity } from '../parts/identity.ts'
 import { keep, kept } from '../parts/kept.ts'
 import { announceLeaving, isSomebodyLeaving, othersGone } from '../parts/leaving.ts'
-import { declarePushes } from '../parts/pushing.ts'
+import { declarePushes, undoPushes } from '../parts/pushing.ts'
 import { decoded } from '../parts/route.ts'
 import { askServer, server, socketUrl } from '../parts/server.ts'
 import { Value } from '../parts/store.ts'
@@ -159,7 +159,9 @@ export function enter(auth: Auth): void {
     keep(NAME, auth.userId)
   } else if ('session' in auth) keep(SIGNED_IN, 'yes')
   client.on('logout', () => {
-    left(true, mayDeclare())
+    const isNotified = mayDeclare()
+    if (isNotified) void undoPushes()
+    left(true, isNotified)
     void alone(othersLeave)
   })
   client.on('status', ({ state }) => {

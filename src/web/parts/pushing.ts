@@ -1,6 +1,7 @@
 import { systemClock } from '../../client/clock.ts'
 import { addressesOf, Credentials } from '../../client/credentials.ts'
 import type { Fetch } from '../../client/environment.ts'
+import { ChatError } from '../../client/errors.ts'
 import { type Push, pushOver } from '../../client/push-subscription.ts'
 import { Rest } from '../../client/rest.ts'
 import type { Auth } from '../../client/types.ts'
@@ -19,31 +20,59 @@ async function registrationHere(): Promise<ServiceWorkerRegistration | undefined
   return registration?.pushManager && registration
 }
 
+/** What hangs by then, as a push service may, holds up what comes after it no longer. */
+const LIMIT_MS = 20_000
+
 /** Only the last of them may stay: what is under way would go on after what ended it. */
 let line: Promise<unknown> = Promise.resolve()
-let declaring = new AbortController()
+const declarations = new Set<AbortController>()
 
-function inLine(task: () => Promise<void>): Promise<void> {
-  const done = line.then(task)
+type Task = (fetch: Fetch) => Promise<void>
+
+function inLine(task: Task, ending = new AbortController()): Promise<void> {
+  const done = line.then(() => inTime(task, ending))
   line = done.catch(() => undefined)
   return done
+}
+
+/** By a timer of its own: not all browsers can join two signals. */
+async function inTime(task: Task, ending: AbortController): Promise<void> {
+  const { signal } = ending
+  const untilEnded: Fetch = (url, init) => fetch(url, { ...init, signal } as RequestInit)
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      ending.abort()
+      reject(new ChatError({ code: 'network', temporary: true }))
+    }, LIMIT_MS)
+  })
+  try {
+    await Promise.race([task(untilEnded), late])
+  } finally {
+    clearTimeout(timer)
+  }
 }
 
 /** Tells the server what this device wants to hear while no page is open. Without push there are those of the open page. */
 export async function applyPushes(auth: Auth, { isOn, showsText }: Notifying): Promise<void> {
   if (!isOn) return stopPushes(auth)
-  const { signal } = declaring
-  const untilStopped: Fetch = (url, init) => fetch(url, { ...init, signal } as RequestInit)
-  const declare = async (): Promise<void> => {
+  const declaring = new AbortController()
+  const declare = async (fetch: Fetch): Promise<void> => {
     const registration = await registrationHere()
-    if (signal.aborted || !server.get()?.push || !registration) return
+    if (declaring.signal.aborted || !server.get()?.push || !registration) return
     const locale = document.documentElement.lang
     const content = showsText ? 'full' : 'sender'
-    await pushes(auth, untilStopped).subscribe(registration, { content, locale })
+    await pushes(auth, fetch).subscribe(registration, { content, locale })
   }
-  return inLine(declare).catch((error: unknown) => {
-    if (!signal.aborted) throw error
-  })
+  declarations.add(declaring)
+  try {
+    await inLine(declare, declaring)
+  } catch (error) {
+    // One that was stopped has not failed.
+    if (declarations.has(declaring)) throw error
+  } finally {
+    declarations.delete(declaring)
+  }
 }
 
 const AGAIN_MS = 86_400_000
@@ -75,12 +104,18 @@ export function declareAgain(auth: Auth): Promise<void> {
 
 /** Ends them here first: what the server cannot be told now, or by nobody, the push service tells it. */
 export function stopPushes(auth: Auth | undefined, fetch?: Fetch): Promise<void> {
-  declaring.abort()
-  declaring = new AbortController()
-  return inLine(() => stop(auth, fetch))
+  for (const declaring of declarations) declaring.abort()
+  declarations.clear()
+  return inLine((inTime) => stop(auth, fetch ?? inTime))
 }
 
-async function stop(auth: Auth | undefined, fetch: Fetch | undefined): Promise<void> {
+/** Somebody has left in another tab, which ends what was declared before: what is under way here would come after that. */
+export async function undoPushes(): Promise<void> {
+  // What nobody is declaring here may be of whoever came next.
+  if (declarations.size > 0) await stopPushes(undefined).catch(() => undefined)
+}
+
+async function stop(auth: Auth | undefined, fetch: Fetch): Promise<void> {
   const registration = await registrationHere()
   if (!registration) return
   if (!auth) await (await registration.pushManager.getSubscription())?.unsubscribe()

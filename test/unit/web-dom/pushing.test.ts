@@ -3,7 +3,7 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import type { ServerInfo } from '../../../src/client/accounts.ts'
 import { notifying, whyNoNotifications } from '../../../src/web/parts/notifying.ts'
-import { declareAgain, declarePushes, stopPushes } from '../../../src/web/parts/pushing.ts'
+import { declareAgain, declarePushes, stopPushes, undoPushes } from '../../../src/web/parts/pushing.ts'
 import { server } from '../../../src/web/parts/server.ts'
 
 const DAY_MS = 86_400_000
@@ -111,7 +111,10 @@ test.each(['GET', 'PUT'])('a declaration that is under way with its %s ends with
   expect([subscribed, calls.filter((call) => call.includes('PUT'))]).toEqual([undefined, []])
 })
 
-test('what the browser is doing for one who has gone is undone', async () => {
+test.each([
+  ['here', () => stopPushes({ userId: 'ann' })],
+  ['in another tab', undoPushes],
+])('what the browser is doing for one who has gone %s is undone', async (_where, stop) => {
   const { serviceWorker } = navigator
   const registration = await serviceWorker.getRegistration()
   const subscribe = registration?.pushManager.subscribe as () => Promise<object>
@@ -122,10 +125,43 @@ test('what the browser is doing for one who has gone is undone', async () => {
   })
   const declared = declarePushes({ userId: 'ann' })
   const goOn = await isAsked
-  const stopped = stopPushes({ userId: 'ann' })
+  const stopped = stop()
   goOn()
   await Promise.all([declared, stopped])
   expect([subscribed, calls.filter((call) => call.includes('PUT'))]).toEqual([undefined, []])
+})
+
+test('what nobody is declaring here stays when somebody leaves in another tab', async () => {
+  await declarePushes({ userId: 'bob' })
+  await undoPushes()
+  expect(subscribed).toBeDefined()
+})
+
+const forever = (): Promise<never> => new Promise(() => undefined)
+
+test.each([
+  ['server', () => vi.stubGlobal('fetch', forever)],
+  [
+    'push service',
+    () => {
+      const pushManager = { getSubscription: async () => null, subscribe: forever }
+      vi.stubGlobal('navigator', { serviceWorker: { getRegistration: async () => ({ pushManager }) } })
+    },
+  ],
+])('a %s that does not answer does not hold up what is declared later', async (_which, hang) => {
+  vi.useFakeTimers({ toFake: ['Date', 'setTimeout', 'clearTimeout'] })
+  const [answering, working] = [fetch, navigator]
+  hang()
+  const first = declarePushes({ userId: 'ann' })
+  // By then it is under way: what works again is for the next one.
+  await vi.advanceTimersByTimeAsync(0)
+  calls = []
+  vi.stubGlobal('fetch', answering)
+  vi.stubGlobal('navigator', working)
+  const second = declarePushes({ userId: 'bob' })
+  await vi.advanceTimersByTimeAsync(60_000)
+  await Promise.all([first, second])
+  expect(calls).toEqual(['bob GET /api/push/key', 'bob PUT /api/push/subscription'])
 })
 
 test.each([

@@ -1,6 +1,6 @@
 // @vitest-environment happy-dom
 // Who uses this tab: what is left of them when they go.
-import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, expect, onTestFinished, test, vi } from 'vitest'
 import type { ServerInfo } from '../../../src/client/accounts.ts'
 import { door, enter, leave, pause, present } from '../../../src/web/app/session.ts'
 import { server } from '../../../src/web/parts/server.ts'
@@ -40,6 +40,32 @@ test('whoever signs out leaves the notifications of one who came after, in anoth
   await leave()
   expect([isSubscribed, localStorage.getItem('name')]).toEqual([true, 'bob'])
   localStorage.removeItem('name')
+})
+
+test('what a tab declares for one who leaves in another tab is undone', async () => {
+  const heard: Record<string, (event: object) => void> = {}
+  const on = (type: string, hear: (event: object) => void): void => {
+    heard[type] = hear
+  }
+  vi.resetModules()
+  vi.doMock('../../../src/client/index.ts', () => ({ createClient: () => ({ on, userId: 'ann' }) }))
+  onTestFinished(() => vi.doUnmock('../../../src/client/index.ts'))
+  const { enter } = await import('../../../src/web/app/session.ts')
+  const { applyPushes } = await import('../../../src/web/parts/pushing.ts')
+  const parts = await import('../../../src/web/parts/server.ts')
+  parts.server.set({ auth: 'none', push: true } as ServerInfo)
+  const isUnderWay = new Promise<void>((resolve) => {
+    vi.stubGlobal('fetch', (_url: string, { signal }: RequestInit) => {
+      resolve()
+      return new Promise((_, reject) => signal?.addEventListener('abort', reject))
+    })
+  })
+  enter({ userId: 'ann' })
+  const declared = applyPushes({ userId: 'ann' }, { isOn: true, showsText: false })
+  await isUnderWay
+  heard['logout']?.({ user_id: 'ann' })
+  await declared
+  await expect.poll(() => isSubscribed).toBe(false)
 })
 
 test('to begin twice at a time makes one client', async () => {
