@@ -38,6 +38,14 @@ async function type(page: Page, text: string): Promise<void> {
   expect(await page.locator('textarea').inputValue()).toBe(text)
 }
 
+/** From now on no time runs out in the pages of a browser: a slow machine changes nothing of what they show. */
+async function withoutLimits(context: BrowserContext): Promise<void> {
+  await context.clock.setFixedTime(Date.now())
+  const endless = 'AbortSignal.timeout = () => new AbortController().signal'
+  await context.addInitScript(endless)
+  for (const page of context.pages()) await page.evaluate(endless)
+}
+
 test('a server that does not answer keeps nothing here, and ends no session that begins after it', async () => {
   const context = await site().person()
   const page = await ann(context)
@@ -62,6 +70,7 @@ test('a server that does not answer keeps nothing here, and ends no session that
   await again.locator('textarea').waitFor()
   expect(await again.locator('textarea').inputValue()).toBe('')
   await context.route(LOGOUT, (route) => held.then(() => route.continue()), { times: 1 })
+  await withoutLimits(context)
   await leaving(again)
   // Nobody is asked in while their session may still be ended. What the page shows then has come before it is looked at.
   await again.locator('.me').waitFor({ state: 'detached' })
@@ -79,6 +88,7 @@ test('whoever signs in in another tab while one leaves is not signed out by that
   await signIn(leaving)
   const other = await site().open(context)
   await other.locator('.me').getByText('Ann').waitFor()
+  await withoutLimits(context)
   let release: () => void = () => undefined
   const held = new Promise<void>((resolve) => {
     release = resolve
