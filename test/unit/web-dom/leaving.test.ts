@@ -2,7 +2,7 @@
 // Somebody leaves in one tab of a browser while others are open: what they do meanwhile.
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { accounts } from '../../../src/web/account/accounts.ts'
-import { begin, door, enter, leave, pause } from '../../../src/web/app/session.ts'
+import { enter, leave, pause } from '../../../src/web/app/session.ts'
 
 const LEAVING = 'leaving-until'
 let calls: string[]
@@ -65,6 +65,9 @@ test('a tab that has left keeps nobody out', async () => {
 })
 
 test('a link that is open meanwhile opens again afterwards', async () => {
+  // As in a tab that has just been opened: what a file before has learned of a server is not known.
+  vi.resetModules()
+  const { begin, door } = await import('../../../src/web/app/session.ts')
   location.hash = '#invite=abc'
   await begin()
   expect(door.get()).toEqual({ hash: '#invite=abc' })
