@@ -172,7 +172,8 @@ export class LoadGenerator {
   #fill(): void {
     const now = performance.now()
     for (const connection of this.#sockets()) {
-      const room = Math.min(this.#plan.inFlight, this.#mostEach - connection.sent)
+      // An open loop has no window of its own.
+      const room = Math.min(this.#plan.inFlight || this.#plan.peersEach, this.#mostEach - connection.sent)
       connection.send(room, now)
     }
   }
