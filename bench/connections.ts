@@ -156,7 +156,7 @@ function reportOf(run: Run, { lab, sockets, workers }: Pick<Site, 'lab' | 'socke
   const ack = ({ ack: { p50Ms, p99Ms } }: Outcome) => `${p50Ms.toFixed(1)} and ${p99Ms.toFixed(1)} ms`
   const idle = Object.entries(run.idleCpuUs).map(([name, us]) => `${name} ${us.toFixed(1)}`)
   const table: Table = {
-    title: `connections: ${sockets} people on ${workers} processes that share a port, ${traffic[lab.settings.mode]} of whom talk`,
+    title: `connections: ${sockets} people on ${workers} processes that share a port, and ${traffic[lab.settings.mode]} more who talk`,
     columns: ['', ''],
     rows: [
       ['memory of the service a connection', each(run.residentBytes)],

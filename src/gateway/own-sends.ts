@@ -13,7 +13,8 @@ const keyOf = (peer: UserId, id: string): string => `${id} ${peer}`
 
 /**
  * What this connection sends while it is being replayed to. A page may hold such a message before or after its reply; the
- * reply tells of it, so the page leaves it out.
+ * reply tells of it, so the page leaves it out. So it does with what was told before the replay began: a message whose reply was
+ * given, and one that was written out of its order.
  */
 export class OwnSends {
   #isReplaying = false
