@@ -96,7 +96,7 @@ export async function declarePushes(auth: Auth): Promise<void> {
   }
 }
 
-/** The browser has exchanged the subscription: it is to be declared again. */
+/** The browser has exchanged the subscription, or the server's history is another one: it is to be declared again. */
 export function declareAgain(auth: Auth): Promise<void> {
   declared = undefined
   return declarePushes(auth)
