@@ -18,6 +18,8 @@ type Call = readonly [command: string, ...args: (string | number)[]]
 export function probesOf(prefix: string, isSharded = false): readonly Call[] {
   const key = `${prefix}probe`
   return [
+    // It counts for the next command of the connection, which is the next of these.
+    ...(isSharded ? [['ASKING'] as const] : []),
     ['PING'],
     ['TIME'],
     ['EVAL', 'return 1', 0],

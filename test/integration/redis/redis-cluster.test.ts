@@ -187,13 +187,13 @@ test('what is published while a slot is half moved is repeated in that slot alon
 })
 
 test('a right that is missing on one node is named', async () => {
-  await cluster.nodes[1]?.run('ACL', 'SETUSER', 'app', '-zadd', '-spublish')
+  await cluster.nodes[1]?.run('ACL', 'SETUSER', 'app', '-zadd', '-spublish', '-asking')
   const logs = keepLogs()
   await open(logs, false)
-  const wanted = 'warn: Redis fails (its user lacks the rights +spublish +zadd)'
+  const wanted = 'warn: Redis fails (its user lacks the rights +asking +spublish +zadd)'
   await eventually(() => logs.shown.includes(wanted), `the warning, of ${logs.shown}`)
-  await expect(examineAs('app:secret')).rejects.toThrow('its user lacks the rights +spublish +zadd')
-  await cluster.nodes[1]?.run('ACL', 'SETUSER', 'app', '+zadd', '+spublish', '-ssubscribe')
+  await expect(examineAs('app:secret')).rejects.toThrow('its user lacks the rights +asking +spublish +zadd')
+  await cluster.nodes[1]?.run('ACL', 'SETUSER', 'app', '+zadd', '+spublish', '+asking', '-ssubscribe')
   await expect(examineAs('app:secret')).rejects.toThrow('its user lacks the rights +ssubscribe')
   await cluster.nodes[1]?.run('ACL', 'SETUSER', 'app', '+ssubscribe')
   await examineAs('app:secret')
