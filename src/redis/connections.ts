@@ -75,7 +75,7 @@ function toCluster({ address, prefix, clock }: ConnectionsOptions, health: Depen
     subscriptions.close()
     commands.disconnect()
   }
-  const publisher = new ClusterPublisher(commands, shards)
+  const publisher = new ClusterPublisher(commands, shards, topology)
   const shared = { health, commands, subscriptions, publisher, close, watchRights: watch }
   return { ...shared, presencePrefix: shards.presencePrefix, isSharded: true }
 }

@@ -1,5 +1,6 @@
 import { ASKED, type Cluster, defineScript, type Redis } from './client.ts'
 import { bySlot, type Place, type Shards } from './shards.ts'
+import type { Topology } from './topology.ts'
 
 /** Publishes to channels, and tells who hears it. */
 export interface Publisher {
@@ -60,17 +61,19 @@ interface Placed extends Place {
 export class ClusterPublisher implements Publisher {
   readonly #commands: Cluster
   readonly #shards: Shards
+  readonly #topology: Pick<Topology, 'nodeOf'>
   readonly #publishShard: ReturnType<typeof defineScript>
   readonly #countShard: ReturnType<typeof defineScript>
   /** By slot, how often a command was sent to where it is moving. */
   readonly #asked = new Map<number, number>()
 
-  constructor(commands: Cluster, shards: Shards) {
+  constructor(commands: Cluster, shards: Shards, topology: Pick<Topology, 'nodeOf'>) {
     commands.on(ASKED, (slot: number) => {
       this.#asked.set(slot, (this.#asked.get(slot) ?? 0) + 1)
     })
     this.#commands = commands
     this.#shards = shards
+    this.#topology = topology
     this.#publishShard = defineScript(commands, 'publishShard', PUBLISH_SHARD, 1)
     this.#countShard = defineScript(commands, 'countShard', COUNT_SHARD, 1)
   }
@@ -104,10 +107,22 @@ export class ClusterPublisher implements Publisher {
     await Promise.all(
       bySlot(places, ({ slot }) => slot).map(async (shard) => {
         const channels = shard.map(({ channel }) => channel)
-        const found = countsIn(await this.#countShard(channels[0] ?? '', ...channels))
+        const found = await this.#count(shard[0]?.slot ?? 0, channels)
         for (const [index, channel] of channels.entries()) counts.set(channel, found[index] ?? 0)
       }),
     )
     return places.map(({ channel }) => counts.get(channel) ?? 0)
+  }
+
+  /** Of channels of one slot. */
+  async #count(slot: number, channels: readonly string[]): Promise<number[]> {
+    const before = this.#asked.get(slot)
+    const found = countsIn(await this.#countShard(channels[0] ?? '', ...channels))
+    if (this.#asked.get(slot) === before) return found
+    // The script went to where the slot is moving; subscribers go there when it has moved.
+    const node = this.#topology.nodeOf(slot)
+    const owner = this.#commands.nodes('master').find(({ options }) => `${options.host}:${options.port}` === node)
+    const stay = owner ? countsIn(await owner.call('PUBSUB', 'SHARDNUMSUB', ...channels)) : []
+    return found.map((count, index) => Math.max(count, stay[index] ?? 0))
   }
 }

@@ -186,6 +186,18 @@ test('what is published while a slot is half moved is repeated in that slot alon
   })
 })
 
+test('who looks is known while a slot is half moved', async () => {
+  const logs = keepLogs()
+  const [one, two] = [await open(logs), await open(logs)]
+  await Promise.all(USERS.map((user) => two.broker.subscribe(user)))
+  const { slot } = new Shards(PREFIX).placeOf(`${PREFIX}user:${USERS[2]}`)
+  const looking = async (): Promise<number> =>
+    (await one.audience.of(USERS)).filter((attention) => attention === 'looking').length
+  await cluster.reshard(slot, async () => expect(await looking()).toBe(USERS.length))
+  await eventually(() => one.broker.isConnected && two.broker.isConnected, 'the move')
+  expect(await looking()).toBe(USERS.length)
+})
+
 test('a right that is missing on one node is named', async () => {
   await cluster.nodes[1]?.run('ACL', 'SETUSER', 'app', '-zadd', '-spublish', '-asking')
   const logs = keepLogs()
