@@ -1,7 +1,7 @@
 import type { UserId } from '../protocol/message.ts'
 import { type OnlinePage, type Presence, type PresenceState, PresenceUnknown } from './presence.ts'
 import { type RedisPresenceOptions, Registration } from './registration.redis.ts'
-import { BEHIND_MARKS, MARK, presenceScripts } from './scripts.redis.ts'
+import { BEHIND_MARKS, MARK, neverSet, presenceScripts } from './scripts.redis.ts'
 
 /**
  * Presence in two levels: a user is online on the instances that list them, and an instance counts while it renews its lease,
@@ -116,12 +116,16 @@ export class RedisPresence implements Presence {
     if (!isKnown) throw new PresenceUnknown('Redis is away')
   }
 
-  /** Asked after what they vouch for: where ours is missing Redis has lost something, and those it lacks are not offline. */
+  /**
+   * Asked after what they vouch for: where ours is missing Redis has lost something, and those it lacks are not offline. While the slot
+   * is half moved nobody can be listed, and a cluster refuses the last one.
+   */
   async #requireMarks(): Promise<void> {
-    const { commands, prefix, instanceId } = this.#options
+    const { commands, prefix, instanceId, isSharded } = this.#options
     const [lease, mark] = await Promise.all([
       commands.zscore(`${prefix}instances`, instanceId),
       commands.zscore(`${prefix}online`, MARK + instanceId),
+      isSharded ? commands.mget(...neverSet(prefix)) : undefined,
     ])
     if (Number(lease) > 0 && mark !== null) return
     this.#registration.marksLost()

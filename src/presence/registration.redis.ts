@@ -3,7 +3,7 @@ import type { Clock } from '../lib/clock.ts'
 import type { DependencyLog } from '../lib/dependency-log.ts'
 import type { Logger } from '../lib/logger.ts'
 import type { UserId } from '../protocol/message.ts'
-import { type Commands, isRefusal } from '../redis/client.ts'
+import { type Commands, isHalfMoved, isRefusal } from '../redis/client.ts'
 import type { ChannelSubscriptions } from '../redis/subscriptions.ts'
 import { BEHIND_MARKS, MARK, parseRenewal, type presenceScripts, type Renewal } from './scripts.redis.ts'
 
@@ -16,6 +16,7 @@ const USERS_PER_CALL = 500
 /** After so many renewals watchers ask again: an event on its way to them may be lost without a sign. */
 const RENEWALS_PER_REFRESH = 10
 const PART = 'presence'
+const HALF_MOVED = new Error('the slot of presence is half moved: who is online is unknown until it has gone')
 
 export interface RedisPresenceOptions {
   readonly commands: Commands
@@ -61,7 +62,7 @@ export class Registration {
   #others = new Set<string>()
   /** Before the first answer: never. */
   #renewedMs = 0
-  /** Redis answers, and takes nothing. */
+  /** Redis answers, and takes nothing; of a cluster that is so while the slot is half moved. */
   #isRefused = false
   #renewals = 0
   /** Renewals under way, with what they list again. */
@@ -182,13 +183,13 @@ export class Registration {
   #failed(error: unknown): void {
     const { health } = this.#options
     this.#isStale = true
-    if (!isRefusal(error)) {
+    if (!isRefusal(error) && !isHalfMoved(error)) {
       // The connection is gone, which its client tells, or slow, which it survives.
       if (!this.isFresh) this.doubt()
       return
     }
     // No instance can renew or list a user: what Redis says is getting old from now on.
-    health.failed(PART, error)
+    health.failed(PART, isHalfMoved(error) ? HALF_MOVED : error)
     this.#isRefused = true
     this.doubt()
   }
@@ -196,7 +197,7 @@ export class Registration {
   async #renewLease(): Promise<Renewal & { readonly isIncomplete: boolean }> {
     const { prefix, instanceId, connections, clock, leaseMs, logger, scripts } = this.#options
     const toList = connections.size
-    const answer = await scripts.renew(`${prefix}instances`, prefix, instanceId, leaseMs, toList)
+    const answer = await scripts.renew(prefix, instanceId, leaseMs, toList)
     const renewal = parseRenewal(answer)
     const { stood, onlineStood, listStood, unlisted } = renewal
     const isFirst = this.#renewedMs === 0
@@ -223,7 +224,7 @@ export class Registration {
 
   #call(what: 'join' | 'leave', userIds: readonly UserId[]): Promise<unknown> {
     const { prefix, instanceId, scripts } = this.#options
-    return scripts[what](`${prefix}instances`, prefix, instanceId, ...userIds)
+    return scripts[what](prefix, instanceId, ...userIds)
   }
 
   /** Makes what Redis holds of this instance equal to what is. */
@@ -277,14 +278,14 @@ export class Registration {
     logger.warn({ instance: instanceId }, 'clearing up after an instance whose lease ran out')
     let taken: number
     do {
-      taken = Number(await scripts.sweep(`${prefix}instances`, prefix, instanceId, USERS_PER_CALL))
+      taken = Number(await scripts.sweep(prefix, instanceId, USERS_PER_CALL))
     } while (taken === USERS_PER_CALL)
   }
 
   /** Goes on where it ended last time. */
   async #prune(): Promise<void> {
     const { prefix, instanceId, scripts } = this.#options
-    const answer = await scripts.prune(`${prefix}instances`, prefix, instanceId, this.#prunedTo, USERS_PER_CALL)
+    const answer = await scripts.prune(prefix, instanceId, this.#prunedTo, USERS_PER_CALL)
     const [looked, last] = Array.isArray(answer) ? answer : []
     this.#prunedTo = looked === USERS_PER_CALL ? String(last) : BEHIND_MARKS
   }

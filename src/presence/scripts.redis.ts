@@ -13,8 +13,11 @@ import { type Commands, defineScript } from '../redis/client.ts'
  * Redis may lose any of these keys alone: deleted by hand, or evicted. A key in which an instance does not find its mark was
  * lost, and what it lacks says nothing. `where` has no mark; it can be made again from `instance:ID`.
  *
- * KEYS[1] is only there to say which node of a cluster: the prefix has a hash tag there, so that all of it lies in one slot.
+ * KEYS are not read. In a cluster the prefix has a hash tag, so that all of it lies in one slot, and KEYS say which. One of them is
+ * never set: Redis refuses a command with several keys where one is missing while their slot is half moved (TRYAGAIN). A script that
+ * ran then would find what has moved on one node alone, take the rest for lost, and write it a second time.
  */
+const NEVER_SET = ['never-set', 'never-set-either'] as const
 const LAST_SEEN_SECONDS = 30 * 24 * 3600
 /** No user id begins with it, and it sorts before all of them. */
 export const MARK = '!'
@@ -168,9 +171,18 @@ export function parseRenewal(answer: unknown): Renewal {
   }
 }
 
+/** Keys of which none is ever set. */
+export function neverSet(prefix: string): string[] {
+  return NEVER_SET.map((name) => prefix + name)
+}
+
+/** Each takes its ARGV. */
 export function presenceScripts(redis: Commands, isSharded = false) {
-  const define = (name: string, lua: string) =>
-    defineScript(redis, name, isSharded ? lua.replaceAll("'PUBLISH'", "'SPUBLISH'") : lua, 1)
+  const define = (name: string, lua: string) => {
+    const placed = isSharded ? lua.replaceAll("'PUBLISH'", "'SPUBLISH'") : lua
+    const script = defineScript(redis, name, placed, NEVER_SET.length)
+    return (prefix: string, ...args: readonly (string | number)[]) => script(...neverSet(prefix), prefix, ...args)
+  }
   return {
     join: define('presenceJoin', JOIN),
     leave: define('presenceLeave', LEAVE),

@@ -185,6 +185,14 @@ export function isRefusal(error: unknown): boolean {
   return error instanceof Error && error.name === 'ReplyError'
 }
 
+/**
+ * The keys of a slot are on two nodes for now, and nothing was done. The client has tried again, also at any other node, and tells what it
+ * heard last.
+ */
+export function isHalfMoved(error: unknown): boolean {
+  return error instanceof Error && /Cluster redirections.*\b(TRYAGAIN|ASK|MOVED)\b/.test(error.message)
+}
+
 /** A node of a cluster has answered that another one has to be asked, or none can for now. */
 export function hasMoved(error: unknown): boolean {
   return error instanceof Error && /^(MOVED|ASK|CLUSTERDOWN|TRYAGAIN)\b/.test(error.message)

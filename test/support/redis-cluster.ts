@@ -82,7 +82,10 @@ export class RedisCluster implements RedisSetUp {
     await Promise.all(this.nodes.map((node) => node.stop()))
   }
 
-  /** Moves a slot to another primary as `redis-cli --cluster reshard` does; `meanwhile` while it is half moved. */
+  /**
+   * Moves a slot to another primary as `redis-cli --cluster reshard` does; `meanwhile` while it is half moved: before the first key has
+   * gone, after half of them, and after the last. Like it, fails when a key is on both nodes.
+   */
   async reshard(slot: number, meanwhile: () => Promise<void>): Promise<void> {
     const from = await this.primaryOf(slot)
     const to = await this.primaryOf((slot + SLOTS / PRIMARIES) % SLOTS)
@@ -90,11 +93,15 @@ export class RedisCluster implements RedisSetUp {
     await to.run('CLUSTER', 'SETSLOT', slot, 'IMPORTING', fromId)
     await from.run('CLUSTER', 'SETSLOT', slot, 'MIGRATING', toId)
     await meanwhile()
-    for (;;) {
-      const keys = (await from.run('CLUSTER', 'GETKEYSINSLOT', slot, 100)) as string[]
-      if (keys.length === 0) break
+    const inSlot = async (): Promise<string[]> =>
+      ((await from.run('CLUSTER', 'GETKEYSINSLOT', slot, 1_000)) as string[]).sort()
+    const migrate = async (keys: readonly string[]): Promise<void> => {
       for (const key of keys) await from.run('MIGRATE', '127.0.0.1', to.port, key, 0, 5_000)
     }
+    const keys = await inSlot()
+    await migrate(keys.slice(0, Math.ceil(keys.length / 2)))
+    if (keys.length > 1) await meanwhile()
+    for (let left = await inSlot(); left.length > 0; left = await inSlot()) await migrate(left)
     await meanwhile()
     // The new owner first, so that the slot is never without one.
     for (const node of [to, from]) await node.run('CLUSTER', 'SETSLOT', slot, 'NODE', toId)

@@ -6,6 +6,7 @@ import { RedisBroker } from '../../../src/delivery/broker.redis.ts'
 import { systemClock } from '../../../src/lib/clock.ts'
 import { DependencyLog } from '../../../src/lib/dependency-log.ts'
 import { RedisPresence } from '../../../src/presence/presence.redis.ts'
+import { PresenceUnknown } from '../../../src/presence/presence.ts'
 import { openRedis } from '../../../src/redis/connections.ts'
 import { examine } from '../../../src/redis/examination.ts'
 import { Shards, slotOf, slotOfChannel } from '../../../src/redis/shards.ts'
@@ -183,6 +184,62 @@ test('what is published while a slot is half moved is repeated in that slot alon
     repeated.mockClear()
     await redis.publisher.publishAll(pairs)
     expect(new Set(repeated.mock.calls.map(([channel]) => slotOfChannel(String(channel))))).toEqual(new Set([slot]))
+  })
+})
+
+/** Looks at these users until told to end; what each of them was said to be, without what was said before. */
+function lookAt({ presence }: Awaited<ReturnType<typeof open>>, users: readonly string[]) {
+  const seen = new Map<string, string[]>(users.map((user) => [user, []]))
+  let isOver = false
+  const look = async (): Promise<boolean> => {
+    for (const { userId, status } of await presence.states(users)) {
+      const before = seen.get(userId) ?? []
+      if (before.at(-1) !== status) before.push(status)
+    }
+    return isOver
+  }
+  const looking = eventually(look, 'the end of the look')
+  const end = async (): Promise<void> => {
+    isOver = true
+    await looking
+  }
+  return { seen, end }
+}
+
+test('presence is unknown while its slot is half moved, and never wrong', async () => {
+  const logs = keepLogs()
+  const [one, two] = [await open(logs), await open(logs)]
+  for (const user of ['here', 'leaves']) two.presence.connected(user)
+  const asked = ['here', 'leaves', 'comes', 'nobody']
+  const statuses = async (): Promise<string[]> => (await one.presence.states(asked)).map(({ status }) => status)
+  await eventually(async () => String(await statuses()) === 'online,online,offline,offline', 'presence')
+  const look = lookAt(one, asked)
+  let stages = 0
+  await cluster.reshard(slotOf('presence'), async () => {
+    stages += 1
+    expect(await statuses()).toEqual(asked.map(() => 'unknown'))
+    await expect(one.presence.online(10)).rejects.toThrow(PresenceUnknown)
+    if (stages > 1) return
+    two.presence.connected('comes')
+    two.presence.disconnected('leaves')
+    // What tells nobody that it failed has failed by then.
+    await eventually(
+      () => logs.shown.some((line) => line.includes('the slot of presence is half moved')),
+      'the warning',
+    )
+  })
+  expect(stages).toBe(3)
+  await eventually(
+    async () => String(await statuses()) === 'online,offline,online,offline',
+    'presence after the move',
+    10_000,
+  )
+  await look.end()
+  expect(Object.fromEntries(look.seen)).toEqual({
+    here: ['online', 'unknown', 'online'],
+    leaves: ['online', 'unknown', 'offline'],
+    comes: ['offline', 'unknown', 'online'],
+    nobody: ['offline', 'unknown', 'offline'],
   })
 })
 

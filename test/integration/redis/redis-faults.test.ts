@@ -212,7 +212,7 @@ describe('presence', () => {
   test('of an instance that died before it had a lease, as right after a wipe, is cleared up', async () => {
     const one = await connect()
     await allSay([])
-    await presenceScripts(one.commands).join(`${PREFIX}instances`, PREFIX, 'dead', 'ghost')
+    await presenceScripts(one.commands).join(PREFIX, 'dead', 'ghost')
     expect(await online(one)).toEqual(['ghost'])
     await allSay([])
     expect(await server.run('ZSCORE', `${PREFIX}instances`, 'dead')).toBe(null)
@@ -248,7 +248,7 @@ describe('presence', () => {
     // Its own renewal may come between the two steps; then it was no freeze, and is played again.
     const isSwept = async (): Promise<boolean> => {
       await server.run('ZADD', `${PREFIX}instances`, Date.now() - 1, two.id)
-      return Number(await sweep(`${PREFIX}instances`, PREFIX, two.id, 500)) > 0
+      return Number(await sweep(PREFIX, two.id, 500)) > 0
     }
     await eventually(isSwept, 'a sweep of an instance that lives')
     await allSay(['bob'])
@@ -261,7 +261,7 @@ describe('presence', () => {
     two.presence.connected('bob')
     await allSay(['bob'])
     const { sweep } = presenceScripts(one.commands)
-    expect(await sweep(`${PREFIX}instances`, PREFIX, two.id, 500)).toBe(0)
+    expect(await sweep(PREFIX, two.id, 500)).toBe(0)
     expect(await server.run('SISMEMBER', `${PREFIX}instance:${two.id}`, 'bob')).toBe(1)
     expect(await online(one)).toEqual(['bob'])
   })
