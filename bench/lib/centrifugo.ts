@@ -1,17 +1,9 @@
 /** Centrifugo as a subject, in one of four ways to keep what is published; the program is the operator's own. */
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { setTimeout as wait } from 'node:timers/promises'
 import type { Role } from './cost.ts'
+import { goVersion, makeProgramFolder, startProgram } from './go-program.ts'
 import type { Lab } from './lab.ts'
-import { answers, freePort, startRedis } from './redis.ts'
+import { freePort, startRedis } from './redis.ts'
 import type { RunningSubject, Subject } from './subjects.ts'
-
-const startDeadlineMs = 20_000
-const pollMs = 20
 
 /** `memory` keeps nothing, the others the last 100 publications of each conversation for five minutes. */
 export const centrifugoSubjects = [
@@ -86,28 +78,17 @@ interface Program {
 
 async function start(program: string, config: object): Promise<Program> {
   const port = await freePort()
-  const folder = mkdtempSync(join(tmpdir(), 'bench-centrifugo-'))
-  const file = join(folder, 'config.json')
-  writeFileSync(file, JSON.stringify({ ...config, http_server: { address: '127.0.0.1', port: String(port) } }))
-  const child = spawn(program, ['--config', file], { stdio: ['ignore', 'pipe', 'pipe'] })
-  let log = ''
-  const note = (text: Buffer): void => {
-    log = `${log}${text}`.slice(-4000)
+  const folder = makeProgramFolder('centrifugo', {
+    ...config,
+    http_server: { address: '127.0.0.1', port: String(port) },
+  })
+  try {
+    const { pid, stop } = await startProgram(program, ['--config', folder.config], folder, port)
+    return { pid, port, recentLog: folder.recentLog, stop: () => stop().finally(folder.remove) }
+  } catch (error) {
+    folder.remove()
+    throw error
   }
-  child.stdout.on('data', note)
-  child.stderr.on('data', note)
-  const ended = once(child, 'exit')
-  const stop = async (): Promise<void> => {
-    child.kill('SIGTERM')
-    await ended
-    rmSync(folder, { recursive: true, force: true })
-  }
-  for (const endMs = performance.now() + startDeadlineMs; !(await answers(port)); await wait(pollMs)) {
-    if (child.exitCode === null && performance.now() < endMs) continue
-    await stop()
-    throw new Error(`${program} did not listen\n${log}`)
-  }
-  return { pid: child.pid ?? 0, port, recentLog: () => log, stop }
 }
 
 function describe(name: Name, server: Program): Omit<RunningSubject, 'roles' | 'stop'> {
@@ -126,9 +107,6 @@ function describe(name: Name, server: Program): Omit<RunningSubject, 'roles' | '
   }
 }
 
-/** The version that Go's build information names: a program that was built by hand calls itself v0.0.0. */
 export function centrifugoVersion(program: string): string {
-  const bytes = readFileSync(program)
-  const at = bytes.indexOf('mod\tgithub.com/centrifugal/centrifugo/')
-  return /\tv[\w.+-]+/.exec(bytes.toString('latin1', at, at + 200))?.[0].trim() ?? 'of unknown version'
+  return goVersion(program, 'github.com/centrifugal/centrifugo/')
 }
