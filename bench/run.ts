@@ -65,8 +65,9 @@ async function runOne(name: string, bench: Bench, lab: Lab): Promise<readonly Go
   const startMs = performance.now()
   try {
     const report = await bench(lab)
-    // What a second of a few connections measures is nothing that should be read.
+    // What a second of a few connections measures is nothing that should be read, but what was left out is.
     if (lab.settings.mode !== 'smoke') printReport(report)
+    else for (const note of report.leftOut ?? []) process.stdout.write(`${name}: ${note}\n`)
     const file = writeReport(report, lab.settings)
     const seconds = ((performance.now() - startMs) / 1000).toFixed(1)
     process.stdout.write(`${name}: ok, ${seconds} s${file === undefined ? '' : `, written to ${file}`}\n`)

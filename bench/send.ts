@@ -1,5 +1,4 @@
 /** How many messages per second, and at what cost, beside servers that store nothing and beside what people build? */
-import { centrifugoSubject, centrifugoVersion, isCentrifugo } from './lib/centrifugo.ts'
 import { type Contestant, contestantsOf } from './lib/contestants.ts'
 import { type CpuByRole, cpuBetween, sampleCost } from './lib/cost.ts'
 import type { Goal } from './lib/goals.ts'
@@ -7,6 +6,7 @@ import type { Lab } from './lib/lab.ts'
 import { type Outcome, runLoad } from './lib/load.ts'
 import { type LoadPlan, usualLoad } from './lib/load-plan.ts'
 import { runSql } from './lib/postgres.ts'
+import { isThere, leftOut, subjectNamed, versionNotes } from './lib/programs.ts'
 import { type Report, range, ratio } from './lib/report.ts'
 import { createRows } from './lib/rows.ts'
 import { type Cell, shapeOf, wantedCells } from './lib/send-cells.ts'
@@ -21,7 +21,7 @@ import {
 import type { Settings } from './lib/settings.ts'
 import { interleave, ratiosOf, spreadOf } from './lib/stats.ts'
 import { StoreHandle } from './lib/store-handle.ts'
-import { peerSubject, protocolOf, type Subject } from './lib/subjects.ts'
+import { protocolOf, type Subject } from './lib/subjects.ts'
 import type { Chart } from './lib/svg.ts'
 import type { Table } from './lib/table.ts'
 
@@ -45,35 +45,23 @@ export async function benchSend(lab: Lab): Promise<Report> {
   const msgpackCost = goals.find(({ title }) => title === costTitle('msgpack'))?.measured
   if (jsonCost !== undefined && msgpackCost !== undefined) goals.push(encodingGoal(jsonCost, msgpackCost))
   const notes = [
-    'Socket.IO and Centrifugo are asked in JSON: they stand beside JSON only',
-    centrifugoNote(lab.settings),
+    'Socket.IO, Centrifugo and Tinode are asked in JSON: they stand beside JSON only',
+    ...versionNotes(lab.settings),
   ]
-  return { name: 'send', tables, charts, goals, notes, raw }
-}
-
-function centrifugoNote({ centrifugo }: Settings): string {
-  if (centrifugo === undefined) return 'Centrifugo is left out: its program comes by --centrifugo PATH'
-  const pushes =
-    'it answers each publication and pushes it to both people: three frames a message where the others write two'
-  return `Centrifugo ${centrifugoVersion(centrifugo)}; ${pushes}`
-}
-
-function peerNamed(name: string, centrifugo: string | undefined): Subject {
-  return isCentrifugo(name) && centrifugo !== undefined ? centrifugoSubject(name, centrifugo) : peerSubject(name)
+  return { name: 'send', tables, charts, goals, notes, leftOut: leftOut(lab.settings), raw }
 }
 
 async function compare(lab: Lab, cell: Cell): Promise<Runs> {
   const plan = planOf(lab.settings, cell)
   let batchRows = 1
-  const { subjects = cell.subjects, centrifugo } = lab.settings
+  const { subjects = cell.subjects } = lab.settings
   const names = subjects.filter((name) => {
-    if (isCentrifugo(name) && centrifugo === undefined) return false
-    return cell.encoding === 'json' || protocolOf(name).startsWith('messaging')
+    return isThere(name, lab.settings) && (cell.encoding === 'json' || protocolOf(name).startsWith('messaging'))
   })
   const runs = await interleave<Contestant, Run>(lab.settings.pairs, contestantsOf(names), async ({ name }) => {
     if (name === copyLimit) return runCopy(lab, batchRows, plan)
     const options = serviceOptionsOf(name)
-    if (options === undefined) return runSubject(lab, peerNamed(name, centrifugo), plan)
+    if (options === undefined) return runSubject(lab, subjectNamed(name, lab.settings, plan.connections), plan)
     const run = await runService(lab, plan, options)
     batchRows = Math.max(1, Math.round(run.batchRows))
     return run

@@ -68,13 +68,15 @@ export class LoadConnection {
   readonly #deliveredSeqs: readonly SeqLog[]
   readonly #slots: ReadonlyMap<number, number>
   readonly #intendedMs = new Float64Array(timesKept)
+  /** The same in the order of the replies. */
+  readonly #repliedMs: Float64Array
   /** Due times of what may not be sent yet, oldest first. */
   readonly #waitingMs: number[] = []
   #unackedMessages = 0
   #closing = false
   #isOpen = false
-  /** Greetings that have not been answered. */
-  #greetings = 0
+  readonly #greetings: readonly (readonly Buffer[])[]
+  #unansweredGreetings = 0
 
   constructor(plan: ConnectionPlan, events: ConnectionEvents) {
     this.plan = plan
@@ -84,6 +86,11 @@ export class LoadConnection {
       plan.userId,
       plan.peers.map(({ userId }) => userId),
       plan.content,
+    )
+    this.#repliedMs = plan.wire.repliesInOrder ? this.#intendedMs : new Float64Array(timesKept)
+    this.#greetings = plan.wire.greetings(
+      plan.userId,
+      plan.peers.map(({ userId }) => userId),
     )
     this.#sentSeq = new NumberField(plan.wire, 'seq')
     this.#sentRef = new NumberField(plan.wire, 'ref')
@@ -102,6 +109,10 @@ export class LoadConnection {
 
   get person(): number {
     return this.plan.person
+  }
+
+  get greetingRounds(): number {
+    return this.#greetings.length
   }
 
   get inFlight(): number {
@@ -136,6 +147,19 @@ export class LoadConnection {
     return this.#intendedMs[index % timesKept] ?? 0
   }
 
+  /** When the message was meant to leave whose reply was the `index`-th; only the last ones are kept. */
+  repliedMs(index: number): number {
+    return this.#repliedMs[index % timesKept] ?? 0
+  }
+
+  /** Says what is due in this round; whoever has nothing to say is welcome. */
+  greet(round: number): void {
+    const greetings = this.#greetings[round] ?? []
+    this.#unansweredGreetings = greetings.length
+    for (const greeting of greetings) this.#socket.write(maskedFrame(this.plan.wire.opcode, greeting))
+    if (round > 0 && greetings.length === 0) this.#events.welcomed()
+  }
+
   /** What it has sent to one peer, and seen of the conversation with it. */
   tallyWith(slot: number): Tally {
     const peers = this.plan.peers.length
@@ -159,7 +183,8 @@ export class LoadConnection {
   #receive(chunk: Buffer): void {
     const [acked, delivered] = [this.acked, this.delivered]
     this.chunkMs = performance.now()
-    if (!this.#isOpen) this.#greet()
+    if (!this.#isOpen) this.greet(0)
+    this.#isOpen = true
     this.#scanner.push(chunk)
     if (this.acked > acked) {
       this.#events.acked(this, this.acked - acked)
@@ -167,16 +192,6 @@ export class LoadConnection {
     }
     if (this.plan.ackEvery > 0) this.#acknowledge(this.delivered - delivered)
     if (this.acked > acked || this.delivered > delivered) this.#events.progressed()
-  }
-
-  #greet(): void {
-    this.#isOpen = true
-    const { wire, userId, peers } = this.plan
-    const peerIds = peers.map((peer) => peer.userId)
-    for (const greeting of wire.greetings(userId, peerIds)) {
-      this.#greetings++
-      this.#socket.write(maskedFrame(wire.opcode, greeting))
-    }
   }
 
   #take(opcode: number, bytes: Buffer, start: number, end: number): void {
@@ -204,17 +219,21 @@ export class LoadConnection {
     else if (kind === 'sent') this.#takeSent(bytes, start, end)
     else if (kind === 'message') this.#takeDelivered(bytes, start, end)
     else if (kind === 'welcome') this.#events.welcomed()
-    else if (kind === 'greeted' && --this.#greetings === 0) this.#events.welcomed()
+    else if (kind === 'greeted' && --this.#unansweredGreetings === 0) this.#events.welcomed()
     else if (kind === 'error' || kind === 'lagging')
       this.#events.failed(`${kind} frame: ${bytes.toString('latin1', start, end).slice(0, 300)}`)
   }
 
   #takeSent(bytes: Buffer, start: number, end: number): void {
-    const ref = this.#sentRef.read(bytes, start, end)
-    if (ref !== firstRef + this.acked)
-      this.#events.failed(`reply out of order: ref ${ref}, not ${firstRef + this.acked}`)
-    const seqs = this.#sentSeqs[this.acked++ % this.#sentSeqs.length]
-    if (!this.plan.wire.pushesBoth) seqs?.add(this.#sentSeq.read(bytes, start, end))
+    const { repliesInOrder, pushesBoth } = this.plan.wire
+    const index = this.#sentRef.read(bytes, start, end) - firstRef
+    const slot = index % this.#sentSeqs.length
+    const seqs = this.#sentSeqs[slot]
+    const due = repliesInOrder || seqs === undefined ? this.acked : slot + seqs.count * this.#sentSeqs.length
+    if (index !== due) this.#events.failed(`reply out of order: ref ${firstRef + index}, not ${firstRef + due}`)
+    if (!repliesInOrder) this.#repliedMs[this.acked % timesKept] = this.intendedMs(index)
+    this.acked++
+    if (!pushesBoth) seqs?.add(this.#sentSeq.read(bytes, start, end))
   }
 
   #takeDelivered(bytes: Buffer, start: number, end: number): void {

@@ -1,5 +1,5 @@
 /** What the coordinator and a crowd process say to each other. A crowd is many sockets that mostly listen. */
-import type { WireName } from './wire.ts'
+import type { WireName } from './wires.ts'
 
 /** Sockets to open beside those that are open already. */
 export interface CrowdPlan {

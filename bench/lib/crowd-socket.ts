@@ -2,7 +2,8 @@ import type { Socket } from 'node:net'
 import { closeOpcode, FrameScanner, maskedFrame, pingOpcode, pongOpcode } from './frames.ts'
 import { type Endpoint, openWebSocket } from './socket.ts'
 import { SeqLog } from './verify.ts'
-import { type FrameKind, NumberField, type Wire, type WireName, wireOf } from './wire.ts'
+import { type FrameKind, NumberField, type Wire } from './wire.ts'
+import { type WireName, wireOf } from './wires.ts'
 
 export interface CrowdSocketPlan {
   readonly endpoint: Endpoint

@@ -1,7 +1,8 @@
 import type { CrowdCommand, CrowdPlan, CrowdResult, PublishPlan } from './crowd-plan.ts'
 import { CrowdSocket, type CrowdSocketEvents, type CrowdSocketPlan } from './crowd-socket.ts'
 import { endpointOf } from './socket.ts'
-import { type FrameKind, wireOf } from './wire.ts'
+import type { FrameKind } from './wire.ts'
+import { wireOf } from './wires.ts'
 
 const deadlineMs = 30_000
 

@@ -1,7 +1,8 @@
 import type { Socket } from 'node:net'
 import { closeOpcode, FrameScanner, maskedFrame, pingOpcode, pongOpcode } from './frames.ts'
 import { endpointOf, openWebSocket } from './socket.ts'
-import { NumberField, wireOf } from './wire.ts'
+import { NumberField } from './wire.ts'
+import { wireOf } from './wires.ts'
 
 /** What a client keeps of its own while the kernel takes no more. */
 const maxOwnBytes = 64 * 1024

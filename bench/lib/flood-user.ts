@@ -1,6 +1,7 @@
 import { FloodSocket } from './flood-socket.ts'
 import { SendTemplate } from './send-template.ts'
-import { firstRef, wireOf } from './wire.ts'
+import { firstRef } from './wire.ts'
+import { wireOf } from './wires.ts'
 
 /** In-flight sends that the protocol allows one connection. */
 const inFlightLimit = 256

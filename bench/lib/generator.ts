@@ -4,17 +4,19 @@ import { LatencyHistogram } from './histogram.ts'
 import { type GeneratorPlan, type GeneratorResult, peersOf, userIdOf } from './load-plan.ts'
 import { Pacer } from './pacer.ts'
 import { type ConversationCount, conversationFaults, soloFaults } from './verify.ts'
-import { wireOf } from './wire.ts'
+import type { Wire } from './wire.ts'
+import { wireOf } from './wires.ts'
 
 const connectAtOnce = 50
 const drainDeadlineMs = 10_000
-/** A server that stores each message by itself takes its time for the first of every conversation. */
+/** A server that stores each message by itself takes its time for the first of every conversation, and for making those. */
 const openDeadlineMs = 60_000
 const faultsKept = 5
 
 /** Carries out one generator's share of a load: connect → open, if wanted → start → begin … end → finish. */
 export class LoadGenerator {
   readonly #plan: GeneratorPlan
+  readonly #wire: Wire
   readonly #connections = new Map<number, LoadConnection>()
   readonly #faults: string[] = []
   readonly #ack = new LatencyHistogram()
@@ -34,16 +36,23 @@ export class LoadGenerator {
 
   constructor(plan: GeneratorPlan) {
     this.#plan = plan
+    this.#wire = wireOf(plan.wire, plan.accounts)
   }
 
-  /** Opens all sockets, some at a time: the backlog of a listening socket is short. */
+  /** Opens all sockets, some at a time: the backlog of a listening socket is short. Then all say what is left to be said. */
   async connect(): Promise<void> {
     for (const person of this.#plan.people) {
       this.#connections.set(person, this.#connect(person))
       const opened = this.#connections.size
-      if (opened % connectAtOnce === 0) await this.#until(() => this.#welcomed >= opened)
+      if (opened % connectAtOnce === 0) await this.#untilWelcomed(opened)
     }
-    await this.#until(() => this.#welcomed >= this.#connections.size)
+    const people = this.#connections.size
+    await this.#untilWelcomed(people)
+    const rounds = Math.max(0, ...this.#sockets().map(({ greetingRounds }) => greetingRounds))
+    for (let round = 1; round < rounds; round++) {
+      for (const connection of this.#sockets()) connection.greet(round)
+      await this.#untilWelcomed(people * (round + 1))
+    }
   }
 
   /** Has everybody write to all of their peers, and waits for what comes of it. */
@@ -130,7 +139,7 @@ export class LoadGenerator {
       peers: peersOf(person, this.#plan).map(who),
       host,
       port: ports[person & 1] ?? 0,
-      wire: wireOf(this.#plan.wire),
+      wire: this.#wire,
       content: 'x'.repeat(contentBytes),
       burst,
       ackEvery,
@@ -154,7 +163,7 @@ export class LoadGenerator {
     if (this.#measuring) {
       this.#acked += count
       const end = connection.acked
-      for (let index = end - count; index < end; index++) this.#ack.record(now - connection.intendedMs(index))
+      for (let index = end - count; index < end; index++) this.#ack.record(now - connection.repliedMs(index))
     }
   }
 
@@ -181,7 +190,7 @@ export class LoadGenerator {
   #isSettled(): boolean {
     let [sent, acked, expected, delivered] = [0, 0, 0, 0]
     const isSolo = this.#connections.size === 1
-    const pushesEach = wireOf(this.#plan.wire).pushesBoth ? 2 : 1
+    const pushesEach = this.#wire.pushesBoth ? 2 : 1
     for (const connection of this.#connections.values()) {
       sent += connection.sent
       acked += connection.acked
@@ -210,6 +219,12 @@ export class LoadGenerator {
     this.#sending = false
     this.#pacer?.stop()
     this.#onProgress?.()
+  }
+
+  /** How often somebody was: each once in each round. */
+  async #untilWelcomed(times: number): Promise<void> {
+    await this.#until(() => this.#welcomed >= times, openDeadlineMs)
+    if (this.#welcomed < times) this.#fail(`welcomed ${this.#welcomed} times, not ${times}`)
   }
 
   async #until(isReached: () => boolean, deadlineMs = drainDeadlineMs): Promise<void> {

@@ -1,7 +1,9 @@
 /** What the coordinator and its generator processes say to each other. */
 import type { PackedHistogram } from './histogram.ts'
+import type { Accounts } from './tinode-wire.ts'
 import type { ConversationCount, Numbering } from './verify.ts'
-import type { Encoding, WireName } from './wire.ts'
+import type { Encoding } from './wire.ts'
+import type { WireName } from './wires.ts'
 
 /** One load: who talks to whom, how hard, and how long. */
 export interface LoadPlan {
@@ -43,6 +45,8 @@ export interface GeneratorPlan {
   /** Where people with an even number connect, and where the others. */
   readonly ports: readonly [number, number]
   readonly wire: WireName
+  /** Whom the server knows, where it calls people by names of its own. */
+  readonly accounts: Accounts | undefined
   readonly numbering: Numbering
   /** Numbers of those whom this process plays: all people of a conversation, so that one clock reads both. */
   readonly people: readonly number[]

@@ -76,6 +76,7 @@ function splitPlan(subject: RunningSubject, plan: LoadPlan): GeneratorPlan[] {
     host: subject.host,
     ports: [subject.port, subject.peerPort ?? subject.port],
     wire: wireNameOf(subject.protocol, plan.encoding),
+    accounts: subject.accounts,
     numbering: subject.numbering,
     // A peer that knows no `ack` has nothing to acknowledge to.
     ackEvery: subject.knowsAck ? plan.ackEvery : 0,

@@ -14,15 +14,17 @@ export interface Report {
   readonly tables: readonly Table[]
   readonly charts: readonly Chart[]
   readonly goals: readonly Goal[]
-  /** What was left out and why. */
+  /** What one has to know to read the tables. */
   readonly notes: readonly string[]
+  /** What is missing because something was not given; a smoke says this too. */
+  readonly leftOut?: readonly string[]
   /** Everything measured, run by run, for whoever wants to judge again. */
   readonly raw: unknown
 }
 
-export function printReport({ tables, notes }: Report): void {
+export function printReport({ tables, notes, leftOut = [] }: Report): void {
   tables.forEach(printTable)
-  for (const note of notes) process.stdout.write(`\n  note: ${note}\n`)
+  for (const note of [...notes, ...leftOut]) process.stdout.write(`\n  note: ${note}\n`)
   process.stdout.write('\n')
 }
 
@@ -32,7 +34,7 @@ export function writeReport(report: Report, settings: Settings): string | undefi
   const circumstances = circumstancesOf(settings)
   const file = (ending: string) => join(resultsFolder(settings), `${report.name}.${ending}`)
   writeFileSync(file('json'), `${JSON.stringify({ ...report, ...circumstances }, null, 2)}\n`)
-  const notes = report.notes.map((note) => `note: ${note}\n`).join('')
+  const notes = [...report.notes, ...(report.leftOut ?? [])].map((note) => `note: ${note}\n`).join('')
   const tables = report.tables.map(tableText).join('\n')
   writeFileSync(file('txt'), `${tables}${notes}\n${JSON.stringify(circumstances, null, 2)}\n`)
   if (report.charts.length > 0) writeFileSync(file('svg'), drawCharts(report.charts))

@@ -2,10 +2,11 @@
 import { centrifugoSubjects } from './centrifugo.ts'
 import { serviceWithPush } from './service.ts'
 import type { Settings } from './settings.ts'
+import { tinodeName } from './tinode.ts'
 import type { Encoding } from './wire.ts'
 
 const nodePeers = ['ws-relay', 'uws-relay', 'socketio-relay', 'ws-insert', 'socketio-insert']
-const everyone = ['service', ...nodePeers, ...centrifugoSubjects, 'copy']
+const everyone = ['service', ...nodePeers, ...centrifugoSubjects, tinodeName, 'copy']
 const relays = ['service', 'ws-relay', 'uws-relay']
 /** As our own client does (src/client/acks.ts). */
 const clientAckEvery = 32

@@ -18,7 +18,7 @@ export const costTitle = (encoding: Encoding): string => `service CPU per messag
 
 type Factors = Readonly<Record<string, number>>
 
-const ofPeers = { 'centrifugo-redis': 1.8, 'centrifugo-postgres': 20 }
+const ofPeers = { 'centrifugo-redis': 1.8, 'centrifugo-postgres': 20, tinode: 20 }
 /** Factors by which the service is to send more messages a second than a peer, in JSON with 100 connections. */
 const inPairsWanted: Readonly<Record<number, Factors>> = {
   16: {

@@ -17,6 +17,8 @@ export interface Settings {
   readonly cells: readonly string[] | undefined
   /** Centrifugo's program, for its subjects of `send`; they are left out without it. */
   readonly centrifugo: string | undefined
+  /** Tinode's program, for its subject of `send`; it is left out without it. */
+  readonly tinode: string | undefined
   readonly generators: number
   /** Messages that a connection of `send` writes at once at most. */
   readonly burst: number
@@ -45,6 +47,7 @@ export function readSettings(args: readonly string[], environment: Settings['env
       subjects: { type: 'string' },
       cells: { type: 'string' },
       centrifugo: { type: 'string' },
+      tinode: { type: 'string' },
       generators: { type: 'string' },
       burst: { type: 'string' },
       'ack-every': { type: 'string' },
@@ -60,6 +63,7 @@ export function readSettings(args: readonly string[], environment: Settings['env
     subjects: values.subjects?.split(','),
     cells: values.cells?.split(','),
     centrifugo: values.centrifugo,
+    tinode: values.tinode,
     generators: positiveInteger('generators', values.generators, mode === 'smoke' ? 1 : 2),
     burst: positiveInteger('burst', values.burst, usualLoad.burst),
     ackEvery: values['ack-every'] === undefined ? 0 : positiveInteger('ack-every', values['ack-every'], 64),

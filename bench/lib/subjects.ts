@@ -4,8 +4,10 @@ import type { Role } from './cost.ts'
 import type { Lab } from './lab.ts'
 import { queryNumber } from './postgres.ts'
 import { startServer } from './server-process.ts'
+import type { Accounts } from './tinode-wire.ts'
 import type { ConversationCount, Numbering } from './verify.ts'
-import type { Encoding, WireName } from './wire.ts'
+import type { Encoding } from './wire.ts'
+import type { WireName } from './wires.ts'
 
 /** Something to run a load against. */
 export interface Subject {
@@ -13,8 +15,8 @@ export interface Subject {
   start(lab: Lab): Promise<RunningSubject>
 }
 
-/** What a server speaks: our wire over WebSocket, with or without a token of each user, Socket.IO's packets, or Centrifugo's. */
-export type Protocol = 'messaging' | 'messaging+jwt' | 'socketio' | 'centrifugo'
+/** What a server speaks: our wire over WebSocket, with or without a token of each user, Socket.IO's packets, or a peer's own. */
+export type Protocol = 'messaging' | 'messaging+jwt' | 'socketio' | 'centrifugo' | 'tinode'
 
 export interface RunningSubject {
   readonly name: string
@@ -27,6 +29,8 @@ export interface RunningSubject {
   readonly numbering: Numbering
   /** Begins every user id of this run, so that conversations are new even on a database that is not. */
   readonly userPrefix: string
+  /** Whom it knows, when it calls people by names of its own. */
+  readonly accounts?: Accounts
   readonly roles: readonly Role[]
   /** Whether it takes the cumulative `ack` of a receiver. */
   readonly knowsAck: boolean
@@ -43,12 +47,13 @@ export function peerFile(name: string): string {
 
 export function protocolOf(peer: string): Protocol {
   if (peer.startsWith('centrifugo-')) return 'centrifugo'
+  if (peer === 'tinode') return peer
   return peer.startsWith('socketio-') ? 'socketio' : 'messaging'
 }
 
 export function wireNameOf(protocol: Protocol, encoding: Encoding): WireName {
-  if (protocol === 'socketio' || protocol === 'centrifugo') return protocol
-  return protocol === 'messaging+jwt' ? `${encoding}+jwt` : encoding
+  if (protocol === 'messaging') return encoding
+  return protocol === 'messaging+jwt' ? `${encoding}+jwt` : protocol
 }
 
 /** A peer from bench/peers that relays messages: `…-insert` stores each in a database of its own, the others store nothing. */

@@ -1,11 +1,8 @@
-/** The encodings of the wire, and Socket.IO's, as a load generator sees them: prefixes and offsets, not objects. */
+/** The encodings of the wire, and those of peers, as a load generator sees them: prefixes and offsets, not objects. */
 import { Packr } from 'msgpackr'
 import { binaryOpcode, textOpcode } from './frames.ts'
-import { tokenOf } from './tokens.ts'
 
 export type Encoding = 'json' | 'msgpack'
-/** `+jwt`: the same with a token of each user. */
-export type WireName = Encoding | `${Encoding}+jwt` | 'socketio' | 'centrifugo'
 /** `hello` and `ping` are text packets that want an answer; `greeted` is what comes of a greeting. */
 export type FrameKind = OurFrameKind | 'hello' | 'ping' | 'greeted'
 type OurFrameKind = 'sent' | 'message' | 'error' | 'welcome' | 'synced' | 'presence' | 'lagging' | 'other'
@@ -26,8 +23,11 @@ export interface Wire {
   encode(command: Readonly<Record<string, unknown>>): Buffer
   /** A message with the first ref. */
   encodeSend(send: SendFields): Buffer
-  /** What has to be said first, if anything: it is ready when each was answered. */
-  greetings(userId: string, peerIds: readonly string[]): readonly Buffer[]
+  /**
+   * What has to be said first, if anything, in rounds: the next is said when everybody has been answered, and after the last one
+   * all are ready.
+   */
+  greetings(userId: string, peerIds: readonly string[]): readonly (readonly Buffer[])[]
   /** Whether one frame may hold several messages, a line each. */
   readonly hasLines: boolean
   /**
@@ -35,6 +35,8 @@ export interface Wire {
    * without one is counted.
    */
   readonly pushesBoth: boolean
+  /** Whether a connection's replies come in the order of its sends; else they do so in each conversation alone. */
+  readonly repliesInOrder: boolean
   /** What has to be sent back at once for a frame of this kind. */
   answerTo(kind: FrameKind): Buffer | undefined
   /** Kind of a server frame, from its first bytes: `type` is always the first field. */
@@ -78,16 +80,16 @@ const ourSend = ({ receiverId, content }: SendFields) => ({
   content,
   ref: firstRef,
 })
-const plain = { greetings: () => [], hasLines: false, pushesBoth: false } as const
+const plain = { greetings: () => [], hasLines: false, pushesBoth: false, repliesInOrder: true } as const
 
 const ourTarget = (userId: string): string => `/ws?user_id=${encodeURIComponent(userId)}`
 const noAnswer = (): undefined => undefined
 
 const jsonTypePrefixBytes = '{"type":"'.length
 
-const jsonText = (value: object): Buffer => Buffer.from(JSON.stringify(value))
+export const jsonText = (value: object): Buffer => Buffer.from(JSON.stringify(value))
 
-const jsonWire: Wire = {
+export const jsonWire: Wire = {
   ...plain,
   target: ourTarget,
   answerTo: noAnswer,
@@ -111,7 +113,7 @@ const jsonWire: Wire = {
 
 const packr = new Packr({ useRecords: false })
 
-const msgpackWire: Wire = {
+export const msgpackWire: Wire = {
   ...plain,
   target: ourTarget,
   answerTo: noAnswer,
@@ -153,7 +155,7 @@ const socketioAnswers: Readonly<Partial<Record<FrameKind, Buffer>>> = {
 }
 
 /** Events named `m`; a send asks for an acknowledgement, which is Socket.IO's way to reply. */
-const socketioWire: Wire = {
+export const socketioWire: Wire = {
   ...jsonWire,
   target: (userId) => `/socket.io/?EIO=4&transport=websocket&user_id=${encodeURIComponent(userId)}`,
   offer: () => '',
@@ -174,15 +176,17 @@ const centrifugoReplyAt = 16
  * Centrifugo's JSON protocol: a channel for each conversation, to which both people subscribe, so that its history is the
  * conversation's. Publications reach both of them, and each is answered. Source: centrifugal/protocol, client.proto.
  */
-const centrifugoWire: Wire = {
+export const centrifugoWire: Wire = {
   ...jsonWire,
   target: () => '/connection/websocket',
   offer: () => '',
   hasLines: true,
   pushesBoth: true,
   greetings: (userId, peerIds) => [
-    jsonText({ id: 1, connect: {} }),
-    ...peerIds.map((peerId, index) => jsonText({ id: index + 2, subscribe: { channel: channelOf(userId, peerId) } })),
+    [
+      jsonText({ id: 1, connect: {} }),
+      ...peerIds.map((peerId, index) => jsonText({ id: index + 2, subscribe: { channel: channelOf(userId, peerId) } })),
+    ],
   ],
   encodeSend({ senderId, receiverId, content }) {
     const data = { sender_id: senderId, receiver_id: receiverId, content }
@@ -197,24 +201,6 @@ const centrifugoWire: Wire = {
     return bytes[start + centrifugoReplyAt] === letter.e ? 'error' : 'sent'
   },
   fieldPrefix: (name) => jsonWire.fieldPrefix(name === 'ref' ? 'id' : name === 'seq' ? 'offset' : name),
-}
-
-const withToken = (wire: Wire): Wire => ({
-  ...wire,
-  offer: (userId) => `${wire.offer(userId)}, bearer.${tokenOf(userId)}`,
-})
-
-const wires = {
-  json: jsonWire,
-  msgpack: msgpackWire,
-  'json+jwt': withToken(jsonWire),
-  'msgpack+jwt': withToken(msgpackWire),
-  socketio: socketioWire,
-  centrifugo: centrifugoWire,
-} as const
-
-export function wireOf(name: WireName): Wire {
-  return wires[name]
 }
 
 /** Reads one number out of frames of one shape: remembers where it was last time and looks there first. */
