@@ -4,6 +4,7 @@ import { arrayLiteral } from '../postgres/array.ts'
 import type { Statement } from '../postgres/statement.ts'
 import { sqlStateOf } from '../postgres/statement.ts'
 import type { WriterConnection } from '../postgres/writer-connection.ts'
+import type { WriterSession } from '../postgres/writer-session.ts'
 import type { Conversation } from './conversation.ts'
 import { FIND, MEND_SEQUENCE, OPEN, OPEN_FOR_ACCOUNTS } from './statements.postgres.ts'
 
@@ -46,13 +47,11 @@ export type Beginnings = 'anybody' | 'accounts'
  * messages is harmless (count = max(seq) = 0), and so the batch takes its locks by id alone.
  */
 export class ConversationIds {
-  readonly #connection: WriterConnection
   readonly #health: DependencyLog
   readonly #openStatement: Statement
   readonly #known = new Map<string, number>()
 
-  constructor(connection: WriterConnection, health: DependencyLog, beginnings: Beginnings) {
-    this.#connection = connection
+  constructor(connection: Pick<WriterConnection, 'whenLost'>, health: DependencyLog, beginnings: Beginnings) {
     this.#health = health
     this.#openStatement = beginnings === 'accounts' ? OPEN_FOR_ACCOUNTS : OPEN
     // What answers next may be another server, or a restored one, in which the same id is another pair's.
@@ -74,19 +73,19 @@ export class ConversationIds {
    * The ids in the order asked; opens conversations that do not exist yet. Throws UnopenedConversations when the server refuses
    * some, UnknownPeople when some may not begin.
    */
-  async learn(conversations: readonly Conversation[]): Promise<number[]> {
-    await this.#findOrOpen(conversations.filter(({ key }) => !this.#known.has(key)).sort(byPair))
+  async learn(session: WriterSession, conversations: readonly Conversation[]): Promise<number[]> {
+    await this.#findOrOpen(session, conversations.filter(({ key }) => !this.#known.has(key)).sort(byPair))
     const ids = conversations.map(({ key }) => this.#known.get(key) ?? 0)
     if (this.#known.size > MAX_KNOWN) this.#known.clear()
     return ids
   }
 
-  async #findOrOpen(unknown: readonly Conversation[]): Promise<void> {
-    await this.#find(unknown)
+  async #findOrOpen(session: WriterSession, unknown: readonly Conversation[]): Promise<void> {
+    await this.#find(session, unknown)
     const missing = unknown.filter(({ key }) => !this.#known.has(key))
     if (missing.length === 0) return
-    const refusal = await this.#open(missing, { splits: MAX_SPLITS, mends: 1 })
-    await this.#find(missing)
+    const refusal = await this.#open(session, missing, { splits: MAX_SPLITS, mends: 1 })
+    await this.#find(session, missing)
     const unopened = missing.filter(({ key }) => !this.#known.has(key)).map(({ key }) => key)
     if (unopened.length === 0) return
     const keys = new Set(unopened)
@@ -94,41 +93,42 @@ export class ConversationIds {
   }
 
   /** Opens all that the server takes, and resolves with the reason why it does not take the others. */
-  async #open(missing: readonly Conversation[], left: Tries): Promise<unknown> {
+  async #open(session: WriterSession, missing: readonly Conversation[], left: Tries): Promise<unknown> {
     try {
-      await this.#connection.query(this.#openStatement, pairArrays(missing))
+      await session.query(this.#openStatement, pairArrays(missing))
       this.#health.works(SEQUENCE)
       return undefined
     } catch (error) {
       if (!isRefusal(error)) throw error
       // The pairs are new, so it is the id that was given before.
-      if (sqlStateOf(error) === '23505' && (await this.#mendSequence(left))) return this.#open(missing, left)
+      if (sqlStateOf(error) === '23505' && (await this.#mendSequence(session, left)))
+        return this.#open(session, missing, left)
       if (missing.length === 1 || left.splits === 0) return error
       left.splits -= 1
       const middle = missing.length >> 1
-      const first = await this.#open(missing.slice(0, middle), left)
-      const second = await this.#open(missing.slice(middle), left)
+      const first = await this.#open(session, missing.slice(0, middle), left)
+      const second = await this.#open(session, missing.slice(middle), left)
       return first ?? second
     }
   }
 
   /** A restore can leave the sequence of ids behind the table. True when it was set right, and opening is worth another try. */
-  async #mendSequence(left: Tries): Promise<boolean> {
+  async #mendSequence(session: WriterSession, left: Tries): Promise<boolean> {
     if (left.mends === 0) return false
     left.mends -= 1
     try {
-      await this.#connection.command(MEND_SEQUENCE)
+      await session.command(MEND_SEQUENCE)
       this.#health.works(SEQUENCE)
       return true
     } catch (error) {
       this.#health.failed(SEQUENCE, error)
-      await this.#connection.command('ROLLBACK')
+      await session.command('ROLLBACK')
       return false
     }
   }
 
-  async #find(conversations: readonly Conversation[]): Promise<void> {
-    for (const [ord, id] of await this.#connection.query(FIND, pairArrays(conversations))) {
+  async #find(session: WriterSession, conversations: readonly Conversation[]): Promise<void> {
+    for (const [ord, id] of await session.query(FIND, pairArrays(conversations))) {
       const conversation = conversations[Number(ord) - 1]
       if (conversation) this.#known.set(conversation.key, Number(id))
     }

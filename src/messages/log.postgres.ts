@@ -4,6 +4,7 @@ import { TransactionError } from '../postgres/copy-transaction.ts'
 import type { Reader } from '../postgres/reader.ts'
 import { sqlStateOf } from '../postgres/statement.ts'
 import type { WriterConnection } from '../postgres/writer-connection.ts'
+import type { WriterSession } from '../postgres/writer-session.ts'
 import { type ConversationPart, partsByConversation } from './batch-parts.ts'
 import type { Conversation } from './conversation.ts'
 import { type Beginnings, ConversationIds, UnknownPeople, UnopenedConversations } from './conversation-ids.postgres.ts'
@@ -57,16 +58,21 @@ export class PostgresMessageLog implements MessageLog {
   ): Promise<PositionChange[]> {
     const parts = partsByConversation(messages, positions)
     let sorted: readonly Located[] = []
+    let session: WriterSession | undefined
     try {
+      // Not awaited when it is there: the first statement is then on its way when this returns.
+      session = this.#connection.ready ?? (await this.#connection.session())
       const conversations = parts.map((part) => part.conversation)
-      const ids = this.#ids.known(conversations) ?? (await this.#ids.learn(conversations))
+      const ids = this.#ids.known(conversations) ?? (await this.#ids.learn(session, conversations))
       // Every writer locks conversations in the order of their ids, so two writers cannot wait for each other.
       sorted = parts.map((part, index) => ({ part, id: ids[index] ?? 0 })).sort((a, b) => a.id - b.id)
-      const states = path === 'fast' ? await this.#number(sorted, true) : await this.#careful(sorted, path)
+      const states =
+        path === 'fast' ? await this.#number(session, sorted, true) : await this.#careful(session, sorted, path)
       this.#health.works('a commit')
       return states
     } catch (error) {
-      throw await this.#recovered(error, parts, refusedBy(error, sorted))
+      for (const part of parts) part.reset()
+      throw await this.#recovered(error, session, refusedBy(error, sorted))
     }
   }
 
@@ -75,13 +81,13 @@ export class PostgresMessageLog implements MessageLog {
    * snapshot from before the lock was granted and miss what the last holder committed. Everything is locked, also what is not
    * looked up, because locks are taken in one order.
    */
-  async #careful(sorted: readonly Located[], path: CommitPath): Promise<PositionChange[]> {
-    await this.#connection.command('BEGIN')
-    const locked = await this.#connection.query(sql.LOCK, [array(sorted.map(({ id }) => id))])
+  async #careful(session: WriterSession, sorted: readonly Located[], path: CommitPath): Promise<PositionChange[]> {
+    await session.command('BEGIN')
+    const locked = await session.query(sql.LOCK, [array(sorted.map(({ id }) => id))])
     const closed = new Set(locked.filter(([, gate]) => gate !== '0').map(([id]) => Number(id)))
     const doubtful = sorted.filter(({ part, id }) => closed.has(id) || isCarefulFor(path, part.conversation))
     const rows = doubtful.flatMap(({ part, id }) => part.messages.map((message) => ({ id, message })))
-    const found = await this.#connection.query(sql.LOOK_UP, [
+    const found = await session.query(sql.LOOK_UP, [
       array(rows.map((row) => row.id)),
       array(rows.map((row) => row.message.id)),
     ])
@@ -93,7 +99,7 @@ export class PostgresMessageLog implements MessageLog {
     const repeats = doubtful.flatMap(({ part }) => part.setAsideRepeats())
     // Of a closed conversation only positions change: who goes on sending there leaves no dead rows.
     const changing = sorted.filter(({ part, id }) => part.advances || !closed.has(id))
-    const states = await this.#number(changing, false)
+    const states = await this.#number(session, changing, false)
     for (const { message, first } of repeats) {
       settleExisting(message, { ...first, sender: first.sender_id })
     }
@@ -101,7 +107,7 @@ export class PostgresMessageLog implements MessageLog {
   }
 
   /** Numbers the new messages and copies them: the whole transaction on the fast path, the end of it on the careful one. */
-  async #number(sorted: readonly Located[], begin: boolean): Promise<PositionChange[]> {
+  async #number(session: WriterSession, sorted: readonly Located[], begin: boolean): Promise<PositionChange[]> {
     const advances = sorted.some(({ part }) => part.advances)
     const parts = sorted.map(({ part }) => part)
     const values = [
@@ -112,7 +118,7 @@ export class PostgresMessageLog implements MessageLog {
     ]
     if (advances) values.push(...positionArrays(parts))
     const states: PositionChange[] = []
-    await this.#connection.copyTransaction({
+    await session.copyTransaction({
       begin,
       first: advances ? sql.NUMBER_AND_MOVE : sql.NUMBER,
       values,
@@ -126,15 +132,14 @@ export class PostgresMessageLog implements MessageLog {
   /** What the failure means for the batch, with the connection left ready for the next one. */
   async #recovered(
     error: unknown,
-    parts: readonly ConversationPart[],
+    session: WriterSession | undefined,
     refused: ReadonlySet<string> | undefined,
   ): Promise<CommitError> {
     const failure = failureOf(error)
     if (failure === 'aborted' || failure === 'unknown') this.#connection.discard()
     // The server answered; only the transaction is broken.
-    else await this.#connection.command('ROLLBACK').catch(() => this.#connection.discard())
+    else await session?.command('ROLLBACK').catch(() => this.#connection.discard())
     if (!OF_MESSAGES.has(failure)) this.#health.failed('a commit', error)
-    for (const part of parts) part.reset()
     return new CommitError(failure, error, refused)
   }
 

@@ -146,12 +146,13 @@ export class CopyTransaction implements Submittable {
   }
 
   /**
-   * A COMMIT whose wait for a standby was cancelled succeeds with a warning (class 01) that the standby may lack it.
-   * Source: PostgreSQL, SyncRepWaitForLSN.
+   * A COMMIT whose wait for a standby was cancelled succeeds with a warning (class 01) that the standby may lack it, and one
+   * without a transaction (25P01) with a warning that there was none: what came before it was then committed piece by piece.
+   * Source: PostgreSQL, SyncRepWaitForLSN and EndTransactionBlock.
    */
   #heedWarnings(connection: Connection): void {
     const heed = ({ code }: { code?: string | undefined }): void => {
-      if (this.#copied && code?.startsWith('01')) this.#isWarned = true
+      if (this.#copied && (code?.startsWith('01') || code === '25P01')) this.#isWarned = true
     }
     connection.on('notice', heed)
     const forget = (): unknown => connection.off('notice', heed)

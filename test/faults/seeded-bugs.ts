@@ -62,11 +62,7 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
   {
     name: 'lock and look-up in one statement',
     patches: [
-      ...one(
-        'messages/log.postgres.js',
-        'await this.#connection.query(sql.LOCK, [array(sorted.map(({ id }) => id))]);',
-        '',
-      ),
+      ...one('messages/log.postgres.js', 'await session.query(sql.LOCK, [array(sorted.map(({ id }) => id))]);', '[];'),
       ...one(
         'messages/statements.postgres.js',
         'text: `select v.ord, m.seq, m.sender_id',
@@ -87,9 +83,9 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
     patches: [
       ...one(
         'messages/log.postgres.js',
-        'await this.#connection.copyTransaction({',
-        `const early = await this.#connection.query(advances ? sql.NUMBER_AND_MOVE : sql.NUMBER, values);
-        await this.#connection.copyTransaction({`,
+        'await session.copyTransaction({',
+        `const early = await session.query(advances ? sql.NUMBER_AND_MOVE : sql.NUMBER, values);
+        await session.copyTransaction({`,
       ),
       ...one(
         'messages/log.postgres.js',

@@ -17,6 +17,7 @@ import { Reader } from '../../src/postgres/reader.ts'
 import { writerSettings } from '../../src/postgres/session-settings.ts'
 import type { Statement } from '../../src/postgres/statement.ts'
 import type { WriterConnection } from '../../src/postgres/writer-connection.ts'
+import type { WriterSession } from '../../src/postgres/writer-session.ts'
 import { queuedSend } from './builders.ts'
 import { silentHealth } from './databases.ts'
 import { silentLogger } from './silent-logger.ts'
@@ -78,10 +79,18 @@ const NEW_PAIR_EVERY = 20
 
 /** The statements as they were before the gate was read: an instance of an earlier version knows none. */
 function ofEarlierVersion(connection: WriterConnection): WriterConnection {
-  const query = connection.query.bind(connection)
-  const copyTransaction = connection.copyTransaction.bind(connection)
-  connection.query = (statement, values) => query(withoutGate(statement), values)
-  connection.copyTransaction = (steps) => copyTransaction({ ...steps, first: withoutGate(steps.first) })
+  const open = connection.session.bind(connection)
+  const earlier = new WeakSet<WriterSession>()
+  connection.session = async () => {
+    const session = await open()
+    if (earlier.has(session)) return session
+    earlier.add(session)
+    const query = session.query.bind(session)
+    const copyTransaction = session.copyTransaction.bind(session)
+    session.query = (statement, values) => query(withoutGate(statement), values)
+    session.copyTransaction = (steps) => copyTransaction({ ...steps, first: withoutGate(steps.first) })
+    return session
+  }
   return connection
 }
 

@@ -31,8 +31,9 @@ afterAll(async () => {
 test.each(['reader', 'writerConnection'] as const)(
   'the %s plans as we say, and else as the address says',
   async (name) => {
+    const asked = name === 'reader' ? database.reader : await database.writerConnection.session()
     for (const [setting, value] of [...PLANNER_SETTINGS, ['work_mem', '7MB'], ['search_path', '"chat"']] as const) {
-      expect([setting, await database[name].query(SETTING, [setting])]).toEqual([setting, [[value]]])
+      expect([setting, await asked.query(SETTING, [setting])]).toEqual([setting, [[value]]])
     }
   },
 )
@@ -45,8 +46,9 @@ test('the writer connection commits as was found safe at the start and hears of 
   }
   await admin.end()
   database.writerConnection.discard()
-  expect(await database.writerConnection.query(SETTING, ['synchronous_commit'])).toEqual([['on']])
-  expect(await database.writerConnection.query(SETTING, ['client_min_messages'])).toEqual([['warning']])
+  const session = await database.writerConnection.session()
+  expect(await session.query(SETTING, ['synchronous_commit'])).toEqual([['on']])
+  expect(await session.query(SETTING, ['client_min_messages'])).toEqual([['warning']])
 })
 
 test('queries that keep their plans prepare each text once, by index; others are planned anew', async () => {

@@ -29,7 +29,7 @@ describe.skipIf(isLeftOut(PGBOUNCER.programs))(
 
     test('in session mode serves, and its sessions have every setting although it passes none on', async () => {
       const opened = await open({ pool_mode: 'session' })
-      const { writerConnection } = opened
+      const session = await opened.writerConnection.session()
       const store = postgresStore(opened, silentLogger)
       const message = pendingMessage('ann', 'bob')
       await store.commit([message], [], 'fast')
@@ -41,7 +41,7 @@ describe.skipIf(isLeftOut(PGBOUNCER.programs))(
         ['statement_timeout', '5s'],
         ['search_path', '"chat"'],
       ] as const) {
-        expect([name, await writerConnection.query(setting, [name])]).toEqual([name, [[value]]])
+        expect([name, await session.query(setting, [name])]).toEqual([name, [[value]]])
       }
       await store.close()
       await opened.close()

@@ -3,6 +3,7 @@ import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { parseDsn } from '../../../src/postgres/dsn.ts'
+import type { Statement, TextRows } from '../../../src/postgres/statement.ts'
 import { WriterConnection } from '../../../src/postgres/writer-connection.ts'
 import { TcpProxy } from '../../faults/tcp-proxy.ts'
 import { createDatabase, silentHealth, type TestDatabase } from '../../support/databases.ts'
@@ -42,9 +43,14 @@ afterEach(async () => {
   await proxy.close()
 })
 
+/** In the session that is there, or the next. */
+async function query(from: WriterConnection, statement: Statement): Promise<TextRows> {
+  return (await from.session()).query(statement)
+}
+
 /** Asks, and gives up when the proxy has accepted so many connections. */
 async function givenUpWhileConnecting(connections: number): Promise<void> {
-  const asked = connection.query(ONE)
+  const asked = query(connection, ONE)
   const failed = expect(asked).rejects.toThrow('given up while connecting')
   await expect.poll(() => accepted, { interval: 5 }).toBe(connections)
   connection.cancel()
@@ -57,21 +63,21 @@ test('a connection that is being made outlives whoever gives up waiting for it',
   connection.discard()
   await givenUpWhileConnecting(1)
   connection.discard()
-  expect(await connection.query(ONE)).toEqual([['1']])
+  expect(await query(connection, ONE)).toEqual([['1']])
   expect(accepted).toBe(1)
 })
 
 test('one that does not come about in time is given up, and the next is made', async () => {
   proxy.set({ blackhole: true })
   await givenUpWhileConnecting(1)
-  await expect(connection.query(ONE)).rejects.toThrow()
+  await expect(query(connection, ONE)).rejects.toThrow()
   proxy.set({})
-  expect(await connection.query(ONE)).toEqual([['1']])
+  expect(await query(connection, ONE)).toEqual([['1']])
   expect(accepted).toBe(2)
 })
 
 test('closing does not wait for a server that hangs', async () => {
-  await connection.query(ONE)
+  await query(connection, ONE)
   proxy.set({ blackhole: true })
   await connection.close()
 })
@@ -85,26 +91,54 @@ test('a session that is not what it must be is dropped, and the next one is made
   const config = { ...parseDsn(database.dsn), host: '127.0.0.1', port: proxy.port }
   const deadlines = { stepDeadlineMs: STEP_DEADLINE_MS, commitDeadlineMs: 6_000 }
   const picky = new WriterConnection({ config, health: silentHealth, establish, ...deadlines })
-  await expect(picky.query(ONE)).rejects.toThrow('it is read-only')
-  expect(await picky.query(ONE)).toEqual([['1']])
+  await expect(query(picky, ONE)).rejects.toThrow('it is read-only')
+  expect(await query(picky, ONE)).toEqual([['1']])
   expect(accepted).toBe(2)
   await picky.close()
 })
 
 test('a statement under way that is given up takes its connection with it', async () => {
-  const [[before] = []] = await connection.query(BACKEND)
-  const asked = connection.query(SLEEP)
+  const [[before] = []] = await query(connection, BACKEND)
+  const asked = query(connection, SLEEP)
   const failed = expect(asked).rejects.toThrow()
   await new Promise(setImmediate)
   connection.cancel()
   await failed
-  const [[after] = []] = await connection.query(BACKEND)
+  const [[after] = []] = await query(connection, BACKEND)
   expect(after).not.toBe(before)
 })
 
+test('nothing goes on in another session: a transaction would be without its BEGIN and its locks there', async () => {
+  const session = await connection.session()
+  await session.command('begin')
+  connection.whenLost(() => expect(session.isLost).toBe(true))
+  connection.discard()
+  await expect(session.command('commit')).rejects.toThrow('the session was lost')
+  const copy = { name: 'copy', text: 'copy kept from stdin' }
+  const copied = session.copyTransaction({ begin: false, first: ONE, values: [], copy, rows: () => [] })
+  await expect(copied).rejects.toThrow('the session was lost')
+  expect(accepted).toBe(1)
+  expect(await query(connection, ONE)).toEqual([['1']])
+  expect(accepted).toBe(2)
+})
+
+test('a COMMIT that ends no transaction is not taken for one', async () => {
+  const session = await connection.session()
+  await session.command('create temp table kept (line text)')
+  const copied = session.copyTransaction({
+    begin: false,
+    first: ONE,
+    values: [],
+    copy: { name: 'copy', text: 'copy kept (line) from stdin' },
+    rows: () => ['first\n'],
+  })
+  await expect(copied).rejects.toMatchObject({ stage: 'unknown' })
+})
+
 test('a COPY that is given up in its middle stores nothing, and the session goes on', async () => {
-  await connection.command('create temp table kept (line text)')
-  const copied = connection.copyTransaction({
+  const session = await connection.session()
+  await session.command('create temp table kept (line text)')
+  const copied = session.copyTransaction({
     begin: true,
     first: ONE,
     values: [],
@@ -115,8 +149,8 @@ test('a COPY that is given up in its middle stores nothing, and the session goes
     },
   })
   await expect(copied).rejects.toMatchObject({ stage: 'aborted', message: 'no more rows' })
-  await connection.command('rollback')
-  expect(await connection.query({ name: 'count', text: 'select count(*) from kept' })).toEqual([['0']])
+  await session.command('rollback')
+  expect(await session.query({ name: 'count', text: 'select count(*) from kept' })).toEqual([['0']])
 })
 
 /** A message of PostgreSQL's protocol. */
@@ -161,8 +195,19 @@ test.each([
   const config = { host: '127.0.0.1', port: server.port, user: 'u', database: 'd', ssl: false }
   const silent = new WriterConnection({ config, health: silentHealth, stepDeadlineMs: 200, commitDeadlineMs: 600 })
   const copy = { name: 'copy', text: 'copy kept from stdin' }
-  const outcome = silent.copyTransaction({ begin: true, first: ONE, values: [], copy, rows: () => [] })
+  const session = await silent.session()
+  const outcome = session.copyTransaction({ begin: true, first: ONE, values: [], copy, rows: () => [] })
   await expect(outcome).rejects.toMatchObject({ stage: 'aborted' })
   await silent.close()
+  await server.close()
+})
+
+test('an answer behind which the server says farewell is not believed: nothing may follow it in another session', async () => {
+  const begun = Buffer.concat([packet('C', 'BEGIN\0'), packet('Z', 'T'), errorPacket('FATAL', '57P01')])
+  const server = await serverThatSays(begun)
+  const config = { host: '127.0.0.1', port: server.port, user: 'u', database: 'd', ssl: false }
+  const left = new WriterConnection({ config, health: silentHealth, stepDeadlineMs: 5_000, commitDeadlineMs: 5_000 })
+  await expect((await left.session()).command('begin')).rejects.toThrow('the session was lost')
+  await left.close()
   await server.close()
 })
