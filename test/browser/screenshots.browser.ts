@@ -66,7 +66,8 @@ inAllLooks('conversations', async (context, shot) => {
   const page = await site().open(context)
   await page.getByRole('textbox').fill(me)
   await page.getByRole('textbox').press('Enter')
-  await page.locator('[data-with="ann.example"]').waitFor()
+  // Who they are is asked for once the list is there, which comes in parts.
+  for (const name of ['Ann Example', 'Frank Example']) await page.locator('.list').getByText(name).waitFor()
   await shot(page, 'list')
   await page.getByRole('searchbox').fill('ann')
   await page.locator('[data-item]').first().waitFor()
