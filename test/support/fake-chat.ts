@@ -11,7 +11,7 @@ export interface FakeChat {
 
 export function fakeChat(options: FakeServerOptions = {}): FakeChat {
   const server = new FakeServer(options)
-  const { clock } = server
+  const { clock, fetch, WebSocket } = server
   let seed = 100
   return {
     server,
@@ -19,7 +19,7 @@ export function fakeChat(options: FakeServerOptions = {}): FakeChat {
     client(user, init = {}) {
       seed += 1
       const client = createClient({
-        ...{ url: 'ws://fake.test/ws', auth: { userId: user }, WebSocket: server.WebSocket, storage: memoryStorage() },
+        ...{ url: 'ws://fake.test/ws', auth: { userId: user }, WebSocket, fetch, storage: memoryStorage() },
         ...{ clock, random: seededRandom(seed) },
         ...init,
       })

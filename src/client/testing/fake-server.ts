@@ -1,6 +1,8 @@
 import type { Command, CommandOf } from '../../protocol/commands.ts'
 import type { Message, UserId } from '../../protocol/message.ts'
+import type { Fetch } from '../environment.ts'
 import { type Connection, FakeConnections, type FrameFault, type Sendable } from './fake-connections.ts'
+import { fakeFetch } from './fake-http.ts'
 import { FakeLog } from './fake-log.ts'
 import { FakeSocket } from './fake-socket.ts'
 import { seededRandom } from './seeded-random.ts'
@@ -36,6 +38,8 @@ export class FakeServer {
     url: string,
     protocols?: string | string[],
   ) => FakeSocket
+  /** For the client as well: without it, it asks the network of the machine why a connection was refused. */
+  readonly fetch: Fetch
   epoch = 'first'
   /** New connections are refused. */
   isDown = false
@@ -60,6 +64,7 @@ export class FakeServer {
       latencyMs: options.latencyMs ?? 1,
       frameFault: (frame, userId) => this.frameFault(frame, userId),
     })
+    this.fetch = fakeFetch(() => ({ isDown: this.isDown, userOf: options.userOf }))
     const accept = (socket: FakeSocket): void => this.#accept(socket)
     const ends = {
       received: (socket: FakeSocket, frame: string) => this.#connections.later(() => this.#received(socket, frame)),

@@ -79,10 +79,11 @@ class Device {
 
   #start(): Client {
     const { disk } = this
+    const { WebSocket, fetch, clock } = this.#server
     const storage: StorageDriver = { kind: 'persistent', open: () => Promise.resolve(disk) }
     const client = createClientWith({
-      ...{ url: 'ws://fake.test/ws', auth: { userId: this.user }, WebSocket: this.#server.WebSocket, storage },
-      ...{ clock: this.#server.clock, random: seededRandom(this.#seed) },
+      ...{ url: 'ws://fake.test/ws', auth: { userId: this.user }, WebSocket, fetch, storage },
+      ...{ clock, random: seededRandom(this.#seed) },
     })
     client.on('message', ({ seq }) => {
       if (!disk.isDead) this.shown.push(seq)

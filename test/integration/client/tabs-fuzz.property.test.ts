@@ -41,9 +41,9 @@ class Browser {
 
   #open(): Client {
     this.#seed += 1
-    const { WebSocket, clock } = this.server
+    const { WebSocket, fetch, clock } = this.server
     const auth = { userId: 'ben' }
-    const given = { auth, WebSocket, clock, storage: indexedDbStorage(), random: seededRandom(this.#seed) }
+    const given = { auth, WebSocket, fetch, clock, storage: indexedDbStorage(), random: seededRandom(this.#seed) }
     return createClient({ url: 'ws://fake.test/ws', ...given })
   }
 

@@ -26,6 +26,7 @@ function tabs(count: number, options: Partial<ClientOptions> = {}, server = new 
         url: 'ws://fake.test/ws',
         auth: { userId: 'ben' },
         WebSocket: server.WebSocket,
+        fetch: server.fetch,
         storage: indexedDbStorage(),
       },
       ...{ clock: server.clock, random: seededRandom(index + 1) },

@@ -1,5 +1,5 @@
 import { getEventListeners } from 'node:events'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { memoryStorage, type Outcome } from '../../../src/client/index.ts'
 import type { Command, CommandOf } from '../../../src/protocol/commands.ts'
 import { contentsOf, fakeChat, rowsOf, told } from '../../support/fake-chat.ts'
@@ -380,4 +380,32 @@ test('says what to pass where the platform has no WebSocket', () => {
   } finally {
     Object.defineProperty(globalThis, 'WebSocket', { value: real, configurable: true, writable: true })
   }
+})
+
+describe('a fake server', () => {
+  test('that is down leaves no client to ask the network why', async () => {
+    const network = vi.fn(() => Promise.reject(new TypeError('fetch failed')))
+    vi.stubGlobal('fetch', network)
+    onTestFinished(() => void vi.unstubAllGlobals())
+    const { client, server, advance } = fakeChat()
+    server.isDown = true
+    const amy = client('amy')
+    await advance(10_000)
+    expect(server.socketCount).toBeGreaterThan(1)
+    expect(network).not.toHaveBeenCalled()
+    server.isDown = false
+    await advance(60_000)
+    expect(amy.status.get().state).toBe('live')
+  })
+
+  test('says over HTTP what a client asks there: whether it is ready, and whether a token is good', async () => {
+    const { server } = fakeChat({ userOf: (token) => (token === 'good' ? 'amy' : undefined) })
+    const ask = async (path: string, token = '') =>
+      (await server.fetch(`http://fake.test${path}`, { headers: { authorization: `Bearer ${token}` } })).status
+    expect(await ask('/readyz')).toBe(200)
+    expect([await ask('/api/users/me', 'good'), await ask('/api/users/me', 'bad')]).toEqual([200, 401])
+    expect(await ask('/elsewhere')).toBe(404)
+    server.isDown = true
+    await expect(ask('/readyz')).rejects.toThrow(TypeError)
+  })
 })

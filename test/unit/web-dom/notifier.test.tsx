@@ -44,7 +44,7 @@ function Notifying({ client }: { client: Client }) {
 
 test('a subscription is declared again when the server was set back, and at no other reconnect', async () => {
   const { client, server, advance } = fakeChat()
-  const ann = client('ann')
+  const ann = client('ann', { fetch: (url, init) => fetch(url, init as RequestInit) })
   identity.set({ userId: 'ann' })
   present.set(ann)
   await rendered(<Notifying client={ann} />)

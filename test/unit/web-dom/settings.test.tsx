@@ -16,7 +16,7 @@ afterEach(() => {
 test('what the server did not say about an account is said to be missing, and asked for again', async () => {
   server.set({ auth: 'accounts', version: '1' } as unknown as ServerInfo)
   const { client, advance } = fakeChat()
-  const amy = client('amy')
+  const amy = client('amy', { fetch: (url, init) => fetch(url, init as RequestInit) })
   await advance(500)
   vi.stubGlobal('isSecureContext', false)
   let isAway = true
