@@ -71,6 +71,7 @@ export function createClusterClient(options: RedisClientOptions): Cluster {
     // Certificates name hosts.
     dnsLookup: (host, callback) => callback(null, host),
   })
+  tellReadyCheck(cluster)
   cluster.on('ready', () => health.works(name))
   cluster.on('+node', (node: Redis) => hearAsking(node, (slot) => cluster.emit(ASKED, slot)))
   cluster.on('error', (error: Error) => {
@@ -78,6 +79,21 @@ export function createClusterClient(options: RedisClientOptions): Cluster {
     health.failed(name, cause instanceof Error ? cause : error)
   })
   return cluster
+}
+
+type ReadyChecked = (error: Error | null, state?: string) => void
+
+/** ioredis asks a cluster whether it works before it counts as ready; when it does not, or does not say, it begins again without a word. */
+function tellReadyCheck(cluster: Cluster): void {
+  const check: (checked: ReadyChecked) => void = Reflect.get(cluster, 'readyCheck').bind(cluster)
+  const told = (checked: ReadyChecked): void =>
+    check((error, state) => {
+      const reason =
+        error ?? (state && new Error(`the cluster does not serve all of its slots (cluster_state:${state})`))
+      if (reason) cluster.emit('error', reason)
+      checked(error, state)
+    })
+  Object.assign(cluster, { readyCheck: told })
 }
 
 /** Emitted with its slot when a command follows an ASK: that slot is half moved. */

@@ -268,6 +268,31 @@ test('a right that is missing on one node is named', async () => {
   await examineAs('app:secret')
 })
 
+test('what keeps a cluster from being used is told before it ever was', async () => {
+  const told = async (reason: string): Promise<void> => {
+    const logs = keepLogs()
+    const { address, prefix } = loadConfig({
+      ...cluster.env,
+      REDIS_ADDR: `redis://app:secret@${cluster.env.REDIS_ADDR}`,
+    }).redis
+    if (!address) throw new Error('there is no address')
+    const redis = openRedis({ address, prefix, clock: systemClock, logger: logs })
+    await eventually(() => logs.shown.some((line) => line.includes(reason)), reason)
+    redis.close()
+    await expect(examineAs('app:secret')).rejects.toThrow(reason)
+  }
+  const onAll = (...args: string[]) => Promise.all(cluster.nodes.map((node) => node.run(...(args as [string]))))
+  await onAll('ACL', 'SETUSER', 'app', '-cluster|info')
+  await told("no permissions to run the 'cluster|info' command")
+  await onAll('ACL', 'SETUSER', 'app', '+cluster|info')
+  const slot = 1
+  const owner = await cluster.primaryOf(slot)
+  await onAll('CLUSTER', 'DELSLOTS', String(slot))
+  await told('cluster_state:fail')
+  await owner.run('CLUSTER', 'ADDSLOTS', slot)
+  await eventually(() => examineAs('app:secret').then(() => true), 'a cluster that works')
+})
+
 test('a server of a cluster that is taken for a single one is named', async () => {
   const logs = keepLogs()
   const { address, prefix } = loadConfig({ REDIS_ADDR: cluster.env.REDIS_ADDR }).redis
