@@ -19,7 +19,7 @@ import type { AuthServices } from './gateway/auth-routes.ts'
 import type { Guard } from './gateway/guard.ts'
 import { Lobby } from './gateway/lobby.ts'
 import { TokenLives } from './gateway/token-lives.ts'
-import { systemClock as clock } from './lib/clock.ts'
+import { systemClock as clock, type TimeOfDay } from './lib/clock.ts'
 import type { Logger } from './lib/logger.ts'
 import { TimerWheel } from './lib/timer-wheel.ts'
 import type { Database } from './postgres/database.ts'
@@ -117,13 +117,15 @@ function byTokens(source: TokenSource, options: AuthenticationOptions): Authenti
   const store = lookingApart(source.revocationsOver(database.openQueries(1)), asked)
   const lifetimeSeconds = maxLifetimeSeconds + leewaySeconds
   const revocations = new Revocations({ store, clock, logger, lifetimeSeconds })
-  const verifier = verifierOf(source)
+  // One for all instances, and for whatever the database dates: the times of tokens made here, of keys, and of revocations.
+  const time = revocations
+  const verifier = verifierOf(source, time)
   const serviceKeyStore = new PostgresServiceKeyStore(queries)
-  const serviceKeys = new ServiceKeys({ store: serviceKeyStore, revocations, clock, logger })
+  const serviceKeys = new ServiceKeys({ store: serviceKeyStore, revocations, clock, time, logger })
   const tickets = new PostgresTicketStore(queries)
   const known = { verifier, revocations, serviceKeys, tickets }
-  const authenticator = new JwtAuthenticator({ ...known, leewaySeconds, clock, logger, observer: metrics })
-  const tokenLives = new TokenLives({ authenticator, wheel: new TimerWheel(clock), clock, leewaySeconds })
+  const authenticator = new JwtAuthenticator({ ...known, leewaySeconds, time, logger, observer: metrics })
+  const tokenLives = new TokenLives({ authenticator, wheel: new TimerWheel(clock, time), clock, time, leewaySeconds })
   revocations.whenRevoked((targets) => tokenLives.revoked(targets))
   const maxVisitors = Math.ceil(options.maxConnections / 4)
   return {
@@ -135,7 +137,7 @@ function byTokens(source: TokenSource, options: AuthenticationOptions): Authenti
       revocations,
       tickets,
       serviceKeys: serviceKeyStore,
-      issuer: issuerOf(source),
+      issuer: issuerOf(source, time),
       issuedAt: (userId) => asked.issuedAt(userId),
     },
     unreadyReasons: () => (revocations.isStale ? ['revocations_stale'] : []),
@@ -166,13 +168,13 @@ function lookingApart(looks: RevocationStore, others: RevocationStore): Revocati
   }
 }
 
-function verifierOf({ rules: { audience, algorithms, ...rules }, keys }: TokenSource): TokenVerifier {
+function verifierOf({ rules: { audience, algorithms, ...rules }, keys }: TokenSource, time: TimeOfDay): TokenVerifier {
   const audiences = audience === undefined ? [] : [audience]
-  return new TokenVerifier({ keys, algorithms, rules: { ...rules, audiences }, clock })
+  return new TokenVerifier({ keys, algorithms, rules: { ...rules, audiences }, time })
 }
 
-function issuerOf({ rules, signer }: TokenSource): TokenIssuer | undefined {
-  return signer && new TokenIssuer({ ...rules, signer, clock })
+function issuerOf({ rules, signer }: TokenSource, time: TimeOfDay): TokenIssuer | undefined {
+  return signer && new TokenIssuer({ ...rules, signer, time })
 }
 
 function keySetOf(config: JwtConfig, logger: Logger): KeySet | undefined {

@@ -22,7 +22,7 @@ import { traceIn } from './cli/trace.postgres.ts'
 import { type Config, ConfigError, loadConfig, WRONG_CONFIGURATION } from './config.ts'
 import { doctorChecks } from './doctor.ts'
 import { PublicAddress } from './gateway/public-address.ts'
-import { systemClock } from './lib/clock.ts'
+import { machineTime } from './lib/clock.ts'
 import { reasonOf } from './lib/errors.ts'
 import type { Logger } from './lib/logger.ts'
 import { PostgresEpochStore } from './messages/epoch-store.postgres.ts'
@@ -108,11 +108,11 @@ async function issuerOf({ auth }: Config, queries: Queries): Promise<TokenIssuer
   if (auth.mode === 'none') return undefined
   if (auth.mode === 'jwt') {
     const signing = auth.keys.find(({ algorithm }) => algorithm === 'HS256')
-    return signing && new TokenIssuer({ ...auth, signer: () => signing, clock: systemClock })
+    return signing && new TokenIssuer({ ...auth, signer: () => signing, time: machineTime })
   }
   const { keyId, secret } = await new PostgresSigningKeyStore(queries).current()
   const signing = { keyId, key: createSecretKey(secret) }
-  return new TokenIssuer({ ...auth, ...OWN_RULES, signer: () => signing, clock: systemClock })
+  return new TokenIssuer({ ...auth, ...OWN_RULES, signer: () => signing, time: machineTime })
 }
 
 /** Commands about accounts write what they do as the service would; each instance finds within a second whom it shuts out. */

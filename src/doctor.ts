@@ -13,7 +13,7 @@ import { parseDsn } from './postgres/dsn.ts'
 import { examine } from './redis/examination.ts'
 import { addressToOpen } from './transport/address.ts'
 
-/** Beyond this a token may already be refused on one side and be good on the other; milliseconds. */
+/** Beyond this what ends by the database's clock, as tokens do, ends noticeably late or early for whoever made it; milliseconds. */
 const CLOCK_DIFFERENCE_LIMIT_MS = 1_000
 /** Fewer would bound the number of sockets before MAX_CONNECTIONS does. */
 const WANTED_OPEN_FILES = 10_000
@@ -112,7 +112,7 @@ async function checkClock(database: Database): Promise<string> {
   const [row] = await queries.query<{ ms: string }>('select (extract(epoch from clock_timestamp()) * 1000)::text as ms')
   const aheadMs = Math.round(Number(row?.ms) - (beforeMs + Date.now()) / 2)
   if (Math.abs(aheadMs) <= CLOCK_DIFFERENCE_LIMIT_MS) return `the database is ${aheadMs} ms ahead of this machine`
-  throw new Error(`the database is ${aheadMs} ms ahead of this machine: tokens end and links expire by both; use NTP`)
+  throw new Error(`the database is ${aheadMs} ms ahead of this machine: tokens and links end by its clock; use NTP`)
 }
 
 async function checkRedis(config: Config): Promise<string | undefined> {

@@ -1,6 +1,6 @@
 import type { PushConfig } from './config/push.ts'
 import type { Audience } from './delivery/audience.ts'
-import { systemClock as clock } from './lib/clock.ts'
+import { systemClock as clock, machineTime } from './lib/clock.ts'
 import type { DependencyLog } from './lib/dependency-log.ts'
 import type { Logger } from './lib/logger.ts'
 import { OutboundHttp } from './outbound/outbound-http.ts'
@@ -141,7 +141,7 @@ function sending(
     jobs.closeHost(host, seconds).catch((error: unknown) => logger.warn({ err: error }, 'the others could not be told'))
   })
   // A process that was suspended must not sign with the time of before.
-  const headers = new VapidHeaders(subject, { now: () => Date.now() })
+  const headers = new VapidHeaders(subject, machineTime)
   const delivery = new PushDelivery({ ...shared, hosts, headers, breaker })
   const running = { delivery, breaker, keys, pageUrl, ttlSeconds, random: Math.random }
   const run = (job: HeldJob, load: HostLoad): Promise<RanJob> => runJob(job, { ...running, load })

@@ -1,4 +1,4 @@
-import type { Clock } from '../lib/clock.ts'
+import type { TimeOfDay } from '../lib/clock.ts'
 import type { Logger } from '../lib/logger.ts'
 import type { Authenticator, AuthFault, Verification } from './authenticator.ts'
 import type { TokenIdentity } from './claims.ts'
@@ -14,7 +14,7 @@ export interface JwtAuthenticatorOptions {
   readonly serviceKeys: ServiceKeys
   readonly tickets: TicketStore
   readonly leewaySeconds: number
-  readonly clock: Clock
+  readonly time: TimeOfDay
   readonly logger: Logger
   /** Counts refusals; who is refused hears no reason. */
   readonly observer: { credentialRefused(fault: AuthFault): void }
@@ -46,12 +46,12 @@ export class JwtAuthenticator implements Authenticator {
   }
 
   async redeem(ticket: string): Promise<Verification> {
-    const { tickets, revocations, clock, leewaySeconds, logger } = this.#options
+    const { tickets, revocations, time, leewaySeconds, logger } = this.#options
     if (revocations.isStale) return this.#refused('unavailable')
     try {
       const identity = await redeemTicket(tickets, ticket)
       if (!identity) return this.#refused('ticket')
-      if (identity.expiresAtMs + leewaySeconds * 1000 <= clock.now()) return this.#refused('expired')
+      if (identity.expiresAtMs + leewaySeconds * 1000 <= time.epochMs()) return this.#refused('expired')
       return this.#unlessRevoked(identity)
     } catch (error) {
       logger.debug({ err: error }, 'a ticket could not be looked up')

@@ -1,4 +1,4 @@
-import type { Clock } from '../lib/clock.ts'
+import { type Clock, machineTime, type TimeOfDay } from '../lib/clock.ts'
 import { reasonOf } from '../lib/errors.ts'
 import type { Logger } from '../lib/logger.ts'
 import type { TokenIdentity } from './claims.ts'
@@ -31,7 +31,7 @@ const CLEAN_UP_INTERVAL_MS = 60 * 60_000
  * on by the database's time; a hint from another instance only makes the look earlier. When looks fail for 5 s nothing can be
  * said about anybody: `isStale`, and the doors stay shut.
  */
-export class Revocations {
+export class Revocations implements TimeOfDay {
   readonly #options: RevocationsOptions
   /** By target, all that was said of it. */
   readonly #known = new Map<string, Refused>()
@@ -56,6 +56,15 @@ export class Revocations {
   /** Whether looks have failed for so long that a revocation could have been missed. */
   get isStale(): boolean {
     return this.#lookedAtMs === undefined || this.#options.clock.now() - this.#lookedAtMs > STALE_AFTER_MS
+  }
+
+  /**
+   * By the database's clock, with which whatever is judged here agrees on every instance: its time at the last successful look,
+   * and what has passed here since. So it follows within a second when the machine was suspended, or its clock was set.
+   */
+  epochMs(): number {
+    if (this.#seenUntilMs === undefined || this.#lookedAtMs === undefined) return machineTime.epochMs()
+    return this.#seenUntilMs + (this.#options.clock.now() - this.#lookedAtMs)
   }
 
   /** `listener` is told of targets when they are first seen, whoever revoked them: open sockets have to be looked through. */

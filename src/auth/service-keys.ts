@@ -1,4 +1,4 @@
-import type { Clock } from '../lib/clock.ts'
+import type { Clock, TimeOfDay } from '../lib/clock.ts'
 import type { Logger } from '../lib/logger.ts'
 import type { Revocations } from './revocations.ts'
 import {
@@ -12,7 +12,9 @@ import {
 export interface ServiceKeysOptions {
   readonly store: Pick<ServiceKeyStore, 'find' | 'used'>
   readonly revocations: Pick<Revocations, 'isKeyRevoked'>
-  readonly clock: Clock
+  readonly clock: Pick<Clock, 'now'>
+  /** By which keys end. */
+  readonly time: TimeOfDay
   readonly logger: Logger
 }
 
@@ -44,11 +46,11 @@ export class ServiceKeys {
   async verify(text: string): Promise<ServiceKey | undefined> {
     const parsed = parseServiceKey(text)
     if (!parsed) return undefined
-    const { revocations, clock } = this.#options
+    const { revocations, time } = this.#options
     const key = await this.#find(parsed.keyId)
     if (!key || !isSecretOf(key, parsed.secret)) return undefined
     if (key.revokedAtMs !== undefined || revocations.isKeyRevoked(key.keyId)) return undefined
-    if (key.expiresAtMs !== undefined && key.expiresAtMs <= clock.now()) return undefined
+    if (key.expiresAtMs !== undefined && key.expiresAtMs <= time.epochMs()) return undefined
     this.#noteUse(key.keyId)
     return key
   }

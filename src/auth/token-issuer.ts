@@ -1,6 +1,6 @@
 import { createHmac, type KeyObject, randomUUID } from 'node:crypto'
 import { encodeJson } from '../lib/base64url.ts'
-import type { Clock } from '../lib/clock.ts'
+import type { TimeOfDay } from '../lib/clock.ts'
 import type { UserId } from '../protocol/message.ts'
 import { subjectOf } from './claims.ts'
 
@@ -14,7 +14,7 @@ export interface TokenIssuerOptions {
   readonly audience: string | undefined
   /** How long a token may live, seconds. */
   readonly maxLifetimeSeconds: number
-  readonly clock: Clock
+  readonly time: TimeOfDay
 }
 
 /** Seconds that a token lives unless something else is asked for. */
@@ -46,11 +46,11 @@ export class TokenIssuer {
     lifetimeSeconds = Math.min(DEFAULT_TOKEN_SECONDS, this.#options.maxLifetimeSeconds),
     { sessionId, issuedAtSeconds }: { readonly sessionId?: string; readonly issuedAtSeconds?: number } = {},
   ): { token: string; expiresAtMs: number } {
-    const { signer, userClaim, issuer, audience, maxLifetimeSeconds, clock } = this.#options
+    const { signer, userClaim, issuer, audience, maxLifetimeSeconds, time } = this.#options
     const { key, keyId } = signer()
     const subject = this.#subject(userId)
     if (subject === undefined) throw new Error('no token can name this user')
-    const iat = issuedAtSeconds ?? Math.floor(clock.now() / 1000)
+    const iat = issuedAtSeconds ?? Math.floor(time.epochMs() / 1000)
     const exp = iat + Math.min(lifetimeSeconds, maxLifetimeSeconds)
     const claims = {
       ...(userClaim !== 'sub' && { sub: subject }),

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import { decodeBase64url } from '../lib/base64url.ts'
-import type { Clock } from '../lib/clock.ts'
+import type { TimeOfDay } from '../lib/clock.ts'
 import { type ClaimRules, readClaims, type TokenIdentity } from './claims.ts'
 import type { KeySource } from './key-source.ts'
 import { type Algorithm, MAX_TOKEN_BYTES, type ParsedToken, parseToken, TokenError, type TokenFault } from './token.ts'
@@ -10,7 +10,7 @@ export interface TokenVerifierOptions {
   readonly keys: KeySource
   readonly algorithms: readonly Algorithm[]
   readonly rules: ClaimRules
-  readonly clock: Clock
+  readonly time: TimeOfDay
 }
 
 export type Verdict =
@@ -44,12 +44,12 @@ export class TokenVerifier {
 
   verify(token: string): Verdict {
     if (token.length > MAX_TOKEN_BYTES) return { fault: 'too_long' }
-    const { keys, clock } = this.#options
+    const { keys, time } = this.#options
     if (keys.generation !== this.#generation) {
       this.#verified.clear()
       this.#generation = keys.generation
     }
-    const now = clock.now()
+    const now = time.epochMs()
     const digest = hash('sha256', token, 'base64')
     const known = this.#recall(digest, now)
     if (known) return { identity: known }

@@ -1,7 +1,7 @@
 import { type Authenticator, type Verification, verified } from '../auth/authenticator.ts'
 import type { TokenIdentity } from '../auth/claims.ts'
 import type { RevocationTarget } from '../auth/revocation-store.ts'
-import type { Clock } from '../lib/clock.ts'
+import type { Clock, TimeOfDay } from '../lib/clock.ts'
 import { isoTime } from '../lib/iso-time.ts'
 import type { TimerWheel } from '../lib/timer-wheel.ts'
 import type { Ref } from '../protocol/commands.ts'
@@ -12,6 +12,8 @@ export interface TokenLivesOptions {
   readonly authenticator: Authenticator
   readonly wheel: TimerWheel
   readonly clock: Pick<Clock, 'now'>
+  /** By which tokens end. */
+  readonly time: TimeOfDay
   /** How long a token is good beyond its end. */
   readonly leewaySeconds: number
 }
@@ -107,13 +109,13 @@ export class TokenLives {
   }
 
   #schedule(holder: Holder, life: Life): void {
-    const { wheel, clock, leewaySeconds } = this.#options
+    const { wheel, time, leewaySeconds } = this.#options
     const { expiresAtMs } = life.identity
     const warn = (): void => {
       life.cancel = wheel.at(expiresAtMs + leewaySeconds * 1000, () => holder.close('unauthorized', 'token_expired'))
-      holder.reply({ type: 'auth_expiring', in_ms: Math.max(0, expiresAtMs - clock.now()) })
+      holder.reply({ type: 'auth_expiring', in_ms: Math.max(0, expiresAtMs - time.epochMs()) })
     }
-    if (expiresAtMs - WARNING_MS > clock.now()) life.cancel = wheel.at(expiresAtMs - WARNING_MS, warn)
+    if (expiresAtMs - WARNING_MS > time.epochMs()) life.cancel = wheel.at(expiresAtMs - WARNING_MS, warn)
     else warn()
   }
 }

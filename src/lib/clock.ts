@@ -9,6 +9,18 @@ export interface Clock {
   after(delayMs: number, task: () => void): () => void
 }
 
+/**
+ * The time of day, by which is judged what another process or machine has dated: tokens, keys, headers. It may be set, also back,
+ * so no wait is measured by it. Not a `Clock`, so that neither is taken for the other.
+ */
+export interface TimeOfDay {
+  /** Milliseconds since the epoch. */
+  epochMs(): number
+}
+
+/** What this machine takes for the time. */
+export const machineTime: TimeOfDay = { epochMs: () => Date.now() }
+
 export const systemClock: Clock = {
   // Not Date.now(): when somebody sets the machine's clock, waits, leases and ages would be wrong by as much.
   now: () => Math.floor(performance.timeOrigin + performance.now()),

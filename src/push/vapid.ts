@@ -1,6 +1,6 @@
 import { createECDH, createPrivateKey, type KeyObject, sign } from 'node:crypto'
 import { encodeJson } from '../lib/base64url.ts'
-import type { Clock } from '../lib/clock.ts'
+import type { TimeOfDay } from '../lib/clock.ts'
 
 /** A pair of keys by which push services know this server (RFC 8292). */
 export interface VapidKey {
@@ -40,22 +40,22 @@ export function vapidKeyOf(kid: string, scalar: Buffer): VapidKey {
 /** `Authorization` headers, one for each push service and key: a signature costs twice what the rest of a push does. */
 export class VapidHeaders {
   readonly #subject: string
-  readonly #clock: Pick<Clock, 'now'>
+  readonly #time: TimeOfDay
   readonly #headers = new Map<string, { readonly text: string; readonly madeMs: number }>()
 
   /**
-   * `subject`: whom a push service writes to when something is wrong, https: or mailto:. `clock`: of the world outside, by which
-   * a header ends.
+   * `subject`: whom a push service writes to when something is wrong, https: or mailto:. `time`: of the world outside, by which a
+   * header ends.
    */
-  constructor(subject: string, clock: Pick<Clock, 'now'>) {
+  constructor(subject: string, time: TimeOfDay) {
     this.#subject = subject
-    this.#clock = clock
+    this.#time = time
   }
 
   of(origin: string, key: VapidKey): string {
     const name = `${key.kid} ${origin}`
     const known = this.#headers.get(name)
-    const now = this.#clock.now()
+    const now = this.#time.epochMs()
     if (known && now - known.madeMs < USED_FOR_MS) return known.text
     const text = this.#make(origin, key, now)
     this.#headers.delete(name)

@@ -1,4 +1,4 @@
-import type { Clock } from '../../src/lib/clock.ts'
+import type { Clock, TimeOfDay } from '../../src/lib/clock.ts'
 
 interface Timer {
   readonly atMs: number
@@ -6,7 +6,7 @@ interface Timer {
 }
 
 /** A clock that stands still until it is advanced; timers run in the order of their time. */
-export class FakeClock implements Clock {
+export class FakeClock implements Clock, TimeOfDay {
   #nowMs: number
   #timers: Timer[] = []
 
@@ -15,6 +15,11 @@ export class FakeClock implements Clock {
   }
 
   now(): number {
+    return this.#nowMs
+  }
+
+  /** The same: nobody sets this one. */
+  epochMs(): number {
     return this.#nowMs
   }
 

@@ -45,7 +45,7 @@ async function instance() {
     leewaySeconds: 30,
     maxLifetimeSeconds: 86_400,
   }
-  const verifier = new TokenVerifier({ keys, algorithms, rules, clock })
+  const verifier = new TokenVerifier({ keys, algorithms, rules, time: clock })
   /** As every door does: verified again once a key has been looked for. */
   const verify = async (token: string): Promise<Verdict> => {
     const verdict = verifier.verify(token)

@@ -117,7 +117,7 @@ describe('service keys in PostgreSQL', () => {
     const store = new PostgresServiceKeyStore(queries)
     const revoked = new Set<string>()
     const revocations = { isKeyRevoked: (keyId: string) => revoked.has(keyId) }
-    return { store, revoked, keys: new ServiceKeys({ store, revocations, clock, logger: silentLogger }) }
+    return { store, revoked, keys: new ServiceKeys({ store, revocations, clock, time: clock, logger: silentLogger }) }
   }
 
   test('are verified by their hash alone, with their scopes', async () => {
@@ -166,6 +166,7 @@ describe('service keys in PostgreSQL', () => {
       store: Object.assign(Object.create(store), counting),
       revocations: { isKeyRevoked: () => false },
       clock,
+      time: clock,
       logger: silentLogger,
     })
     const nobody = newServiceKey('nobody', []).key

@@ -38,7 +38,7 @@ function issuer() {
     leewaySeconds: 30,
     maxLifetimeSeconds: 86_400,
   }
-  const verifier = new TokenVerifier({ keys: keySet, algorithms: ['ES256'], rules, clock })
+  const verifier = new TokenVerifier({ keys: keySet, algorithms: ['ES256'], rules, time: clock })
   const publish = (keys: Record<string, KeyPair>, more: readonly object[] = []): void => {
     const own = Object.entries(keys).map(([kid, pair]) => ({
       ...pair.publicKey.export({ format: 'jwk' }),

@@ -3,7 +3,7 @@ import { fixedKeys } from '../../../src/auth/key-source.ts'
 import { TokenVerifier } from '../../../src/auth/token-verifier.ts'
 import { secretKey } from '../../../src/auth/verification-key.ts'
 import { loadConfig } from '../../../src/config.ts'
-import { systemClock } from '../../../src/lib/clock.ts'
+import { machineTime } from '../../../src/lib/clock.ts'
 import { document } from '../../support/readme.ts'
 import { SECRET } from '../../support/tokens.ts'
 
@@ -26,7 +26,7 @@ test('the ten lines of the README make a token that the service believes', async
     keys: fixedKeys([secretKey(SECRET)]),
     algorithms: auth.algorithms,
     rules: { ...auth, audiences: [] },
-    clock: systemClock,
+    time: machineTime,
   })
   expect(verifier.verify(module.chatToken('ann'))).toMatchObject({ identity: { userId: 'ann' } })
 })

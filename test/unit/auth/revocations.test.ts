@@ -73,6 +73,22 @@ function database() {
   return { clock, state, insert, instance, ann }
 }
 
+test('the time is that of the database, whatever has passed here', async () => {
+  const { clock, state, instance } = database()
+  const { revocations } = instance()
+  await revocations.start()
+  expect(revocations.epochMs()).toBe(clock.now())
+  await clock.advance(400)
+  expect(revocations.epochMs()).toBe(clock.now())
+  // As if the machine had been suspended for so long.
+  state.aheadMs = 600_000
+  await clock.advance(1_000)
+  expect(revocations.epochMs()).toBe(clock.now() + 600_000)
+  state.isAway = true
+  await clock.advance(3_600_000)
+  expect(revocations.epochMs()).toBe(clock.now() + 600_000)
+})
+
 describe('a revocation', () => {
   test.each<[string, RevocationTarget]>([
     ['a user', { user_id: 'ann' }],

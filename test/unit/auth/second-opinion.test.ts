@@ -13,7 +13,7 @@ const ours = new TokenVerifier({
   keys: fixedKeys([secretKey(SECRET)]),
   algorithms: ['HS256'],
   rules: { ...RULES, issuer: ISSUER, audiences: [AUDIENCE] },
-  clock,
+  time: clock,
 })
 
 async function joseAccepts(token: string): Promise<boolean> {

@@ -50,7 +50,8 @@ test("a key that was found is looked up again when the database's history is ano
     used: async () => undefined,
   }
   const revocations = { isKeyRevoked: () => false }
-  const keys = new ServiceKeys({ store, revocations, clock: new FakeClock(), logger: silentLogger })
+  const clock = new FakeClock()
+  const keys = new ServiceKeys({ store, revocations, clock, time: clock, logger: silentLogger })
   const underWay = keys.verify(text)
   keys.historyChanged()
   answers[0]?.(stored)

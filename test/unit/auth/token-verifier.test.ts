@@ -46,7 +46,7 @@ function verifier({
   time = clock,
   escapesUser = false,
 } = {}): TokenVerifier {
-  return new TokenVerifier({ keys: source, algorithms, rules: { ...rules, escapesUser }, clock: time })
+  return new TokenVerifier({ keys: source, algorithms, rules: { ...rules, escapesUser }, time })
 }
 
 const pem = (pair: KeyPair): string => pair.publicKey.export({ type: 'spki', format: 'pem' }).toString()
@@ -320,7 +320,7 @@ describe('a user id made from any subject', () => {
     const rules = { userClaim: 'sub', issuer: ISSUER, audience: AUDIENCE, maxLifetimeSeconds: 60 }
     const signer = () => secretKey(SECRET)
     const escaping = verifier({ escapesUser: true })
-    const issuer = new TokenIssuer({ ...rules, signer, escapesUser: true, clock: new FakeClock(NOW * 1000) })
+    const issuer = new TokenIssuer({ ...rules, signer, escapesUser: true, time: new FakeClock(NOW * 1000) })
     const { token, expiresAtMs } = issuer.issue('auth0_7C7', 600)
     expect(escaping.verify(token)).toMatchObject({ identity: { userId: 'auth0_7C7' } })
     expect([issuer.canName('auth0_7C7'), issuer.canName('a_b')]).toEqual([true, false])

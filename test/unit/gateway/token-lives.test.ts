@@ -8,6 +8,8 @@ import { FakeClock, settled } from '../../support/fake-clock.ts'
 /** Connections of `ann`, whose tokens are named; `auth` with a name proves that token. */
 function setUp() {
   const clock = new FakeClock()
+  const set = { byMs: 0 }
+  const time = { epochMs: () => clock.now() + set.byMs }
   const revoked = new Set<string | undefined>()
   const later = new Map<string, Promise<void>>()
   const identityOf = (tokenId: string, lifeMs = 600_000): TokenIdentity => ({
@@ -30,7 +32,7 @@ function setUp() {
     redeem: async () => ({ fault: 'ticket' }),
     verifyKey: async () => ({ fault: 'key' }),
   }
-  const lives = new TokenLives({ authenticator, wheel: new TimerWheel(clock), clock, leewaySeconds: 30 })
+  const lives = new TokenLives({ authenticator, wheel: new TimerWheel(clock, time), clock, time, leewaySeconds: 30 })
   const connect = (tokenId: string, lifeMs?: number) => {
     const told: unknown[] = []
     const identity = identityOf(tokenId, lifeMs)
@@ -47,7 +49,7 @@ function setUp() {
     lives.started(holder, identity)
     return { told, renew: (token: string) => lives.renew(holder, token, undefined) }
   }
-  return { clock, lives, revoked, later, connect }
+  return { clock, set, lives, revoked, later, connect }
 }
 
 describe('the token of an open connection', () => {
@@ -81,6 +83,16 @@ describe('the token of an open connection', () => {
     await clock.advance(86_000)
     expect(told).toEqual(['auth_expiring'])
     await clock.advance(4_000)
+    expect(told).toEqual(['auth_expiring', 'closed token_expired'])
+  })
+
+  test('ends it within a second when the time is set, as after the machine was suspended', async () => {
+    const { clock, set, connect } = setUp()
+    const { told } = connect('first', 600_000)
+    set.byMs = 640_000
+    await clock.advance(1_000)
+    expect(told).toEqual(['auth_expiring'])
+    await clock.advance(1_000)
     expect(told).toEqual(['auth_expiring', 'closed token_expired'])
   })
 

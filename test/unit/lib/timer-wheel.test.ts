@@ -7,7 +7,7 @@ describe('a timer wheel', () => {
   test('runs each task at its time or up to a second later, in order, and never before', async () => {
     const run = fc.asyncProperty(fc.array(fc.nat(20_000), { maxLength: 40 }), async (delays) => {
       const clock = new FakeClock()
-      const wheel = new TimerWheel(clock)
+      const wheel = new TimerWheel(clock, clock)
       const startMs = clock.now()
       const ran: { delay: number; atMs: number }[] = []
       for (const delay of delays) wheel.at(startMs + delay, () => ran.push({ delay, atMs: clock.now() - startMs }))
@@ -24,7 +24,7 @@ describe('a timer wheel', () => {
 
   test('holds one timer, and none once nothing waits', async () => {
     const clock = new FakeClock()
-    const wheel = new TimerWheel(clock)
+    const wheel = new TimerWheel(clock, clock)
     for (let task = 0; task < 100; task += 1) wheel.at(clock.now() + 5_000, () => undefined)
     expect(clock.pending).toBe(1)
     await clock.advance(6_000)
@@ -33,7 +33,7 @@ describe('a timer wheel', () => {
 
   test('does not run what was cancelled, also by a task of the same moment', async () => {
     const clock = new FakeClock()
-    const wheel = new TimerWheel(clock)
+    const wheel = new TimerWheel(clock, clock)
     const ran: string[] = []
     const atMs = clock.now() + 2_000
     wheel.at(atMs, () => {
@@ -46,16 +46,30 @@ describe('a timer wheel', () => {
     expect(ran).toEqual(['first'])
   })
 
+  test('follows a time that is set back: a task is no later than a second after it', async () => {
+    const clock = new FakeClock()
+    let setMs = 0
+    const time = { epochMs: () => clock.now() + setMs }
+    const wheel = new TimerWheel(clock, time)
+    const ran: number[] = []
+    wheel.at(time.epochMs() + 5_000, () => ran.push(time.epochMs()))
+    setMs = -3_600_000
+    await clock.advance(1_000)
+    const atMs = time.epochMs() + 2_000
+    wheel.at(atMs, () => ran.push(time.epochMs()))
+    await clock.advance(3_000)
+    expect(ran).toHaveLength(1)
+    expect(ran[0]).toBeLessThanOrEqual(atMs + 1_000)
+  })
+
   test('runs everything that fell due while the process stood still', () => {
     let nowMs = 0
     const timers: (() => void)[] = []
-    const wheel = new TimerWheel({
-      now: () => nowMs,
-      after: (_, task) => {
-        timers.push(task)
-        return () => undefined
-      },
-    })
+    const after = (_: number, task: () => void) => {
+      timers.push(task)
+      return () => undefined
+    }
+    const wheel = new TimerWheel({ after }, { epochMs: () => nowMs })
     const ran: number[] = []
     for (const delay of [86_400_000, 3_000, 3_600_000]) wheel.at(delay, () => ran.push(delay))
     nowMs = 100_000_000
