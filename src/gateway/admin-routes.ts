@@ -15,7 +15,7 @@ export interface AdminRequest extends RestRequest {
   requireFresh(): Promise<void>
 }
 
-/** The request of a person who is certainly an administrator. Rejects with `forbidden`. */
+/** The request of a person who is certainly an administrator, and signed in as one. Rejects with `forbidden`. */
 export async function adminRequest(
   request: RestRequest,
   services: AccountServices,
@@ -28,7 +28,7 @@ export async function adminRequest(
   }
   if (credential.kind !== 'person') throw new RequestError('forbidden')
   const { userId, sessionId } = credential.identity
-  await services.administration.requireAdmin(userId)
+  await services.administration.requireAdmin({ userId, sessionId })
   return {
     ...request,
     actor: { kind: 'user', id: userId, address, requestId },

@@ -199,7 +199,7 @@ function ofRevokers(
       if (!accounts) throw new RequestError('forbidden')
       // While it can be found: the audit tells from where also of a caller who hangs up meanwhile.
       request.address()
-      await accounts.administration.requireAdmin(credential.identity.userId)
+      await accounts.administration.requireAdmin(credential.identity)
     }
     return handle(request, auth, credential)
   }

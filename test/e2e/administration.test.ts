@@ -346,6 +346,20 @@ test('an administrator revokes by REST, and every revocation is in the audit', a
   expect(await audited('revoke', `jti ${body.jti}`)).toMatchObject([{ actor: key.split('_')[1], actor_kind: 'key' }])
 })
 
+test('a token that a backend made for an administrator does what people do, and does not administer', async () => {
+  const ann = await somebody()
+  const headers = bearer(await bench.key('tokens:issue'))
+  const { body } = await call(app, 'POST', '/api/auth/tokens', { headers, body: { user_id: admin.userId } })
+  const issued = { ...admin, token: String(body?.['token']) }
+  expect((await as(issued, 'GET', '/api/conversations')).status).toBe(200)
+  for (const [method, path] of ADMIN_ROUTES) {
+    const named = path.replace('{user_id}', ann.userId).replace('{code_id}', 'code')
+    const body = path === '/api/auth/revoke' ? { user_id: ann.userId } : undefined
+    expect([path, (await as(issued, method, named, body)).status]).toEqual([path, 403])
+  }
+  expect((await as(ann, 'GET', '/api/conversations')).status).toBe(200)
+})
+
 test('whoever is revoked is signed out: neither cookie nor refresh token brings another token', async () => {
   const comesBack = async ({ refreshToken: refresh_token }: Person, cookie: string) => [
     (await ask(app, '/api/auth/refresh', { refresh_token, attempt: randomUUID() })).status,
