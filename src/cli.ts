@@ -19,6 +19,7 @@ import { TokenIssuer } from './auth/token-issuer.ts'
 import type { AccountTools } from './cli/account-commands.ts'
 import { type CliServices, createProgram } from './cli/program.ts'
 import { traceIn } from './cli/trace.postgres.ts'
+import { LONGEST_GOOD_SECONDS } from './config/auth.ts'
 import { type Config, ConfigError, loadConfig, WRONG_CONFIGURATION } from './config.ts'
 import { doctorChecks } from './doctor.ts'
 import { PublicAddress } from './gateway/public-address.ts'
@@ -60,7 +61,8 @@ async function withDatabase<T>(config: Config, work: Work<T>, tables: DatabaseOp
 function servicesOf(config: Config, database: Database): CliServices {
   const { auth } = config
   const queries = database.openQueries(1)
-  const lifetimeSeconds = auth.mode === 'none' ? 86_400 : auth.maxLifetimeSeconds + auth.leewaySeconds
+  // The service may be told of longer lives than this shell: what is revoked here must outlast its tokens too.
+  const lifetimeSeconds = LONGEST_GOOD_SECONDS
   const revocations =
     auth.mode === 'accounts'
       ? new AuditedRevocations({ queries, storeIn: (within) => new PostgresRevocationStore(within) })
@@ -69,7 +71,7 @@ function servicesOf(config: Config, database: Database): CliServices {
   const isAudited = auth.mode === 'accounts'
   return {
     serviceKeys: isAudited ? auditedKeys(queries) : new PostgresServiceKeyStore(queries),
-    revocations,
+    revocations: auth.mode === 'none' ? undefined : revocations,
     users: auth.mode === 'accounts' ? new PostgresAccountDirectory(queries) : new PostgresUserDirectory(queries),
     accounts: accountTools(config, queries, lifetimeSeconds),
     checkAudit: () => checkAudit(queries),

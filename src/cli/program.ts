@@ -16,7 +16,8 @@ import { addTrace, type Trace } from './trace.ts'
 /** What commands act on; opened for one command and closed after it. */
 export interface CliServices {
   readonly serviceKeys: ServiceKeyStore
-  readonly revocations: RevocationStore
+  /** None under `AUTH=none`, where nobody is refused. */
+  readonly revocations: RevocationStore | undefined
   readonly users: UserDirectory
   readonly epoch: EpochStore
   readonly trace: Trace
@@ -30,7 +31,7 @@ export interface CliServices {
    * with the seconds that were asked for.
    */
   issuedAt(userId: UserId, seconds: number | undefined): Promise<number | undefined>
-  /** How long the longest token lives, seconds. */
+  /** How long what is revoked is kept: no token of any configuration lives longer; seconds. */
   readonly lifetimeSeconds: number
 }
 
@@ -114,7 +115,8 @@ function addKeys(program: Command, { withServices }: ProgramOptions, print: Prin
     .command('revoke <key_id>')
     .description('end a key; every instance refuses it within two seconds')
     .action(async (keyId: string, _, command: Command) => {
-      await withServices(async ({ serviceKeys, revocations, lifetimeSeconds }) => {
+      await withServices(async (services) => {
+        const [{ serviceKeys, lifetimeSeconds }, revocations] = [services, revocationsOf(services)]
         const isRevoked = await revokeServiceKey(keyId, serviceKeys, (target) =>
           revocations.add(target, { actor: ACTOR, lifetimeSeconds }),
         )
@@ -154,11 +156,17 @@ function addTokens(program: Command, { withServices }: ProgramOptions, print: Pr
     .option('--jti <jti>', 'one token')
     .action(async (given: { user?: string; session?: string; jti?: string }, command: Command) => {
       const target = targetOf(given)
-      await withServices(({ revocations, lifetimeSeconds }) =>
-        revocations.add(target, { actor: ACTOR, lifetimeSeconds }),
+      await withServices(async (services) =>
+        revocationsOf(services).add(target, { actor: ACTOR, lifetimeSeconds: services.lifetimeSeconds }),
       )
       print(command, { json: target, text: `Revoked: ${Object.values(target).join()}.` })
     })
+}
+
+/** A shell that lacks AUTH would leave open the logins and invites that the service has, and say that all is done. */
+function revocationsOf({ revocations }: CliServices): RevocationStore {
+  if (revocations) return revocations
+  throw new Error('AUTH=none refuses nobody, so nothing was revoked. Give this command the AUTH of the service.')
 }
 
 function addUsers(program: Command, { withServices }: ProgramOptions, print: Print): Command {

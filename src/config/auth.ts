@@ -13,6 +13,11 @@ const secret = z.string()
 const BEARER = /^[!-~]{16,}$/
 const aSecret = { expects: 'a text of 32 bytes or more' }
 
+const LONGEST_LIFE_SECONDS = 31_536_000
+const MOST_LEEWAY_SECONDS = 300
+/** So long a token can be good under any configuration. */
+export const LONGEST_GOOD_SECONDS = LONGEST_LIFE_SECONDS + MOST_LEEWAY_SECONDS
+
 /** What the tokens of the operator's own issuer look like. */
 export const authVariables = {
   AUTH: oneOf(
@@ -60,8 +65,8 @@ export const authVariables = {
     'off',
     '`on` turns subjects such as `auth0|7` into user ids (`auth0_7C7`), a different one for each',
   ),
-  JWT_LEEWAY_SECONDS: wholeNumber(0, 300, 30, 'how far the clocks of issuer and service may differ'),
-  JWT_MAX_LIFETIME_SECONDS: wholeNumber(60, 31_536_000, 86_400, 'longest life of a token'),
+  JWT_LEEWAY_SECONDS: wholeNumber(0, MOST_LEEWAY_SECONDS, 30, 'how far the clocks of issuer and service may differ'),
+  JWT_MAX_LIFETIME_SECONDS: wholeNumber(60, LONGEST_LIFE_SECONDS, 86_400, 'longest life of a token'),
   USER_SEARCH: oneOf(['off', 'on'], 'off', 'with `AUTH=jwt`: whether people may search the directory of people'),
   METRICS_TOKEN: optional(z.string().regex(BEARER), 'none: loopback alone', {
     expects: '16 or more ASCII characters, no blank among them',

@@ -75,8 +75,8 @@ describe('messaging keys', () => {
     const secret = made.key.split('_').slice(2).join('_')
     expect(listed.stdout).not.toContain(secret)
     expect(listed.stdout).not.toContain(hashOfSecret(secret).toString('hex'))
-    expect((await messaging(['keys', 'revoke', made.key_id])).code).toBe(0)
-    const again = await messaging(['keys', 'revoke', made.key_id])
+    expect((await messaging(['keys', 'revoke', made.key_id], JWT)).code).toBe(0)
+    const again = await messaging(['keys', 'revoke', made.key_id], JWT)
     expect(again).toMatchObject({ code: 1, stderr: `messaging: There is no key ${made.key_id} that is not revoked.\n` })
   })
 
@@ -114,6 +114,13 @@ describe('messaging token and revoke', () => {
     ['nobody with an account', ['token', 'issue', 'ann'], { AUTH: 'accounts' }, 'There is no active account ann.'],
     ['a life beyond the longest', ['token', 'issue', 'ann', '--expires-in', '86401'], JWT, 'A token lives 86400'],
     ['a user id that is none', ['token', 'issue', 'a b'], JWT, 'is not a user id'],
+    [
+      'a token of a shell that lacks AUTH',
+      ['revoke', '--user', 'ann'],
+      {},
+      'Give this command the AUTH of the service.',
+    ],
+    ['a key of one', ['keys', 'revoke', 'a'], { AUTH: 'none' }, 'AUTH=none refuses nobody, so nothing was revoked.'],
     ['nobody to revoke', ['revoke'], {}, 'Say whose tokens: --user, --session or --jti.'],
     ['two to revoke', ['revoke', '--user', 'ann', '--jti', 'x'], {}, 'cannot be used with'],
     ['a wrong environment', ['keys', 'list'], { PORT: 'x' }, 'PORT: "x" is not'],
@@ -131,7 +138,13 @@ describe('messaging token and revoke', () => {
     [['--session', 's1'], { session_id: 's1' }],
     [['--jti', 't1'], { jti: 't1' }],
   ])('revokes %j', async (words, target) => {
-    expect(await json(['revoke', ...words])).toEqual(target)
+    expect(await json(['revoke', ...words], JWT)).toEqual(target)
+  })
+
+  test('revokes for as long as any token may live, whatever this shell says', async () => {
+    await json(['revoke', '--jti', 'long'], { ...JWT, JWT_MAX_LIFETIME_SECONDS: '60' })
+    const kept = `select expires_at > now() + interval '365 days' as is_long from revocations where jti = 'long'`
+    expect(await rowsOf(database.dsn, kept)).toEqual([{ is_long: true }])
   })
 })
 
