@@ -23,6 +23,16 @@ export class EncodedEvent {
     return typeof this.#source === 'string' ? JSON.parse(this.#source) : this.#source
   }
 
+  /** As `frame`; undefined where a text of another instance would have to be read for it, and is no JSON. */
+  soundFrame(encoder: Encoder): Frame | undefined {
+    if (typeof this.#source !== 'string') return this.frame(encoder)
+    try {
+      return this.frame(encoder)
+    } catch {
+      return undefined
+    }
+  }
+
   /** The same frame again for every encoder of this name. */
   frame(encoder: Encoder): Frame {
     if (encoder.name === 'json') {

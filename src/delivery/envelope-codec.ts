@@ -15,7 +15,7 @@ export function encodeEnvelopes(instanceId: string, envelopes: readonly Envelope
   return text
 }
 
-/** Undefined when this instance itself published the text. Lines of a later version are left out. */
+/** Undefined when this instance itself published the text. Lines of a later version, and what can be no frame, are left out. */
 export function decodeEnvelopes(ownInstanceId: string, text: string): Envelope[] | undefined {
   if (text.startsWith(ownInstanceId) && /[ \n]/.test(text[ownInstanceId.length] ?? '')) return undefined
   const lines = text.split('\n')
@@ -34,10 +34,13 @@ export function epochOf(text: string): string | undefined {
   return space < 0 ? undefined : head.slice(space + 1)
 }
 
-const MESSAGE_LINE = /^(\d+) ([^ ]+) ([^ ]+) /
+/** A number that can be counted on from. */
+const MESSAGE_LINE = /^(\d{1,15}) ([^ ]+) ([^ ]+) (?=\{)/
 
 function decodeLine(line: string): Envelope | undefined {
-  if (line.startsWith('= ')) return { json: line.slice(2) }
+  // Cut off or something else. Whether all of it is JSON only those notice who have to read it, see `EncodedEvent`.
+  if (!line.endsWith('}')) return undefined
+  if (line.startsWith('= {')) return { json: line.slice(2) }
   const head = MESSAGE_LINE.exec(line)
   if (!head) return undefined
   const [whole, seq, sender_id = '', receiver_id = ''] = head

@@ -128,12 +128,15 @@ export class Outbound implements ReplayTarget {
     const peer = addressOf(message, this.userId)
     if (this.#replay) return this.#replay.bring(peer, message.seq, message.seq)
     if (this.#written.has(peer, message.seq)) return
-    if (this.#reader.isBackedUp) return this.dropped(message)
-    this.#write(peer, message, encoded.frame(this.#identity.codec))
+    // What came broken from another instance is read from the store.
+    const frame = this.#reader.isBackedUp ? undefined : encoded.soundFrame(this.#identity.codec)
+    if (frame === undefined) return this.dropped(message)
+    this.#write(peer, message, frame)
   }
 
   event(encoded: EncodedEvent): void {
-    if (this.#isOpen && !this.#reader.isBackedUp) this.#socket.offer(encoded.frame(this.#identity.codec))
+    const frame = this.#isOpen && !this.#reader.isBackedUp ? encoded.soundFrame(this.#identity.codec) : undefined
+    if (frame !== undefined) this.#socket.offer(frame)
   }
 
   /** Before the page is written: a client may acknowledge it in the same turn. */

@@ -1,5 +1,6 @@
 import type { UserId } from '../protocol/message.ts'
 import { type OnlinePage, type Presence, type PresenceState, PresenceUnknown } from './presence.ts'
+import { heardState, timeIn } from './presence-payload.ts'
 import { type RedisPresenceOptions, Registration } from './registration.redis.ts'
 import { BEHIND_MARKS, MARK, neverSet, presenceScripts } from './scripts.redis.ts'
 
@@ -150,14 +151,14 @@ export class RedisPresence implements Presence {
   }
 
   #heard(userId: UserId, payload: string): void {
-    const [status, ms] = payload.split(' ')
-    if (status === 'online') this.#listener?.changed({ userId, status })
-    if (status === 'offline') this.#listener?.changed({ userId, status, lastSeenMs: Number(ms) })
+    const state = heardState(userId, payload)
+    if (state) this.#listener?.changed(state)
   }
 
   /** A user who is connected to this instance is online, whether or not Redis could be told yet. */
   #stateOf(userId: UserId, score: string | number | null, seen: string | null): PresenceState {
     if (score !== null || this.#connections.has(userId)) return { userId, status: 'online' }
-    return seen === null ? { userId, status: 'offline' } : { userId, status: 'offline', lastSeenMs: Number(seen) }
+    const lastSeenMs = timeIn(seen)
+    return { userId, status: 'offline', ...(lastSeenMs !== undefined && { lastSeenMs }) }
   }
 }

@@ -30,6 +30,7 @@ const CHANNELS_PER_COMMAND = 500
 const REFUSED_RETRY_MS = 1_000
 const SUBSCRIBING = 'subscriptions'
 const UNSUBSCRIBING = 'giving up subscriptions'
+const RECEIVING = 'what is published'
 
 /**
  * The channels one connection is subscribed to. What is wanted is kept here and brought about in the background, many
@@ -53,11 +54,14 @@ export class Subscriptions {
   #isRefused = false
   #cancelRetry: (() => void) | undefined
   #cancelPing: (() => void) | undefined
+  /** The last payload could not be handled. */
+  #hasDropped = false
   #isClosed = false
   readonly #ofNode: OfNode | undefined
   /** Name what is done here in what is told about Redis. */
   readonly #subscribing: string
   readonly #unsubscribing: string
+  readonly #receiving: string
 
   constructor(redis: Redis, clock: Clock, health: DependencyLog, ofNode?: OfNode) {
     this.#redis = redis
@@ -66,6 +70,7 @@ export class Subscriptions {
     this.#ofNode = ofNode
     this.#subscribing = SUBSCRIBING + (ofNode?.node ?? '')
     this.#unsubscribing = UNSUBSCRIBING + (ofNode?.node ?? '')
+    this.#receiving = RECEIVING + (ofNode?.node ?? '')
     if (ofNode) redis.on('moved', () => this.#moved(ofNode))
     redis.on(ofNode ? 'smessage' : 'message', (channel: string, payload: string) => this.#dispatch(channel, payload))
     redis.on('ready', () => this.#connected())
@@ -117,14 +122,26 @@ export class Subscriptions {
     this.#cancelPing?.()
     this.#cancelRetry?.()
     // Of a node that is not used any more nothing is wrong.
-    const parts = this.#ofNode ? [this.#ofNode.connection, this.#subscribing, this.#unsubscribing] : []
+    const parts = this.#ofNode ? [this.#ofNode.connection, this.#subscribing, this.#unsubscribing, this.#receiving] : []
     for (const part of parts) this.#health.works(part)
     this.#redis.disconnect()
   }
 
   #dispatch(channel: string, payload: string): void {
     for (const { prefix, handler } of this.#handlers) {
-      if (channel.startsWith(prefix)) return handler(channel.slice(prefix.length), payload)
+      if (channel.startsWith(prefix)) return this.#handle(handler, channel.slice(prefix.length), payload)
+    }
+  }
+
+  /** Whoever may publish could end every instance otherwise. What the payload holds is nobody's to read in the log. */
+  #handle(handler: MessageHandler, rest: string, payload: string): void {
+    try {
+      handler(rest, payload)
+      if (this.#hasDropped) this.#health.works(this.#receiving)
+      this.#hasDropped = false
+    } catch {
+      this.#hasDropped = true
+      this.#health.failed(this.#receiving, new Error('what was published cannot be understood, and was dropped'))
     }
   }
 

@@ -63,6 +63,12 @@ test('lines of a later version, and lines that are none, are left out', () => {
   ])
 })
 
+test('what can be no frame, or has no number to go by, is left out', () => {
+  const text =
+    'other\n= offline\n= {"a":\n= [1]}\n7 ann bob x}\n7 ann bob {"b":\n99999999999999999999 ann bob {"b":2}\n= {"a":1}'
+  expect(decodeEnvelopes('me', text)).toEqual([{ json: '{"a":1}' }])
+})
+
 test('no text makes it throw', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary' }), (text) => void decodeEnvelopes('me', text)),

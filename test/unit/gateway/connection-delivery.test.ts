@@ -187,10 +187,7 @@ describe('a slow reader', () => {
     await send(1)
     bob.socket.bufferedBytes = 100
     bob.socket.dropping = true
-    bob.connection.message({ seq: 2, sender_id: 'ann', receiver_id: 'bob' }, {
-      frame: () => '{"type":"lost"}',
-      json: '',
-    } as never)
+    bob.connection.message({ seq: 2, sender_id: 'ann', receiver_id: 'bob' }, new EncodedEvent('{"type":"lost"}'))
     bob.socket.dropping = false
     await send(3)
     bob.socket.drain()
@@ -269,4 +266,15 @@ describe('typing', () => {
     ann.say({ type: 'typing', receiver_id: 'bob' })
     expect(bob.events()).toEqual([])
   })
+})
+
+test('a frame of another instance that is no JSON ends nothing: an event is left out, a message is read from the store', async () => {
+  const { bob, store } = await annAndBob({ encoding: 'msgpack' })
+  await store.commit([pendingMessage('ann', 'bob')], [], 'fast')
+  const broken = new EncodedEvent('{"type":"message"')
+  bob.connection.event(broken)
+  expect(bob.events()).toEqual([])
+  bob.connection.message({ seq: 1, sender_id: 'ann', receiver_id: 'bob' }, broken)
+  await settled()
+  expect(bob.events('message')).toMatchObject([{ seq: 1, sender_id: 'ann' }])
 })

@@ -224,3 +224,16 @@ describe('a channel that Redis refuses', () => {
     expect(logs.shown.at(-1)).toBe('info: Redis works again')
   })
 })
+
+test('a payload that cannot be handled is told of once, without what it holds, and those after it arrive', async () => {
+  const heard: string[] = []
+  subscriptions.onMessage('presence:', (_, payload) => {
+    if (payload.startsWith('bad')) throw new SyntaxError(`Unexpected token in ${payload}`)
+    heard.push(payload)
+  })
+  for (const payload of ['good 1', 'bad canary', 'bad canary', 'good 2']) redis.emit('message', 'presence:bob', payload)
+  expect(heard).toEqual(['good 1', 'good 2'])
+  const reason = 'what was published cannot be understood, and was dropped'
+  expect(logs.shown).toEqual([`warn: Redis fails (${reason})`, 'info: Redis works again'])
+  expect(logs.lines.join()).not.toContain('canary')
+})
