@@ -44,6 +44,15 @@ export function jsonTextAnswer(status: number, body: string, headers?: Readonly<
   return { status, body, headers: headers ? { ...JSON_HEADERS, ...headers } : JSON_HEADERS }
 }
 
+/** A document that never changes: everybody may ask for it, so it is written out once, when somebody first does. */
+export function documentAnswer(value: unknown): () => RestAnswer {
+  let answer: RestAnswer | undefined
+  return () => {
+    answer ??= { ...jsonAnswer(200, value), body: Buffer.from(JSON.stringify(value)) }
+    return answer
+  }
+}
+
 export interface ErrorDetail {
   readonly retryAfterMs?: number
   readonly message?: string | undefined

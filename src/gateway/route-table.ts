@@ -26,7 +26,7 @@ import {
   setAvatarRoute,
 } from './profile-routes.ts'
 import { pushKeyRoute, pushTestRoute, subscribeRoute, unsubscribeRoute } from './push-routes.ts'
-import { jsonAnswer, RequestError, type RestAnswer, type RestRequest } from './rest-exchange.ts'
+import { documentAnswer, jsonAnswer, RequestError, type RestAnswer, type RestRequest } from './rest-exchange.ts'
 import type { Route } from './route.ts'
 import {
   cookieTokenRoute,
@@ -110,8 +110,8 @@ const ROUTES: Readonly<Record<string, Readonly<Record<string, Route>>>> = {
   '/readyz': { GET: { access: ANYONE, handle: readyRoute } },
   // Its own rule: this machine, or a token of the operator.
   '/metrics': { GET: { access: ANYONE, handle: metricsRoute } },
-  '/openapi.json': { GET: { access: ANYONE, handle: () => jsonAnswer(200, openApiDocument) } },
-  '/asyncapi.json': { GET: { access: ANYONE, handle: () => jsonAnswer(200, asyncApiDocument) } },
+  '/openapi.json': { GET: { access: ANYONE, handle: documentAnswer(openApiDocument) } },
+  '/asyncapi.json': { GET: { access: ANYONE, handle: documentAnswer(asyncApiDocument) } },
   '/ws': { GET: { access: ANYONE, handle: upgradeRequiredRoute } },
 }
 

@@ -25,6 +25,8 @@ export interface Readiness {
 
 /** So often at most a commit is tried for probes; and a commit that failed so lately needs no other one to prove it. */
 const TRY_EVERY_MS = 1_000
+/** Everybody may ask, and each look costs the database a question: those who come together, or soon after, have one answer. */
+const KNOWN_FOR_MS = 250
 /** Whoever reads the metrics waits no longer than this for the database; less than other processes wait for this one's metrics. */
 const KNOWN_WITHIN_MS = 500
 
@@ -34,6 +36,7 @@ const KNOWN_WITHIN_MS = 500
  */
 export class ReadinessProbe {
   readonly #options: ReadinessOptions
+  #checked: { readonly failure: Promise<string | undefined>; endedMs: number | undefined } | undefined
   #trial: { readonly startedMs: number; readonly succeeded: Promise<boolean> } | undefined
 
   constructor(options: ReadinessOptions) {
@@ -62,14 +65,31 @@ export class ReadinessProbe {
   }
 
   async #storeReasons(): Promise<string[]> {
-    const { check, failedCommit, clock } = this.#options
-    const failure = await check().then(() => undefined, reasonOf)
+    const { failedCommit, clock } = this.#options
+    const failure = await this.#failure()
     if (failure !== undefined) return [`database: ${failure}`]
     const failed = failedCommit()
     if (!failed) return []
     const isRecent = clock.now() - failed.atMs < TRY_EVERY_MS
     if (!isRecent && (await this.#tried())) return []
     return [`database: ${failed.reason}`]
+  }
+
+  /** Shares a check that is under way; its answer is good for a moment from its end on. */
+  #failure(): Promise<string | undefined> {
+    const { check, clock } = this.#options
+    const { failure, endedMs } = this.#checked ?? {}
+    if (failure && (endedMs === undefined || clock.now() - endedMs < KNOWN_FOR_MS)) return failure
+    const checked = {
+      endedMs: undefined as number | undefined,
+      failure: check()
+        .then(() => undefined, reasonOf)
+        .finally(() => {
+          checked.endedMs = clock.now()
+        }),
+    }
+    this.#checked = checked
+    return checked.failure
   }
 
   /** No trial is older than a failure that is not recent. */

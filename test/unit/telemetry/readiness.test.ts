@@ -8,6 +8,8 @@ let clock: FakeClock
 let probe: ReadinessProbe
 let isDraining: boolean
 let checkFault: string | undefined
+let checks: number
+let hold: Promise<void> | undefined
 let failed: { reason: string; atMs: number } | undefined
 let trials: number
 let trialFault: string | undefined
@@ -17,6 +19,8 @@ beforeEach(() => {
   clock = new FakeClock()
   isDraining = false
   checkFault = undefined
+  checks = 0
+  hold = undefined
   failed = undefined
   trials = 0
   trialFault = undefined
@@ -25,7 +29,11 @@ beforeEach(() => {
     fault === undefined ? Promise.resolve() : Promise.reject(new Error(fault))
   probe = new ReadinessProbe({
     isDraining: () => isDraining,
-    check: () => orReject(checkFault),
+    check: async () => {
+      checks += 1
+      await hold
+      await orReject(checkFault)
+    },
     failedCommit: () => failed,
     tryCommit: () => {
       trials += 1
@@ -104,6 +112,23 @@ test('believes no commit of its own from before one that failed', async () => {
   expect(await reasons()).toEqual([`database: ${FULL}`])
 })
 
+test('asks the database once for all who come together or soon after, and anew a quarter of a second later', async () => {
+  let answer: () => void = () => undefined
+  hold = new Promise((resolve) => {
+    answer = resolve
+  })
+  const together = [reasons(), reasons()]
+  await clock.advance(1_000)
+  together.push(reasons())
+  answer()
+  expect([await Promise.all(together), checks]).toEqual([[[], [], []], 1])
+  checkFault = 'it is a standby'
+  await clock.advance(249)
+  expect([await reasons(), checks]).toEqual([[], 1])
+  await clock.advance(1)
+  expect([await reasons(), checks]).toEqual([['database: it is a standby'], 2])
+})
+
 test('is ready without what it does not need, and says so', async () => {
   degraded = ['Redis: gone']
   expect(await probe.look()).toEqual({ reasons: [], degraded: ['Redis: gone'] })
@@ -112,6 +137,7 @@ test('is ready without what it does not need, and says so', async () => {
 test('tells a reader of metrics at once whether it is ready, also while the database does not answer', async () => {
   expect(await probe.isReady()).toBe(true)
   checkFault = 'away'
+  await clock.advance(250)
   expect(await probe.isReady()).toBe(false)
   const hanging = new ReadinessProbe({
     isDraining: () => false,

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { documentAnswer } from '../../../../src/gateway/rest-exchange.ts'
 import { ROUTE_METHODS } from '../../../../src/gateway/route-table.ts'
 import { openApiDocument } from '../../../../src/gateway/wire/openapi.ts'
 import { onlineUsersAnswer, sendAnswer } from '../../../../src/gateway/wire/rest.ts'
@@ -10,6 +11,12 @@ interface Operation {
   requestBody?: { required: boolean; content: Record<string, { schema: Record<string, unknown> }> }
   responses: Record<string, { description: string; content?: Record<string, { schema: Record<string, unknown> }> }>
 }
+test('is written out once, however many ask for it', () => {
+  const answer = documentAnswer(openApiDocument)
+  expect(answer()).toBe(answer())
+  expect(JSON.parse(String(answer().body))).toEqual(JSON.parse(JSON.stringify(openApiDocument)))
+})
+
 const document = JSON.parse(JSON.stringify(openApiDocument)) as {
   openapi: string
   info: { title: string; version: string }
