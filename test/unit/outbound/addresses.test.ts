@@ -50,6 +50,23 @@ test.each([
   expect([isPublicAddress(inner), isPublicAddress(outer)]).toEqual([false, true])
 })
 
+test.each([
+  ['64:ff9b::808:808', true],
+  ['64:ff9b::8.8.8.8', true],
+  ['0064:FF9B:0:0:0:0:0808:0808', true],
+  ['64:ff9b::1:0', false],
+  ['64:ff9b::', false],
+  ['64:ff9b::a00:1', false],
+  ['64:ff9b::10.0.0.1', false],
+  ['64:ff9b::a9fe:a9fe', false],
+  ['64:ff9b::c0a8:101', false],
+  ['64:ff9b::e000:1', false],
+  ['64:ff9b:0:0:0:1:808:808', false],
+  ['64:ff9b:1::808:808', false],
+])('%s, through NAT64, is as public as the IPv4 address in it: %s', (address, isPublic) => {
+  expect(isPublicAddress(address)).toBe(isPublic)
+})
+
 describe('an address is not public', () => {
   test.each([
     '0.0.0.0',
@@ -86,6 +103,7 @@ describe('an address is not public', () => {
     'fd12:3456::1',
     'fe80::1',
     'fe80::1%eth0',
+    '64:ff9b::808:808%eth0',
     'fec0::1',
     'ff02::1',
     'localhost',
