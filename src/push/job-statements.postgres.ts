@@ -82,14 +82,20 @@ export const SWEEP = upsert(`
     and ${hasAny('p.user_id')}`)
 
 /**
+ * The end of a transaction that PostgreSQL may forget when it crashes: what it held is due again then, as after the crash of an
+ * instance. To be read by the statement, or it is not done.
+ */
+export const WITHOUT_WAITING = `with unsynced as materialized (select set_config('synchronous_commit', 'off', true))`
+
+/**
  * $1 how many, $2 who takes them. A job that is taken is due again when its lease ends, so nobody has to walk past those that
  * are being sent. What there is to say is read when it is said.
  */
-export const CLAIM = `with due as (
+export const CLAIM = `${WITHOUT_WAITING}, due as (
     select user_id, conversation_id from push_jobs where due_at <= now() order by due_at limit $1 for update skip locked),
   j as (
     update push_jobs o set lease_owner = $2::uuid, due_at = now() + make_interval(secs => ${LEASE_SECONDS})
-    from due where o.user_id = due.user_id and o.conversation_id = due.conversation_id returning o.*)
+    from unsynced cross join due where o.user_id = due.user_id and o.conversation_id = due.conversation_id returning o.*)
   select j.user_id, j.conversation_id::float8 as conversation_id, j.kind, j.attempts,
     extract(epoch from now() - j.wanted_at)::float8 as age, j.pushed_at is not null as was_pushed,
     coalesce(j.sent_to, '{}')::text[] as sent_to, greatest(j.last_seq, j.pushed_seq)::float8 as last_seq,
@@ -137,12 +143,6 @@ const IS_TO_CLEAR = `(v."end" <> 'void' and (j.kind = 0 or v."end" = 'kept') and
   and ${position('v.user_id', 'read')} >= greatest(j.last_seq, v.newest))`
 /** Nothing was told: what it was made for alone is done with. */
 const WAS_COVERED = `j.last_seq <= case when v."end" in ('void', 'kept') then v.wanted else v.seq end`
-
-/**
- * The end of a transaction that PostgreSQL may forget when it crashes: what it held is due again then, as after the crash of an
- * instance. The sooner an end is written, the fewer jobs are sent twice by either. To be read by the statement, or it is not done.
- */
-const WITHOUT_WAITING = `with unsynced as materialized (select set_config('synchronous_commit', 'off', true))`
 
 /**
  * What came while it was sent is due after the pause that follows a notification, for everybody; one that is to show again at

@@ -43,6 +43,23 @@ describe('a job', () => {
     expect(await jobs.claim(10)).toMatchObject([{ wasPushed: true, unread: { count: 3 } }])
   })
 
+  test('is taken and reported without waiting for the disk: a crash repeats it', async () => {
+    await queries.query('create table commits (how text)')
+    await queries.query(`create function note_commit() returns trigger language plpgsql as $$ begin
+      insert into commits values (current_setting('synchronous_commit')); return new; end $$`)
+    await queries.query(
+      'create trigger note_commit before update on push_jobs for each row execute function note_commit()',
+    )
+    const user = newUser()
+    await subscribe(user)
+    await (await backlog(user)).want()
+    const [job] = await jobs.claim(10)
+    await settle(job, DONE)
+    expect(await queries.query('select how from commits')).toEqual([{ how: 'off' }, { how: 'off' }])
+    await queries.query('drop function note_commit cascade')
+    await queries.query('drop table commits')
+  })
+
   test('that gets more to tell while it is sent is due again', async () => {
     const user = newUser()
     await subscribe(user)
