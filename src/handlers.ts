@@ -10,6 +10,7 @@ import type { Guard } from './gateway/guard.ts'
 import { createHostRule } from './gateway/host.ts'
 import { createHttpHandler } from './gateway/http-handler.ts'
 import { observed } from './gateway/observed-handlers.ts'
+import { ReadTurns } from './gateway/read-turns.ts'
 import { ServerTime } from './gateway/server-time.ts'
 import { userChangedEvent } from './gateway/user-routes.ts'
 import type { Instances } from './instances.ts'
@@ -94,6 +95,7 @@ function httpHandler(config: Config, parts: HandlerParts, door: Door): ServerHan
     presence: instances.presence,
     logger,
     guard,
+    readTurns: new ReadTurns(clock),
     ...door,
     maxContentBytes: config.limits.maxContentBytes,
     people: {

@@ -15,6 +15,7 @@ import {
   MAX_SENDS_IN_FLIGHT,
 } from '../protocol/limits.ts'
 import type { Advancing, Caller } from './caller.ts'
+import { READ_WAIT_LIMIT_MS } from './read-turns.ts'
 import type { ServerTime } from './server-time.ts'
 import type { TokenLives } from './token-lives.ts'
 import { CURSOR_FAULT } from './wire/faults.ts'
@@ -140,9 +141,6 @@ function inTurn(
   void answered.then(() => answersUnderWay.delete(answered))
   return answered
 }
-
-/** How long a read may wait for those before it: while the database hangs each of them takes several seconds. */
-const READ_WAIT_LIMIT_MS = 2_000
 
 export function commandRunner(services: CommandServices): RunCommand {
   return (caller, command) => {

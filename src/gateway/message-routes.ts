@@ -5,6 +5,7 @@ import type { OnlinePage } from '../presence/presence.ts'
 import { USER_ID_PATTERN } from '../protocol/limits.ts'
 import type { UserId } from '../protocol/message.ts'
 import { type Credential, userOf } from './credential.ts'
+import type { Guard } from './guard.ts'
 import { parseBody, parseQuery, refused } from './request.ts'
 import {
   errorAnswer,
@@ -24,25 +25,36 @@ import * as rest from './wire/rest.ts'
 /** `GET /api/messages` */
 export async function messagesRoute(
   request: RestRequest,
-  { messages }: RouteServices,
+  services: RouteServices,
   credential: Credential,
 ): Promise<RestAnswer> {
   const query = parseQuery(rest.messagesQuery, request)
   const user = userOf(credential, request, { user_id: query.user_id })
-  const page = await messages.history(user, query.with, query)
+  const page = await inTurn(services, user, () => services.messages.history(user, query.with, query))
   return jsonTextAnswer(200, `{${pageJson(page.messages, page.hasMore)}}`)
 }
 
 /** `GET /api/conversations` */
 export async function conversationsRoute(
   request: RestRequest,
-  { messages }: RouteServices,
+  services: RouteServices,
   credential: Credential,
 ): Promise<RestAnswer> {
   const query = parseQuery(rest.conversationsQuery, request)
   const user = userOf(credential, request, { user_id: query.user_id })
-  const page = await messages.conversations(user, query.limit, query.cursor)
+  const page = await inTurn(services, user, () => services.messages.conversations(user, query.limit, query.cursor))
   return jsonAnswer(200, { conversations: page.conversations, next_cursor: page.nextCursor })
+}
+
+/** A read counts as the command does that reads the same. */
+function inTurn<T>({ guard, readTurns }: RouteServices, user: UserId, read: () => Promise<T>): Promise<T> {
+  assertCommand(guard, user)
+  return readTurns.run(user, read)
+}
+
+function assertCommand(guard: Guard, user: UserId): void {
+  const retryAfterMs = guard.command(user)
+  if (retryAfterMs > 0) throw new RequestError('rate_limited', { retryAfterMs })
 }
 
 /** `GET /api/online_users` */
@@ -96,8 +108,7 @@ export function sendMessageRoute(
   const id = idOf(request, body.id)
   const fault = contentFaultOf(body.content, maxContentBytes)
   if (fault) throw refused(fault)
-  const retryAfterMs = guard.command(sender)
-  if (retryAfterMs > 0) throw new RequestError('rate_limited', { retryAfterMs })
+  assertCommand(guard, sender)
   return new Promise((resolve) => {
     const settled = (send: QueuedSend) => resolve(sendAnswer(send, request.requestId))
     messages.send(sender, { receiver_id: body.receiver_id, content: body.content, id }, { settled })

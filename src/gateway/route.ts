@@ -6,6 +6,7 @@ import type { AccountServices } from './account-routes.ts'
 import type { AuthServices } from './auth-routes.ts'
 import type { Access, Credential } from './credential.ts'
 import type { Guard } from './guard.ts'
+import type { ReadTurns } from './read-turns.ts'
 import type { RestAnswer, RestRequest } from './rest-exchange.ts'
 import type { UserServices } from './user-routes.ts'
 
@@ -16,6 +17,7 @@ export interface RouteServices {
   readonly logger: Logger
   readonly maxContentBytes: number
   readonly guard: Guard
+  readonly readTurns: ReadTurns
   readonly people: UserServices
   /** None under `AUTH=none`, where everybody is believed. */
   readonly auth: AuthServices | undefined
