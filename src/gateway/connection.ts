@@ -159,11 +159,14 @@ export class Connection implements SocketListener, Recipient, Caller {
       this.refuse({ code: 'invalid_request', message, field: 'user_ids', ref })
       return false
     }
+    if (!this.#services.watches.watch(added)) {
+      this.refuse({ code: 'overloaded', message: 'This server watches as many users as it can.', ref })
+      return false
+    }
     for (const userId of added) {
       watched.add(userId)
       this.#socket?.subscribe(encodedTopic(presenceTopic(userId), this.identity.codec.name))
     }
-    this.#services.watches.watch(added)
     return true
   }
 

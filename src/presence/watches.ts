@@ -8,11 +8,15 @@ export interface WatchesOptions {
   readonly clock: Clock
   /** How long somebody must be gone before it is announced; milliseconds. */
   readonly graceMs: number
+  /** Users that clients of this instance may watch, all together. */
+  readonly maxWatched?: number
   /** To every socket of this instance that watches the user. */
   announce(state: PresenceState): void
 }
 
 const USERS_PER_LOOK = 500
+/** Each of them takes about a kilobyte here, and a channel of Redis. */
+const MAX_WATCHED_HERE = 1_000_000
 
 interface Watched {
   watchers: number
@@ -48,9 +52,12 @@ export class PresenceWatches {
     options.presence.listen({ changed: (state) => this.#heard(state), refresh: () => void this.#refresh() })
   }
 
-  /** One more watcher of each of these users. */
-  watch(userIds: readonly UserId[]): void {
+  /** One more watcher of each of these users; none, and false, when there is no room for those whom nobody watches yet. */
+  watch(userIds: readonly UserId[]): boolean {
+    const added = userIds.filter((userId) => !this.#watched.has(userId))
+    if (this.#watched.size + added.length > (this.#options.maxWatched ?? MAX_WATCHED_HERE)) return false
     for (const userId of userIds) this.#add(userId)
+    return true
   }
 
   /** What a watcher is to be told now; later changes are announced. Takes its look once no change will be missed any more. */

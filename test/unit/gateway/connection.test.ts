@@ -1,4 +1,6 @@
 import { describe, expect, test, vi } from 'vitest'
+import { MemoryPresence } from '../../../src/presence/presence.memory.ts'
+import { PresenceWatches } from '../../../src/presence/watches.ts'
 import { MAX_FRAME_BYTES, MAX_WATCHED, MAX_WATCHED_PER_COMMAND } from '../../../src/protocol/limits.ts'
 import { pendingMessage, positionChange } from '../../support/builders.ts'
 import { settled } from '../../support/fake-clock.ts'
@@ -378,6 +380,24 @@ describe('commands that read', () => {
     say({ type: 'watch', user_ids: ['one-more'], ref: 'r' })
     await settled()
     expect(events('error')).toMatchObject([{ code: 'invalid_request', field: 'user_ids', ref: 'r' }])
+  })
+
+  test('answer with their ref when all together watch too many, and nobody is watched more', async () => {
+    const { connectLive } = gatewayBench(({ clock }) => {
+      const presence = new MemoryPresence(clock)
+      const announce = (): undefined => undefined
+      return { watches: new PresenceWatches({ presence, clock, graceMs: 5000, maxWatched: 1, announce }) }
+    })
+    const ann = await connectLive('ann')
+    const bob = await connectLive('bob')
+    ann.say({ type: 'watch', user_ids: ['dan'] })
+    bob.say({ type: 'watch', user_ids: ['dan', 'eve'], ref: 'r' })
+    bob.say({ type: 'watch', user_ids: ['dan'] })
+    await settled()
+    expect(bob.events()).toMatchObject([
+      { type: 'error', code: 'overloaded', ref: 'r' },
+      { type: 'presence', user_id: 'dan' },
+    ])
   })
 
   test('answer internal with their ref when there is a bug', async () => {

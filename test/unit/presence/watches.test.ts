@@ -4,6 +4,7 @@ import { PresenceWatches } from '../../../src/presence/watches.ts'
 import { FakeClock, settled } from '../../support/fake-clock.ts'
 
 const GRACE_MS = 5_000
+const MAX_WATCHED = 2_000
 
 let clock: FakeClock
 /** What is, by user; offline when missing. */
@@ -44,7 +45,7 @@ beforeEach(() => {
   const announce = ({ userId, status, lastSeenMs }: PresenceState): void => {
     announced.push([userId, status, lastSeenMs].filter((part) => part !== undefined).join(' '))
   }
-  watches = new PresenceWatches({ presence, clock, graceMs: GRACE_MS, announce })
+  watches = new PresenceWatches({ presence, clock, graceMs: GRACE_MS, maxWatched: MAX_WATCHED, announce })
 })
 
 /** What a new watcher is told. */
@@ -204,5 +205,19 @@ describe('while presence is unknown', () => {
     for (const user of users) truth.set(user, 'online')
     await refresh()
     expect(announced.length).toBe(1201)
+  })
+
+  test('are as many users as fit, whoever watches them, and one that leaves makes room', async () => {
+    const users = Array.from({ length: MAX_WATCHED }, (_, index) => `user${index}`)
+    expect(watches.watch(users)).toBe(true)
+    expect(watches.watch(['ann'])).toBe(false)
+    expect(watches.watch([...users.slice(0, 2), 'ann'])).toBe(false)
+    expect(subscribed.length).toBe(MAX_WATCHED)
+    // Of those who are watched already there may be more watchers.
+    expect(watches.watch(users.slice(0, 2))).toBe(true)
+    watches.unwatch(['user0', 'user2'])
+    expect(watches.watch(['ann'])).toBe(true)
+    expect(watches.watch(['bob'])).toBe(false)
+    expect(subscribed.length).toBe(MAX_WATCHED)
   })
 })
