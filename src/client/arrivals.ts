@@ -49,9 +49,10 @@ export class Arrivals {
 
   applied(log: ConversationLog, applied: Applied<Message>, isPush = false, isNews = isPush): void {
     const { session } = this.#core
+    const { epoch } = session
     log.take(applied, isNews)
     for (const message of applied.applied) {
-      session.keep({ put: 'messages', row: { ...message, with: log.with } })
+      session.keep({ put: 'messages', row: { ...message, with: log.with }, epoch })
       this.#settled(message)
     }
     // What is held is kept too: its place in the storage does not depend on what came before.
@@ -106,8 +107,7 @@ export class Arrivals {
   }
 
   /** A kind of entry that a later version has: it has a number, and nothing to show. */
-  counted(other: UserId | undefined, seq: number | undefined): void {
-    if (other === undefined || seq === undefined) return
+  counted(other: UserId, seq: number): void {
     const blank = {
       id: '',
       content: '',
@@ -119,12 +119,10 @@ export class Arrivals {
   }
 
   reset(log: ConversationLog): void {
-    const { session, events } = this.#core
     log.reset()
     this.#parts.acks.forget(log)
-    session.keep({ forget: log.with })
     this.#parts.conversations.changed(log.with)
-    events.emit('reset', { with: log.with })
+    this.#core.events.emit('reset', { with: log.with })
     this.#parts.sync.resume(log)
     this.#parts.sync.compare()
   }
@@ -144,15 +142,17 @@ export class Arrivals {
   /** What of the conversations has changed in this slice, as rows; acknowledged when they are kept. */
   gather(): void {
     const { session, logs } = this.#core
+    const { epoch } = session
     for (const log of logs.all()) {
-      if (!log.isChanged) continue
+      // What is in doubt stays as it was kept, until it is known to be of the present line: another tab may have found that out.
+      if (!log.isChanged || !log.isVerified) continue
       log.isChanged = false
       this.#tell(log)
       this.#parts.conversations.arrived(log)
       const { ranges } = log.inbox
       const { reading, line } = log
       const count = this.#counts.get(log) ?? 0
-      session.keep({ put: 'conversations', row: log.kept(session.epoch) }, () => {
+      session.keep({ put: 'conversations', row: log.kept(epoch), epoch }, () => {
         if (log.line !== line) return
         log.savedRanges = ranges
         if (reading > log.savedReading) this.#parts.acks.read(log)

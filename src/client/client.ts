@@ -263,6 +263,7 @@ export class Engine implements LinkListener {
     if (session.userId === user_id && session.vault) return ready()
     // Another user than the one of last time, or the first one here.
     if (session.vault) {
+      session.commit()
       session.tabs?.close()
       void session.vault.close()
       this.#forget(true)

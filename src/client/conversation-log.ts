@@ -64,7 +64,7 @@ export class ConversationLog {
   }
 
   /** Throws when the row is none: of another program, or of a disk that fails. `epoch`: of the client's last connection. */
-  restore(kept: KeptConversation, epoch: string | undefined): void {
+  restore(kept: KeptConversation, epoch: string): void {
     const { ranges, positions, last_message } = kept
     const isWhole = Array.isArray(ranges) && typeof positions === 'object' && (!last_message || isMessage(last_message))
     if (!isWhole) throw new TypeError('not a conversation')
@@ -78,14 +78,14 @@ export class ConversationLog {
     this.counted = kept.counted
     this.savedReading = this.reading = kept.reading
     this.told = kept.told
-    // Kept in doubt, or by another tab that had not heard of the new line yet. Earlier versions did not say.
-    if (kept.epoch !== undefined && kept.epoch !== epoch) this.doubt()
+    // Kept before the line was another one, and not compared with it since.
+    if (kept.epoch !== epoch) this.doubt()
   }
 
-  kept(epoch: string | undefined): KeptConversation {
+  kept(epoch: string): KeptConversation {
     return {
       with: this.with,
-      epoch: this.isVerified ? epoch : null,
+      epoch,
       ranges: this.inbox.ranges,
       positions: this.positions,
       isPlaced: this.isPlaced,

@@ -33,7 +33,8 @@ export class Session {
   maxContentBytes = 16_384
   /** Up to when everything was compared with the server, by the server's clock. */
   since: string | undefined
-  epoch: string | undefined
+  /** The server's line of history; '' until it has said one. */
+  epoch = ''
   readonly #soon: (task: () => void) => void
   #changes: Change[] = []
   #saved: (() => void)[] = []
@@ -53,8 +54,8 @@ export class Session {
   }
 
   clear(): void {
-    this.vault = this.tabs = this.since = this.epoch = undefined
-    this.userId = ''
+    this.vault = this.tabs = this.since = undefined
+    this.userId = this.epoch = ''
   }
 
   /** Kept with everything else that this slice of frames changed, as one transaction. */
@@ -72,16 +73,16 @@ export class Session {
   }
 
   commit(): void {
+    const { vault } = this
+    if (vault) this.gather()
     this.#isDue = false
-    if (!this.vault) return
-    this.gather()
+    if (!vault) return
     const changes = this.#changes
     const saved = this.#saved
     this.#changes = []
     this.#saved = []
-    this.#isDue = false
-    if (changes.length + saved.length > 0)
-      void this.vault.write(changes).then(() => {
+    if (changes.length > 0)
+      void vault.write(changes).then(() => {
         for (const tell of saved) tell()
       })
   }
@@ -111,7 +112,9 @@ export class Logs {
     return this.#all.values()
   }
 
+  /** They are of nobody any more: whatever is under way for one of them is void. */
   clear(): void {
+    for (const log of this.all()) log.line += 1
     this.#all.clear()
   }
 }

@@ -21,6 +21,7 @@ const REFUSED_WAIT_MS = 60_000
 /** What a page has brought. */
 export type Apply = (log: ConversationLog, applied: Applied<Message>) => void
 type Page = HistoryPage<Message>
+type Waits = Map<ConversationLog, number>
 
 /** Fetches what conversations lack, a page of the history at a time. */
 export class Holes {
@@ -28,8 +29,13 @@ export class Holes {
   readonly #apply: Apply
   readonly #torn: () => void
   readonly #alarm: Alarm
-  /** When to ask about a conversation that lacks something; never as long as a page of it is on its way. */
-  readonly #waits = new Map<ConversationLog, number>()
+  /**
+   * When to ask for what a conversation lacks above its head, and for its highest hole: one that cannot be filled holds up nothing
+   * that is new. Infinity: a page is on its way.
+   */
+  readonly #above: Waits = new Map()
+  readonly #below: Waits = new Map()
+  readonly #waits = [this.#above, this.#below]
   /** Whether all that the server brings by itself has come. */
   isSynced = false
 
@@ -43,7 +49,7 @@ export class Holes {
 
   lost(): void {
     this.isSynced = false
-    this.#waits.clear()
+    for (const waits of this.#waits) waits.clear()
   }
 
   stop(): void {
@@ -51,35 +57,36 @@ export class Holes {
     this.#alarm.clear()
   }
 
-  /** Called on every slice of frames too: the timers of a hidden page come late. */
+  /** What waits, and is due. Called on every slice of frames too: the timers of a hidden page come late. */
   check(): void {
-    for (const log of this.#core.logs.all()) this.watch(log)
+    for (const waits of this.#waits) for (const log of [...waits.keys()]) this.watch(log)
   }
 
-  /** Asks for what this conversation lacks; when that is new, after so long. */
+  /** Asks for what this conversation lacks; what lies above its head, when that is new, after so long. */
   watch(log: ConversationLog, waitMs = 0): void {
-    const { clock, link } = this.#core
-    if (!link.isWelcomed || !log.isVerified) return
-    const now = clock.now()
-    const question = this.#wanted(log)
-    const due = this.#waits.get(log) ?? now + waitMs
-    if (due > now && (question || due === Number.POSITIVE_INFINITY)) {
-      this.#waits.set(log, due)
-      this.#alarm.at(due)
-    } else {
-      this.#waits.delete(log)
-      if (question) this.#ask(log, question)
-    }
-  }
-
-  /** What lies above the head; else the highest hole, from above. */
-  #wanted({ inbox, positions, told, isUsed, isPlaced }: ConversationLog): Question | undefined {
+    if (!this.#core.link.isWelcomed || !log.isVerified) return
+    const { inbox, positions, told, isUsed, isPlaced } = log
     const { delivered_seq } = positions
     const above = questionOf(inbox, delivered_seq)
     // Before `synced` the rest is on its way; only somebody who looks at a conversation does not wait for what is long in coming.
-    if (!this.isSynced) return isUsed && above?.after === undefined ? above : undefined
+    const isDue = this.isSynced || (isUsed && above?.after === undefined)
+    this.#askIn(this.#above, log, isDue ? above : undefined, waitMs)
+    if (above || !this.isSynced) return
     const gap = highestGap(inbox.ranges, isPlaced ? Math.min(delivered_seq, told ?? delivered_seq) : undefined)
-    return above ?? (gap && { before: gap[1] + 1, limit: Math.min(MAX_HISTORY_LIMIT, gap[1] - gap[0] + 1) })
+    const below = gap && { before: gap[1] + 1, limit: Math.min(MAX_HISTORY_LIMIT, gap[1] - gap[0] + 1) }
+    this.#askIn(this.#below, log, below, 0)
+  }
+
+  #askIn(waits: Waits, log: ConversationLog, question: Question | undefined, waitMs: number): void {
+    const now = this.#core.clock.now()
+    const due = waits.get(log) ?? now + waitMs
+    if (due > now && (question || due === Number.POSITIVE_INFINITY)) {
+      waits.set(log, due)
+      this.#alarm.at(due)
+    } else {
+      waits.delete(log)
+      if (question) this.#ask(waits, log, question)
+    }
   }
 
   /** The page of the history right below what is shown, from the server. */
@@ -106,7 +113,8 @@ export class Holes {
     session.commit()
     const rows = await session.vault?.messages(log.with, first, last)
     if (!rows || log.line !== line) return []
-    const whole = rows.filter(isMessage)
+    // Under numbers that are not here yet there may be messages of a line of history that was left.
+    const whole = rows.filter((row) => isMessage(row) && rangeAt(inbox.ranges, row.seq))
     const there = new Set(whole.map(({ seq }) => seq))
     const lacking: number[] = []
     for (let seq = first; seq <= last; seq += 1) if (rangeAt(inbox.ranges, seq) && !there.has(seq)) lacking.push(seq)
@@ -119,16 +127,16 @@ export class Holes {
 
   /** What was missed in one conversation, in place of waiting for its turn. */
   catchUp(log: ConversationLog): void {
-    this.#ask(log, { after: log.head, limit: FAR_BEHIND })
+    this.#ask(this.#above, log, { after: log.head, limit: FAR_BEHIND })
   }
 
-  #ask(log: ConversationLog, question: Question): void {
-    this.#waits.set(log, Number.POSITIVE_INFINITY)
+  #ask(waits: Waits, log: ConversationLog, question: Question): void {
+    waits.set(log, Number.POSITIVE_INFINITY)
     this.#page(log, question, (page, waitMs) => {
-      this.#waits.delete(log)
       // The newest of it when that is too much.
-      if (page?.hasMore && question.after !== undefined) this.#ask(log, { limit: SCREEN })
-      else this.watch(log, waitMs)
+      if (page?.hasMore && question.after !== undefined) return this.#ask(waits, log, { limit: SCREEN })
+      waits.set(log, this.#core.clock.now() + waitMs)
+      this.watch(log)
     })
   }
 

@@ -1,5 +1,13 @@
 import type { Message, UserId } from '../protocol/message.ts'
-import type { Change, Kept, Storage, StorageDriver, StoreName } from './storage.ts'
+import {
+  type Change,
+  inLine,
+  type Kept,
+  type KeptMeta,
+  type Storage,
+  type StorageDriver,
+  type StoreName,
+} from './storage.ts'
 
 const VERSION = 1
 const KEY_PATHS = { conversations: 'with', messages: ['with', 'seq'], outbox: 'id', drafts: 'with', meta: 'key' }
@@ -16,6 +24,7 @@ interface Request<T = unknown> {
   onupgradeneeded?: () => void
 }
 interface Store {
+  get<T>(key: string): Request<T | undefined>
   getAll<T>(range?: object): Request<T[]>
   put(row: object): unknown
   delete(key: unknown): unknown
@@ -78,10 +87,12 @@ class IndexedDbStorage implements Storage {
 
   write(changes: readonly Change[], isStrict: boolean): Promise<void> {
     return this.#transact(isStrict ? 'strict' : 'relaxed', (storeOf) => {
-      for (const change of changes)
-        if ('forget' in change) storeOf('messages').delete(between(change.forget, 0, Number.POSITIVE_INFINITY))
-        else if ('remove' in change) storeOf(change.remove).delete(change.key)
-        else storeOf(change.put).put(change.row)
+      const present = storeOf('meta').get<KeptMeta>('epoch')
+      present.onsuccess = () => {
+        for (const change of changes.filter(inLine(present.result)))
+          if ('remove' in change) storeOf(change.remove).delete(change.key)
+          else storeOf(change.put).put(change.row)
+      }
     })
   }
 
@@ -91,10 +102,10 @@ class IndexedDbStorage implements Storage {
       const all = conversations.getAll<Kept['conversations'][number]>()
       all.onsuccess = () => {
         for (const row of all.result) {
-          const [first = 1, head = 0] = row.ranges.at(-1) ?? []
-          const from = Math.max(first, head - KEPT_WHEN_TRIMMED + 1)
-          storeOf('messages').delete(between(row.with, 0, from - 1))
-          conversations.put({ ...row, ranges: head ? [[from, head]] : [] })
+          const [first, head = 0] = row.ranges.at(-1) ?? []
+          const from = first && Math.max(first, head - KEPT_WHEN_TRIMMED + 1)
+          storeOf('messages').delete(between(row.with, 0, (from ?? Number.POSITIVE_INFINITY) - 1))
+          conversations.put({ ...row, ranges: from ? [[from, head]] : [] })
         }
       }
     })
@@ -103,8 +114,7 @@ class IndexedDbStorage implements Storage {
   /** Requests run in the order they are made; what counts is the end of the transaction. */
   async #transact(durability: string, work: (storeOf: (name: StoreName) => Store) => void): Promise<void> {
     const transaction = this.#database.transaction(STORES, 'readwrite', { durability })
-    const stores: Partial<Record<StoreName, Store>> = {}
-    work((name) => (stores[name] ??= transaction.objectStore(name)))
+    work((name) => transaction.objectStore(name))
     await new Promise<void>((resolve, reject) => {
       transaction.oncomplete = resolve
       transaction.onabort = () => reject(transaction.error)

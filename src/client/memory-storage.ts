@@ -1,6 +1,14 @@
 import type { Message, UserId } from '../protocol/message.ts'
 import type { Clock } from './clock.ts'
-import type { Change, Kept, Rows, Storage, StorageDriver, StoreName } from './storage.ts'
+import {
+  type Change,
+  inLine,
+  type Kept,
+  type Rows,
+  type Storage,
+  type StorageDriver,
+  type StoreName,
+} from './storage.ts'
 import type { Cell } from './stores.ts'
 import type { StorageState } from './types.ts'
 
@@ -27,13 +35,13 @@ export class MemoryStorage implements Storage {
   }
 
   write(changes: readonly Change[]): Promise<void> {
-    for (const change of changes) this.#apply(change)
+    const isInLine = inLine(this.#maps.meta.get('epoch'))
+    for (const change of changes) if (isInLine(change)) this.#apply(change)
     return Promise.resolve()
   }
 
   #apply(change: Change): void {
-    if ('forget' in change) this.#messages.delete(change.forget)
-    else if ('remove' in change) this.#maps[change.remove].delete(change.key)
+    if ('remove' in change) this.#maps[change.remove].delete(change.key)
     else if (change.put === 'messages') {
       const { row } = change
       const all = this.#messages.get(row.with) ?? new Map<number, Message>()

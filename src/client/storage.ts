@@ -5,8 +5,8 @@ import type { Range } from './ranges.ts'
 /** A conversation as it is kept: which of its messages are kept, and where both people stand. */
 export interface KeptConversation {
   readonly with: UserId
-  /** The server's line of history that it belongs to: tabs learn of another one at different times. `null`: that is not known. */
-  readonly epoch?: string | null | undefined
+  /** The server's line of history that it belongs to; '': a server that had not said. */
+  readonly epoch: string
   readonly ranges: readonly Range[]
   readonly positions: Positions
   /** Whether the server has said the positions. */
@@ -31,6 +31,8 @@ export type KeptEntry = Entry & { readonly v: 1 | 2 }
 export interface KeptMeta {
   readonly key: 'since' | 'epoch' | 'maxContentBytes'
   readonly value: string
+  /** Of an epoch: when the server has said it, by its own clock. What it said last is the present one. */
+  readonly at?: string
 }
 
 export interface Rows {
@@ -42,11 +44,11 @@ export interface Rows {
 }
 export type StoreName = keyof Rows
 
-/** `forget`: every message of a conversation. */
-export type Change =
+/** `epoch`: the line of history that it is of, or that an epoch takes the place of. What people typed is of none. */
+export type Change = (
   | { readonly [Name in StoreName]: { readonly put: Name; readonly row: Rows[Name] } }[StoreName]
-  | { readonly remove: 'outbox' | 'drafts' | 'conversations'; readonly key: string }
-  | { readonly forget: UserId }
+  | { readonly remove: 'outbox' | 'drafts'; readonly key: string }
+) & { readonly epoch?: string }
 
 export interface Kept {
   readonly conversations: readonly KeptConversation[]
@@ -56,8 +58,23 @@ export interface Kept {
 }
 
 /**
- * Where one user's messages are kept. A write is one transaction: it resolves when all of it is kept, and rejects when none
- * is. Several clients may use one storage at a time.
+ * Whether a change may be kept, asked of each in its order: one of a line of history that was left comes too late, as from a tab
+ * that was frozen. `known`: the row of the present epoch; to be read in the transaction that makes the changes.
+ */
+export function inLine(known: KeptMeta | undefined): (change: Change) => boolean {
+  let present = known
+  return (change) => {
+    const { row } = change as { readonly row?: Partial<KeptMeta> }
+    const epoch = row?.key === 'epoch' ? (row as KeptMeta) : undefined
+    const is = !present || (change.epoch ?? present.value) === present.value || (epoch?.at ?? '') > (present.at ?? '')
+    if (is) present = epoch ?? present
+    return is
+  }
+}
+
+/**
+ * Where one user's messages are kept. A write is one transaction: it resolves when all of it is kept that is `inLine`, and rejects
+ * when none is. Several clients may use one storage at a time.
  */
 export interface Storage {
   load(): Promise<Kept>

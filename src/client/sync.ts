@@ -44,10 +44,10 @@ export class Sync {
     })
   }
 
-  welcome({ epoch }: Welcome): void {
+  welcome({ epoch, server_time }: Welcome): void {
     const { session, logs } = this.#core
     // A server that could not read its epoch yet says ''.
-    if (epoch !== '' && epoch !== session.epoch) this.#turned(epoch)
+    if (epoch) this.#turned(epoch, server_time)
     // The list is what a person sees first, and the conversation that is open; the rest follows after `synced`.
     if (!session.since) this.#list(FIRST_LIST)
     for (const log of [...logs.all()].sort((a, b) => Number(b.isOpen) - Number(a.isOpen)))
@@ -55,11 +55,14 @@ export class Sync {
       else if (log.isOpen && log.head > 0) this.holes.catchUp(log)
   }
 
-  /** Another line of history: what is known of the one before is doubted before anything is said or taken. */
-  #turned(epoch: string): void {
+  /** The server's line of history: what is known of another one is doubted before anything is said or taken. */
+  #turned(epoch: string, at: string): void {
     const { session, logs, events } = this.#core
-    if (session.epoch !== undefined) {
-      this.#set('since', '')
+    const before = session.epoch
+    session.epoch = epoch
+    session.keep({ put: 'meta', row: { key: 'epoch', value: epoch, at }, epoch: before })
+    if (before && before !== epoch) {
+      this.#sinceIs('')
       for (const log of logs.all()) {
         log.doubt()
         this.#options.acks.forget(log)
@@ -67,7 +70,8 @@ export class Sync {
       }
       events.emit('epoch', { epoch })
     }
-    this.#set('epoch', epoch)
+    // From here on other tabs keep nothing of the line before; and what is kept of this one comes after it.
+    session.commit()
   }
 
   synced({ server_time }: Synced): void {
@@ -127,12 +131,11 @@ export class Sync {
       // What is refused for good is asked again when the next comparison is due.
       if (answer?.type !== 'sync') return
       acks.confirmed(said)
-      this.#set('since', answer.server_time)
+      this.#sinceIs(answer.server_time)
       let isPoor = false
       for (const change of answer.changed) isPoor = this.#changed(change, known.get(change.with)) || isPoor
       // Only the list has the last message and the number of unread ones where not every message is here.
       if (isPoor) this.#list(FIRST_LIST)
-      this.holes.check()
     })
   }
 
@@ -140,7 +143,7 @@ export class Sync {
     this.#list(cursor === undefined ? FIRST_LIST : MAX_LIST_LIMIT / 2, cursor, (next) => {
       if (next !== null) return this.#listAll(next, said)
       this.#options.acks.confirmed(said)
-      this.#set('since', this.#syncedAt)
+      this.#sinceIs(this.#syncedAt)
     })
   }
 
@@ -150,7 +153,6 @@ export class Sync {
       if (answer?.type !== 'conversations') return
       for (const summary of answer.conversations) this.#listed(summary)
       done?.(answer.next_cursor)
-      this.holes.check()
     })
   }
 
@@ -208,9 +210,10 @@ export class Sync {
     return isSame && here.length > 0 && there.has(head)
   }
 
-  #set(key: 'since' | 'epoch', value: string): void {
+  #sinceIs(value: string): void {
     const { session } = this.#core
-    session[key] = value
-    session.keep({ put: 'meta', row: { key, value } })
+    const { epoch } = session
+    session.since = value
+    session.keep({ put: 'meta', row: { key: 'since', value }, epoch })
   }
 }

@@ -13,7 +13,7 @@ export interface OutboxMessage {
   readonly id: string
   readonly with: string
   readonly entry?: Entry
-  readonly stored?: Message
+  readonly stored?: Message | undefined
   /** The line of history in which it is stored. */
   readonly epoch?: string | undefined
 }
@@ -49,9 +49,7 @@ export class Tabs {
     const until = new Promise<void>((resolve) => {
       this.#free = resolve
     })
-    locks()
-      ?.request(`${this.#name} tab ${tab}`, {}, () => until)
-      .catch(() => undefined)
+    void this.#whenFree(tab, () => until)
   }
 
   /** Whether a tab is gone: `undefined` where that cannot be known. */
@@ -61,8 +59,12 @@ export class Tabs {
 
   /** Resolves once a tab is gone; `undefined` where that cannot be known. */
   whenGone(tab: string): Promise<unknown> | undefined {
+    return this.#whenFree(tab, () => undefined)
+  }
+
+  #whenFree(tab: string, task: () => unknown): Promise<unknown> | undefined {
     return locks()
-      ?.request(`${this.#name} tab ${tab}`, {}, () => undefined)
+      ?.request(`${this.#name} tab ${tab}`, {}, task)
       .catch(() => undefined)
   }
 

@@ -14,7 +14,6 @@ interface Batch {
   written: Promise<void>
 }
 
-const isOfMessages = (change: Change & { put?: string }): boolean => 'forget' in change || change.put === 'messages'
 const NOTHING: Kept = { conversations: [], outbox: [], drafts: [], meta: [] }
 const reasonOf = (error: unknown): string => (error instanceof Error ? error.name : String(error))
 
@@ -80,7 +79,7 @@ export class Vault implements Keeper {
       return waiting.written
     }
     const isLong = changes.length > MAX_BATCH
-    const messages = isLong ? changes.filter(isOfMessages) : []
+    const messages = isLong ? changes.filter((change) => 'put' in change && change.put === 'messages') : []
     const ordered = isLong ? [...new Set([...messages, ...changes])] : changes
     const end = Math.min(MAX_BATCH, messages.length || MAX_BATCH)
     const batch: Batch = { changes: ordered.slice(0, end), isStrict, written: Promise.resolve() }
@@ -127,6 +126,14 @@ export class Vault implements Keeper {
   }
 
   async #write(changes: readonly Change[], isStrict: boolean): Promise<void> {
+    // What was sent or taken back meanwhile is to wait no more where the next start finds it.
+    if (this.#storage !== this.#kept)
+      this.#kept
+        ?.write(
+          changes.filter((change) => 'remove' in change),
+          false,
+        )
+        .catch(() => undefined)
     for (let attempt = 0; attempt < 2; attempt += 1) {
       try {
         return await this.#inTime(this.#storage.write(changes, isStrict))
@@ -137,7 +144,7 @@ export class Vault implements Keeper {
       }
     }
     this.#forMemory('write')
-    await this.#storage.write(changes, isStrict)
+    return this.#write(changes, isStrict)
   }
 
   /** Room is made once, and a connection that was lost is made again once. */

@@ -81,8 +81,10 @@ export class Waiting {
     const { session } = this.#core
     const { id, with: other } = entry
     this.queues.remove(entry)
-    session.keep({ remove: 'outbox', key: id })
-    session.tabs?.say({ type: 'outbox', id, with: other, ...(stored && { stored, epoch: session.epoch }) })
+    // Stored in a line that is left meanwhile, it may be lost with it, and is sent again; what the person took back is not.
+    const line = stored && { epoch: session.epoch }
+    session.keep({ remove: 'outbox', key: id, ...line })
+    session.tabs?.say({ type: 'outbox', id, with: other, stored, ...line })
     this.handles.settle(id, outcome)
   }
 

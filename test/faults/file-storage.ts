@@ -34,10 +34,8 @@ export class FileStorage extends MemoryStorage {
 
   #apply(changes: readonly Change[]): void {
     void super.write(changes)
-    for (const change of changes) {
-      if ('forget' in change) this.#kept.delete(change.forget)
+    for (const change of changes)
       if ('put' in change && change.put === 'messages') this.#keep(change.row.with, change.row)
-    }
   }
 
   #keep(other: string, { seq }: Message): void {

@@ -24,7 +24,6 @@ class Disk extends MemoryStorage {
   override write(changes: readonly Change[]): Promise<void> {
     if (this.isDead) return new Promise(() => undefined)
     for (const change of changes) {
-      if ('forget' in change) this.ids.delete(change.forget)
       if (!('put' in change) || change.put !== 'messages') continue
       const { with: other, seq, id } = change.row
       this.ids.set(other, (this.ids.get(other) ?? new Map()).set(seq, id))

@@ -1,7 +1,14 @@
 // IndexedDB as browsers really have it: full, blocked, gone in the middle, with rows that are broken.
 import { IDBFactory, IDBKeyRange } from 'fake-indexeddb'
 import { afterAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
-import { type Client, indexedDbStorage, type Storage, type StorageDriver } from '../../../src/client/index.ts'
+import {
+  type Change,
+  type Client,
+  indexedDbStorage,
+  memoryStorage,
+  type Storage,
+  type StorageDriver,
+} from '../../../src/client/index.ts'
 import { contentsOf, type FakeChat, fakeChat, rowsOf, told } from '../../support/fake-chat.ts'
 
 const numbers = (from: number, to: number): string[] =>
@@ -226,6 +233,34 @@ test('makes room once when the disk is full, and keeps what waits to be sent', a
   off()
 })
 
+test('what was taken back after the disk had become full is not sent by the next start', async () => {
+  const chat = chatWithDatabase()
+  const { server, advance } = chat
+  let isFull = false
+  const storage = breakable(({ write }) => ({
+    // What only takes away needs no room.
+    write: (changes, isStrict) =>
+      isFull && changes.some((change) => 'put' in change) ? Promise.reject(quota()) : write(changes, isStrict),
+  }))
+  server.isDown = true
+  const ben = chat.client('ben', { storage })
+  const { id } = ben.conversation('amy').send('taken back')
+  const rest = ben.conversation('amy').send('taken back later')
+  await advance(200)
+  isFull = true
+  // Puts the text into the draft, for which there is no room.
+  expect(ben.conversation('amy').takeBack(id)).toBe(true)
+  await advance(200)
+  expect(ben.storage.get()).toEqual({ kind: 'memory', why: 'write' })
+  expect(ben.conversation('amy').discard(rest.id)).toBe(true)
+  await advance(200)
+  await ben.close()
+  server.isDown = false
+  const again = chat.client('ben', { storage: indexedDbStorage() })
+  await advance(2000)
+  expect([rowsOf(again, 'amy'), server.log.of('amy', 'ben').messages]).toEqual([[], []])
+})
+
 test('opens the database again when the browser has closed it in the middle', async () => {
   const chat = chatWithDatabase()
   let broken = 1
@@ -313,14 +348,126 @@ test('messages that are gone from the disk are fetched again, and silence nothin
   const [row] = (await storage.load()).conversations
   if (!row) throw new Error('no conversation')
   // The program had ended before all of it was told.
-  await storage.write([{ forget: 'amy' }, { put: 'conversations', row: { ...row, told: 20 } }], true)
+  await storage.write([{ put: 'conversations', row: { ...row, told: 20 } }], true)
   storage.close()
+  await new Promise((resolve, reject) => {
+    const opening = factory.open(NAME)
+    opening.onsuccess = () => {
+      const database = opening.result
+      const emptied = database.transaction('messages', 'readwrite')
+      emptied.objectStore('messages').clear()
+      emptied.onabort = reject
+      emptied.oncomplete = () => resolve(database.close())
+    }
+  })
   const again = chat.client('ben', { storage: driver })
   const messages = told(again)
   await chat.advance(5000)
   chat.server.write('amy', 'ben', 'new')
   await chat.advance(1000)
   expect(contentsOf(messages)).toEqual([...numbers(21, 60), 'mine', 'new'])
+})
+
+/** Two tabs that do not hear of each other; the first can be frozen, with what it was about to write. */
+function frozenTab(chat: FakeChat) {
+  const { server, client } = chat
+  let thaw: () => void = () => undefined
+  let frozen: Promise<void> | undefined
+  const storage = breakable(({ write }) => ({
+    async write(...args) {
+      await frozen
+      await write(...args)
+    },
+  }))
+  const connect = new Proxy(server.WebSocket, {
+    construct: (socket, [url, protocols]) =>
+      frozen === undefined ? new socket(url, protocols) : { readyState: 0, close: () => undefined },
+  })
+  const first = client('ben', { storage, WebSocket: connect })
+  const second = client('ben', { storage: indexedDbStorage() })
+  const freeze = (): void => {
+    frozen = new Promise((resolve) => {
+      thaw = resolve
+    })
+  }
+  return { first, second, freeze, thaw: () => thaw() }
+}
+
+test('what a tab was about to write when it was frozen takes the place of nothing of another line of history', async () => {
+  const chat = chatWithDatabase()
+  const { server, advance } = chat
+  const { first, second, freeze, thaw } = frozenTab(chat)
+  await advance(200)
+  for (const text of numbers(1, 5)) server.write('amy', 'ben', text)
+  await advance(1000)
+  const sending = first.conversation('amy').send('sent, and lost')
+  await advance(0)
+  freeze()
+  await advance(100)
+  expect(await sending.settled).toMatchObject({ outcome: 'ok', seq: 6 })
+  for (const text of numbers(7, 9)) server.write('amy', 'ben', text)
+  first.conversation('amy').markRead(8)
+  first.conversation('cat').draft.set('typed in the frozen tab')
+  first.conversation('cat').send('waits in the frozen tab')
+  await advance(200)
+  server.setBack(8)
+  for (const text of numbers(2, 9)) server.write('amy', 'ben', `new ${text}`)
+  await advance(10_000)
+  second.conversation('amy').markRead(3)
+  await advance(2000)
+  server.isDown = true
+  server.cut()
+  thaw()
+  await advance(1000)
+  await Promise.all([first.close(), second.close()])
+  const again = chat.client('ben', { storage: indexedDbStorage() })
+  const off = again.conversation('amy').messages.subscribe(() => undefined)
+  await advance(200)
+  const news = ['1', ...numbers(2, 9).map((text) => `new ${text}`)]
+  // What was typed is kept whatever the line: what was sent into the lost one waits again.
+  expect(contentsOf(again.conversation('amy').messages.get())).toEqual([...news, 'sent, and lost'])
+  expect(again.conversation('amy').summary.get()).toMatchObject({ last_seq: 9, read_seq: 3, unread: 6 })
+  expect(again.conversation('cat').draft.get()).toBe('typed in the frozen tab')
+  server.isDown = false
+  await advance(20_000)
+  expect(rowsOf(again, 'cat')).toEqual(['waits in the frozen tab sent'])
+  expect(contentsOf(server.log.of('amy', 'ben').messages)).toEqual([...news, 'sent, and lost'])
+  expect(contentsOf(again.conversation('amy').messages.get())).toEqual([...news, 'sent, and lost'])
+  off()
+})
+
+describe.each([
+  ['a database', indexedDbStorage],
+  ['memory', memoryStorage],
+])('%s', (_, driverOf) => {
+  const epochIs = (value: string, at: number, epoch: string): Change => ({
+    ...{ put: 'meta', row: { key: 'epoch', value, at: `2026-01-01T00:00:0${at}.000Z` }, epoch },
+  })
+  const since = (value: string, epoch: string): Change => ({ put: 'meta', row: { key: 'since', value }, epoch })
+  const metaAfter = async (...writes: readonly Change[][]): Promise<Record<string, string>> => {
+    const storage = await driverOf().open(NAME, () => undefined)
+    for (const changes of writes) await storage.write(changes, true)
+    const { meta } = await storage.load()
+    storage.close()
+    return Object.fromEntries(meta.map(({ key, value }) => [key, value]))
+  }
+
+  test('keeps nothing of a line of history that was left, and everything of the one that took its place', async () => {
+    const first = [epochIs('a', 1, ''), since('of a', 'a')]
+    expect(await metaAfter(first, [since('late', 'b')])).toEqual({ epoch: 'a', since: 'of a' })
+    expect(await metaAfter(first, [since('late', 'b'), epochIs('b', 2, 'a'), since('of b', 'b')])).toEqual({
+      epoch: 'b',
+      since: 'of b',
+    })
+  })
+
+  test('takes that line for the present one that the server has said last, or that takes the place of the known one', async () => {
+    const both = [[epochIs('a', 1, '')], [epochIs('c', 3, 'a')]]
+    expect(await metaAfter(...both, [epochIs('b', 2, 'a')])).toEqual({ epoch: 'c' })
+    expect(await metaAfter(...both, [epochIs('d', 4, 'a')])).toEqual({ epoch: 'd' })
+    // The clock of the server was set back.
+    expect(await metaAfter(...both, [epochIs('d', 0, 'c')])).toEqual({ epoch: 'd' })
+  })
 })
 
 test('after a logout there is no database left', async () => {
