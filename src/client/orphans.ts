@@ -1,5 +1,5 @@
 import type { Core } from './core.ts'
-import { type Entry, isAside } from './outbox.ts'
+import { type Entry, isAside, stateLeft } from './outbox.ts'
 import type { Queues } from './queues.ts'
 
 /** What another tab says it sends is taken over after so long where it cannot be known whether that tab is gone. */
@@ -66,6 +66,7 @@ export class Orphans {
 
   #takeOver(owner: string): void {
     const { queues, tab, take } = this.#options
-    for (const entry of queues.entries()) if (entry.owner === owner) take({ ...entry, owner: tab })
+    for (const entry of queues.entries())
+      if (entry.owner === owner) take({ ...entry, owner: tab, state: stateLeft(entry) })
   }
 }

@@ -59,6 +59,9 @@ export const isSuspect = ({ suspected }: Entry): boolean => suspected >= ALONE_F
 /** Whether it waits for the person: nobody sends it by itself. */
 export const isAside = (state: EntryState): state is 'failed' | 'held' => state === 'failed' || state === 'held'
 
+/** The state of what a tab has left that is gone: whatever that tab was about to do with it, nobody does any more. */
+export const stateLeft = ({ state }: Entry): EntryState => (isAside(state) ? state : 'queued')
+
 /** What waits in one conversation, in the order of typing. */
 export type Queue = readonly Entry[]
 
@@ -80,9 +83,10 @@ export type QueueEvent =
   | { readonly type: 'lost'; readonly code: number; readonly now: number; readonly oldest?: string | undefined }
   | { readonly type: 'aged'; readonly wallMs: number }
 
+const NOTHING_TRIED = { tries: 0, blamed: 0, suspected: 0, writtenAt: 0, retryAt: 0 }
+
 export function queued(id: string, to: UserId, content: string, order: Pick<Entry, 'n' | 'at' | 'owner'>): Entry {
-  const counts = { tries: 0, blamed: 0, suspected: 0, writtenAt: 0, retryAt: 0 }
-  return { id, with: to, content, ...order, state: 'saving', wasWritten: false, isNoted: false, ...counts }
+  return { id, with: to, content, ...order, state: 'saving', wasWritten: false, isNoted: false, ...NOTHING_TRIED }
 }
 
 /** The next message that may be written now: at most `window` of a conversation are on their way, in the order of typing. */
@@ -122,7 +126,7 @@ function changed(entry: Entry, event: Exclude<QueueEvent, { type: 'lost' | 'aged
       return { ...entry, state: 'sending', wasWritten: true, writtenAt: event.now }
     case 'retry': {
       const { code: _code, message: _message, ...rest } = entry
-      return isAside(entry.state) ? { ...rest, state: 'queued', tries: 0, blamed: 0, suspected: 0, retryAt: 0 } : entry
+      return isAside(entry.state) ? { ...rest, state: 'queued', ...NOTHING_TRIED } : entry
     }
     case 'refused': {
       const { code, message, isTemporary, now, random, retryAfterMs } = event

@@ -4,8 +4,17 @@ import { Alarm } from './clock.ts'
 import type { Core } from './core.ts'
 import { isForNow } from './errors.ts'
 import { Orphans } from './orphans.ts'
-import { type Entry, isSuspect, isUnstored, nextRetryAt, nextToWrite, queued, SUSPECT_WITHIN_MS } from './outbox.ts'
-import { entryOf, failure, faultOf, isEntry } from './outbox-rows.ts'
+import {
+  type Entry,
+  isAside,
+  isSuspect,
+  isUnstored,
+  nextRetryAt,
+  nextToWrite,
+  queued,
+  SUSPECT_WITHIN_MS,
+} from './outbox.ts'
+import { cancelled, entryOf, failure, faultOf, isEntry } from './outbox-rows.ts'
 import { Patience } from './patience.ts'
 import type { Queues } from './queues.ts'
 import type { KeptEntry } from './storage.ts'
@@ -75,7 +84,7 @@ export class Sender {
     if (code || ended.aborted) {
       // Nothing is kept: what cannot be sent stays in the text box.
       const { id } = entry
-      this.#waiting.handles.settle(id, code ? failure(id, code) : { outcome: 'cancelled', id, kept: false })
+      this.#waiting.handles.settle(id, code ? failure(id, code) : cancelled(id, false))
       return sending
     }
     this.queues.put(entry)
@@ -90,8 +99,8 @@ export class Sender {
   /** Again, with the same id: what was stored after all is not stored twice. */
   retry(id: string): Sending | undefined {
     const entry = this.queues.find(id)
-    if (entry?.state !== 'failed' && entry?.state !== 'held') return undefined
-    this.#waiting.handles.settle(id, { outcome: 'cancelled', id, kept: true })
+    if (!entry || !isAside(entry.state)) return undefined
+    this.#waiting.handles.settle(id, cancelled(id, true))
     const sending = this.#waiting.handles.open(id)
     this.#waiting.change(entry.with, { type: 'retry', id })
     const again = { ...(this.queues.find(id) ?? entry), owner: this.#options.tab, at: this.#core.clock.wall() }
@@ -104,7 +113,7 @@ export class Sender {
   discard(id: string): boolean {
     const entry = this.queues.find(id)
     if (!entry) return false
-    this.#waiting.remove(entry, { outcome: 'cancelled', id, kept: false })
+    this.#waiting.remove(entry, cancelled(id, false))
     return isUnstored(entry, this.tab)
   }
 
@@ -131,7 +140,7 @@ export class Sender {
     if (stored && epoch === this.#core.session.epoch) this.#options.stored(stored)
     else {
       this.queues.remove({ id, with: other })
-      this.#waiting.handles.settle(id, stored ? storedAs(stored, false) : { outcome: 'cancelled', id, kept: false })
+      this.#waiting.handles.settle(id, stored ? storedAs(stored, false) : cancelled(id, false))
     }
     this.pump()
   }
@@ -261,14 +270,14 @@ export class Sender {
     this.#patience.end()
     this.queues.clear()
     this.#inFlight.clear()
-    for (const id of this.#waiting.handles.ids()) this.#waiting.handles.settle(id, { outcome: 'cancelled', id, kept })
+    for (const id of this.#waiting.handles.ids()) this.#waiting.handles.settle(id, cancelled(id, kept))
   }
 
   /** An aborted send is waited for no more; only what was never written can be taken back. */
   #withdraw(id: string): void {
     const entry = this.queues.find(id)
-    if (entry && !entry.wasWritten && (entry.state === 'saving' || entry.state === 'queued')) this.discard(id)
-    else this.#waiting.handles.settle(id, { outcome: 'cancelled', id, kept: true })
+    if (entry && !entry.wasWritten && !isAside(entry.state)) this.discard(id)
+    else this.#waiting.handles.settle(id, cancelled(id, true))
   }
 }
 

@@ -19,7 +19,7 @@ function tabNamed(tab: string, state: Entry['state'] = 'queued') {
   const tabs = { isGone: async () => true, whenGone: () => new Promise(() => undefined) }
   const core = { session: { tabs } }
   const orphans = new Orphans({ core, tab, queues, take, taken: () => undefined } as unknown as Options)
-  return { tab, orphans, said, owner: () => kept.owner }
+  return { tab, orphans, said, owner: () => kept.owner, state: () => kept.state }
 }
 
 test.each([
@@ -39,4 +39,13 @@ test('what a person tries again in another tab is of that tab', async () => {
   await tab.orphans.adopt()
   tab.orphans.heard({ id: 'one', owner: 'b', state: 'queued' } as Entry)
   expect(tab.owner()).toBe('b')
+})
+
+test.each([
+  ['saving', 'queued'],
+  ['held', 'held'],
+] as const)('what a tab has left %s is %s: it blocks nothing behind it', async (left, state) => {
+  const tab = tabNamed('a', left)
+  await tab.orphans.adopt()
+  expect([tab.owner(), tab.state()]).toEqual(['a', state])
 })
