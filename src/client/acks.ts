@@ -33,6 +33,7 @@ export class Acks {
   readonly #reads = new Map<ConversationLog, number>()
   /** Of which something is to be said again: it was refused for now, or may be lost. */
   readonly #refused = new Set<ConversationLog>()
+  readonly #known = [this.#pending, this.#unconfirmed, this.#reads, this.#refused]
   #messages = 0
 
   constructor(core: Core) {
@@ -138,16 +139,13 @@ export class Acks {
 
   /** What was said of a conversation was said of another line of history: no answer confirms anything of it any more. */
   forget(log: ConversationLog): void {
-    for (const known of [this.#pending, this.#unconfirmed, this.#reads, this.#refused]) known.delete(log)
+    for (const known of this.#known) known.delete(log)
     log.refusals += 1
   }
 
   clear(): void {
     this.#alarm.clear()
-    this.#pending.clear()
-    this.#unconfirmed.clear()
-    this.#reads.clear()
-    this.#refused.clear()
+    for (const known of this.#known) known.clear()
     this.#pause.clear()
   }
 }

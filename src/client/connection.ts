@@ -67,9 +67,7 @@ export type ConnectionEvent =
 
 export type Effect =
   /** `refused`: the last token was not taken. */
-  | { readonly type: 'open'; readonly reason: 'connect' | 'refused' }
-  | { readonly type: 'close'; readonly code: number }
-  | { readonly type: 'ping' | 'probe' | 'refresh' }
+  { readonly type: 'open'; readonly reason: 'connect' | 'refused' } | { readonly type: 'ping' | 'probe' | 'refresh' }
 
 export type Step = readonly [state: Connection, effects: readonly Effect[]]
 interface Moment {
@@ -78,9 +76,17 @@ interface Moment {
   readonly random: number
 }
 
+const NOTHING_DUE = {
+  until: undefined,
+  openBy: undefined,
+  pongBy: undefined,
+  stableAt: undefined,
+  refreshAt: undefined,
+}
+
 export const INITIAL: Connection = {
-  ...{ phase: 'idle', generation: 0, attempt: 0, refusals: 0, why: undefined, until: undefined, openBy: undefined },
-  ...{ pongBy: undefined, stableAt: undefined, refreshAt: undefined, notBefore: 0, limitedUntil: 0, heardAt: 0 },
+  ...{ ...NOTHING_DUE, phase: 'idle', generation: 0, attempt: 0, refusals: 0, why: undefined },
+  ...{ notBefore: 0, limitedUntil: 0, heardAt: 0 },
   ...{ heartbeatMs: DEFAULT_HEARTBEAT_MS, isVisible: true, isOnline: true, rejectedTokens: 0, wasLate: false },
   ...{ faults: [], steppedAt: 0 },
 }
@@ -104,7 +110,8 @@ function pingAt(state: Connection): number | undefined {
 }
 
 /** The next state and what is to be done. Total: an event that does not fit the state changes nothing. */
-export function step(before: Connection, event: ConnectionEvent, { now, random }: Moment): Step {
+export function step(before: Connection, event: ConnectionEvent, moment: Moment): Step {
+  const { now, random } = moment
   if ('generation' in event && event.generation !== before.generation) return [before, []]
   const state: Connection = { ...before, steppedAt: now }
   switch (event.type) {
@@ -113,38 +120,36 @@ export function step(before: Connection, event: ConnectionEvent, { now, random }
     case 'stop':
       return stopped(state, event.why)
     case 'hide':
-      return state.phase === 'stopped' ? [state, []] : left({ ...state, phase: 'idle' }, hasSocket(state))
+      return state.phase === 'stopped' ? [state, []] : [left({ ...state, phase: 'idle' }), []]
     case 'dialed':
       return [{ ...state, openBy: now + OPEN_LIMIT_MS }, []]
     case 'opened':
-      return state.phase === 'connecting' ? [{ ...state, phase: 'authenticating' }, []] : [state, []]
+      return [state.phase === 'connecting' ? { ...state, phase: 'authenticating' } : state, []]
     case 'welcome':
-      return hasSocket(state) ? welcomed(state, event, { now, random }) : [state, []]
+      return hasSocket(state) ? welcomed(state, event, moment) : [state, []]
     case 'synced':
-      return state.phase === 'syncing'
-        ? [{ ...state, phase: 'live', stableAt: now + STABLE_AFTER_MS }, []]
-        : [state, []]
+      return [state.phase === 'syncing' ? { ...state, phase: 'live', stableAt: now + STABLE_AFTER_MS } : state, []]
     case 'frame':
       return [{ ...state, heardAt: now, pongBy: event.isAnswer ? undefined : laterPong(state, now) }, []]
     case 'closed':
-      return hasSocket(state) ? lost(state, event.code, { now, random }) : [state, []]
+      return hasSocket(state) ? lost(state, event.code, moment) : [state, []]
     case 'draining':
       return [{ ...state, notBefore: now + event.afterMs * (1 + random / 5) }, []]
     case 'limited':
       return [{ ...state, limitedUntil: Math.max(state.limitedUntil, now + event.afterMs * (1 + random / 5)) }, []]
     case 'token_failed':
-      return event.isFatal ? stopped(state, 'unauthorized') : again({ ...state, why: 'token' }, 0, { now, random })
+      return event.isFatal ? stopped(state, 'unauthorized') : again({ ...state, why: 'token' }, 0, moment)
     case 'probed':
-      return probed(state, event, { now, random })
+      return probed(state, event, moment)
     case 'expiring':
     case 'refreshed':
-      return isWelcomed(state) ? refreshing(state, event, { now, random }) : [state, []]
+      return isWelcomed(state) ? refreshing(state, event, moment) : [state, []]
     case 'visible':
     case 'online':
     case 'wake':
-      return noticed(state, event, { now, random })
+      return noticed(state, event, moment)
     case 'tick':
-      return ticked(state, before.steppedAt, { now, random })
+      return ticked(state, before.steppedAt, moment)
   }
 }
 
@@ -201,10 +206,7 @@ function ticked(state: Connection, armedAt: number, moment: Moment): Step {
   }
   if (state.until !== undefined && now >= state.until) return open(state, 'connect', now)
   const isDead = [state.openBy, state.pongBy].some((by) => by !== undefined && now >= by)
-  if (isDead) {
-    const [next, effects] = lost({ ...state, why: 'timeout' }, 1006, moment)
-    return [next, [{ type: 'close', code: 1000 }, ...effects]]
-  }
+  if (isDead) return lost({ ...state, why: 'timeout' }, 1006, moment)
   if (state.stableAt !== undefined && now >= state.stableAt)
     return [{ ...state, stableAt: undefined, attempt: 0, rejectedTokens: 0 }, []]
   if (state.refreshAt !== undefined && now >= state.refreshAt)
@@ -269,21 +271,19 @@ function again(state: Connection, floorMs: number, { now, random }: Moment, dela
   const wait = delayMs ?? retryDelayMs(state.attempt, random)
   const until = Math.max(now + Math.max(wait, floorMs * (1 + random / 5)), state.notBefore)
   const attempt = state.attempt + 1
-  return [{ ...left(state, false)[0], phase: 'waiting', attempt, until }, []]
+  return [{ ...left(state), phase: 'waiting', attempt, until }, []]
 }
 
 function open(state: Connection, reason: 'connect' | 'refused', now: number): Step {
-  const [base] = left(state, false)
-  const next: Connection = { ...base, phase: 'connecting', openBy: now + TOKEN_LIMIT_MS, why: undefined }
+  const next: Connection = { ...left(state), phase: 'connecting', openBy: now + TOKEN_LIMIT_MS, why: undefined }
   return [next, [{ type: 'open', reason }]]
 }
 
 function stopped(state: Connection, why: StopReason): Step {
-  return left({ ...state, phase: 'stopped', why }, hasSocket(state))
+  return [left({ ...state, phase: 'stopped', why }), []]
 }
 
-/** The present socket, if any, is no longer listened to. */
-function left(state: Connection, closes: boolean): Step {
-  const none = { until: undefined, openBy: undefined, pongBy: undefined, stableAt: undefined, refreshAt: undefined }
-  return [{ ...state, ...none, generation: state.generation + 1 }, closes ? [{ type: 'close', code: 1000 }] : []]
+/** The present socket, if any, is no longer listened to, and closed: it is of an older generation. */
+function left(state: Connection): Connection {
+  return { ...state, ...NOTHING_DUE, generation: state.generation + 1 }
 }

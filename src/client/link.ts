@@ -64,8 +64,8 @@ export class Link {
     this.#alarm = new Alarm(options.clock, () => this.step({ type: 'tick' }))
     this.#frames = new Slices(options.clock, {
       one: (item) => {
-        if (typeof item === 'string') this.#received(decodeEvent(item), this.#state.generation)
-        else this.#closed(item.code, this.#state.generation)
+        if (typeof item === 'string') this.#received(decodeEvent(item))
+        else this.#closed(item.code)
       },
       done: () => options.listener.sliceDone(),
     })
@@ -117,14 +117,12 @@ export class Link {
 
   /** The connection answers no more, although it looks open. */
   giveUp(): void {
-    const { generation } = this.#state
     const socket = this.#socket
-    this.#closed(1006, generation)
+    this.#closed(1006)
     if (socket) abandon(socket)
   }
 
   #run(effect: Effect): void {
-    // `close` is done by `#leave`: whatever changes the generation leaves its socket.
     if (effect.type === 'open') void this.#open(effect.reason)
     else if (effect.type === 'ping') this.#ping()
     else if (effect.type === 'refresh') void this.#refresh()
@@ -178,15 +176,16 @@ export class Link {
     this.#frames.add(item, this.#state.phase === 'syncing')
   }
 
-  #closed(code: number, generation: number): void {
-    const { listener } = this.#options
-    listener.closed(code)
+  #closed(code: number): void {
+    const { generation } = this.#state
+    this.#options.listener.closed(code)
     this.step({ type: 'closed', generation, code })
   }
 
-  #received(event: Received | undefined, generation: number): void {
+  #received(event: Received | undefined): void {
+    const { generation } = this.#state
     if (!event) return this.#options.warn('an unknown frame')
-    if (event.type === 'welcome') this.#welcomed(event, generation)
+    if (event.type === 'welcome') this.#welcomed(event)
     else if (event.type === 'draining') this.step({ type: 'draining', afterMs: event.reconnect_after_ms })
     else if (event.type === 'error' && event.code === 'rate_limited')
       this.step({ type: 'limited', afterMs: event.retry_after_ms ?? DEFAULT_RETRY_AFTER_MS })
@@ -197,7 +196,8 @@ export class Link {
     if (event.type === 'synced') this.step({ type: 'synced', generation })
   }
 
-  #welcomed({ server_time, heartbeat_seconds, expires_at }: Welcome, generation: number): void {
+  #welcomed({ server_time, heartbeat_seconds, expires_at }: Welcome): void {
+    const { generation } = this.#state
     this.#serverAhead = Date.parse(server_time) - this.#options.clock.wall()
     const heartbeatMs = heartbeat_seconds > 0 ? heartbeat_seconds * 1000 : undefined
     const expiresInMs = expires_at === undefined ? undefined : this.#leftOf(expires_at)

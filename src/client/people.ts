@@ -63,14 +63,8 @@ export class People {
     return this.#asking.found.then((found) => found.get(id))
   }
 
-  async search(text: string, options: { readonly signal?: AbortSignal } = {}): Promise<readonly User[]> {
-    const { users } = await this.#rest.call<{ users: readonly User[] }>(
-      'GET',
-      `/api/users?search=${encodeURIComponent(text)}`,
-      options,
-    )
-    for (const user of users) this.#of(user.user_id).user.set(user)
-    return users
+  search(text: string, options?: { readonly signal?: AbortSignal }): Promise<readonly User[]> {
+    return this.#users(`search=${encodeURIComponent(text)}`, options)
   }
 
   /** Some of those who are connected, by name. */
@@ -154,8 +148,12 @@ export class People {
   async #look(ids: ReadonlySet<UserId>): Promise<ReadonlyMap<UserId, User>> {
     if (this.#asking?.ids === ids) this.#asking = undefined
     const list = [...ids].map(encodeURIComponent).join(',')
-    const { users } = await this.#rest.call<{ users: readonly User[] }>('GET', `/api/users?ids=${list}`)
+    return new Map((await this.#users(`ids=${list}`)).map((user) => [user.user_id, user]))
+  }
+
+  async #users(query: string, options?: { readonly signal?: AbortSignal }): Promise<readonly User[]> {
+    const { users } = await this.#rest.call<{ users: readonly User[] }>('GET', `/api/users?${query}`, options)
     for (const user of users) this.#of(user.user_id).user.set(user)
-    return new Map(users.map((user) => [user.user_id, user]))
+    return users
   }
 }

@@ -12,12 +12,16 @@ export function withRange(ranges: readonly Range[], [first, last]: Range): reado
 
 /** Takes one number out. */
 export function withoutSeq(ranges: readonly Range[], seq: number): readonly Range[] {
-  const parts = ranges.flatMap(([first, last]): Range[] => [
-    [first, Math.min(last, seq - 1)],
-    [Math.max(first, seq + 1), last],
-  ])
-  const kept = parts.filter(([first, last]) => first <= last)
-  return kept.filter((range, index) => range.join() !== kept[index - 1]?.join())
+  const found = rangeAt(ranges, seq)
+  const parts = ranges.flatMap((range): Range[] =>
+    range === found
+      ? [
+          [range[0], seq - 1],
+          [seq + 1, range[1]],
+        ]
+      : [range],
+  )
+  return parts.filter(([first, last]) => first <= last)
 }
 
 export function rangeAt(ranges: readonly Range[], seq: number): Range | undefined {

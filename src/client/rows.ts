@@ -26,8 +26,7 @@ export class Rows {
     const state: MessageState = message.sender_id === me ? tickOf(message.seq, positions) : 'received'
     const known = this.#rows.get(message)
     if (known?.state === state) return known
-    const { id, seq, sender_id, receiver_id, content, created_at } = message
-    const row = { id, seq, sender_id, receiver_id, content, created_at, state }
+    const row = { ...message, state }
     this.#rows.set(message, row)
     return row
   }

@@ -4,8 +4,8 @@ import type { ServerEvent } from '../protocol/events.ts'
 /** A push of a later version: what it is does not matter, that it has a number does. */
 export interface UnknownEntry {
   readonly type: 'unknown'
-  readonly with?: string
-  readonly seq?: number
+  readonly with: string
+  readonly seq: number
 }
 export type Received = ServerEvent | UnknownEntry
 
@@ -21,8 +21,6 @@ const SHAPES: Readonly<Record<string, string>> = {
   sync: 'changed server_time',
   receipt: POSITIONS,
 }
-/** Frames that are taken as they are: the worst that a wrong one does is to show something wrong for a moment. */
-const OTHERS = 'error presence synced typing lagging draining pong authenticated auth_expiring user_changed'.split(' ')
 /** Lists in frames, and what their items have to have. */
 const ITEMS: Readonly<Record<string, string>> = {
   messages: MESSAGE,
@@ -32,9 +30,11 @@ const ITEMS: Readonly<Record<string, string>> = {
 
 type Fields = Readonly<Record<string, unknown>>
 const isRecord = (value: unknown): value is Fields => typeof value === 'object' && value !== null
-const kindOf = (name: string): string => (name.endsWith('seq') ? 'number' : name === 'has_more' ? 'boolean' : 'string')
+const kindOf = (name: string): string =>
+  /seq$|^(n|at)$/.test(name) ? 'number' : name === 'has_more' ? 'boolean' : 'string'
 
-const fits = (value: unknown, shape: string): boolean =>
+/** Whether a value, of a frame or of a storage, has all of these fields, each of its kind. */
+export const fits = (value: unknown, shape: string): boolean =>
   isRecord(value) &&
   shape
     .split(' ')
@@ -62,8 +62,8 @@ export function decodeEvent(frame: unknown): Received | undefined {
   const { type } = value
   const shape = Object.hasOwn(SHAPES, type) ? SHAPES[type] : undefined
   // The fields that are read were looked at one by one.
-  if (shape ? fits(value, shape) : OTHERS.includes(type)) return value as unknown as Received
-  if (shape) return undefined
-  const entry = fits(value, 'with seq') ? { with: value.with, seq: value.seq } : {}
-  return { type: 'unknown', ...entry } as UnknownEntry
+  if (shape) return fits(value, shape) ? (value as unknown as Received) : undefined
+  if (fits(value, 'with seq')) return { type: 'unknown', with: value.with, seq: value.seq } as UnknownEntry
+  // Taken as it is: the worst that a wrong one does is to show something wrong for a moment, and a later kind does nothing.
+  return value as unknown as Received
 }

@@ -38,14 +38,14 @@ test.each([
   expect(decodeEvent(frame)).toMatchObject(event)
 })
 
-test('takes a later kind of entry for its number, and a later kind of push for nothing', () => {
+test('takes a later kind of entry for its number, and a later kind of push for no entry', () => {
   expect(decodeEvent('{"type":"reaction","with":"b","seq":4,"mark":"x"}')).toEqual({
     type: 'unknown',
     with: 'b',
     seq: 4,
   })
-  expect(decodeEvent('{"type":"weather"}')).toEqual({ type: 'unknown' })
-  expect(decodeEvent('{"type":"toString"}')).toEqual({ type: 'unknown' })
+  expect(decodeEvent('{"type":"weather","seq":4}')).toMatchObject({ type: 'weather' })
+  expect(decodeEvent('{"type":"toString","with":"b"}')).toMatchObject({ type: 'toString' })
 })
 
 test.each([
