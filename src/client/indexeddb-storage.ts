@@ -38,7 +38,6 @@ interface Transaction {
 interface Database {
   readonly name: string
   onversionchange: () => void
-  onclose: () => void
   createObjectStore(name: string, options: object): unknown
   transaction(stores: readonly StoreName[], mode?: string, options?: object): Transaction
   close(): void
@@ -102,10 +101,10 @@ class IndexedDbStorage implements Storage {
       const all = conversations.getAll<Kept['conversations'][number]>()
       all.onsuccess = () => {
         for (const row of all.result) {
-          const [first, head = 0] = row.ranges.at(-1) ?? []
-          const from = first && Math.max(first, head - KEPT_WHEN_TRIMMED + 1)
-          storeOf('messages').delete(between(row.with, 0, (from ?? Number.POSITIVE_INFINITY) - 1))
-          conversations.put({ ...row, ranges: from ? [[from, head]] : [] })
+          const [first = 1, head = 0] = row.ranges.at(-1) ?? []
+          const from = Math.max(first, head - KEPT_WHEN_TRIMMED + 1)
+          storeOf('messages').delete(between(row.with, 0, from - 1))
+          conversations.put({ ...row, ranges: head ? [[from, head]] : [] })
         }
       }
     })
@@ -146,7 +145,6 @@ export function indexedDbStorage(): StorageDriver {
         database.close()
         lost('superseded')
       }
-      database.onclose = () => lost('terminated')
       return new IndexedDbStorage(database)
     },
     remove,
