@@ -1,7 +1,7 @@
 /** Configuration from the environment: read once at start, checked as a whole, frozen. The only reader of process.env. */
 import { isIPv6 } from 'node:net'
 import type * as z from 'zod'
-import { authMistakes, authSecrets, toAuthConfig } from './config/auth.ts'
+import { authMistakes, authSecrets, toAuthConfig, unusedAuthVariables } from './config/auth.ts'
 import { toPushConfig } from './config/push.ts'
 import { redisMistakes, toRedisConfig } from './config/redis.ts'
 import { toTracingConfig } from './config/tracing.ts'
@@ -47,7 +47,7 @@ export function loadConfig(env: Environment = process.env): Config {
     ...authMistakes(given),
   ]
   if (!parsed.success || mistakes.length > 0) throw new ConfigError(mistakes)
-  return toConfig(parsed.data)
+  return toConfig(parsed.data, unusedAuthVariables(given))
 }
 
 /** Whether `npm start` started this process; another script may well leave a service running behind it. */
@@ -194,7 +194,7 @@ function toPostgres(given: Given) {
   })
 }
 
-function toConfig(given: Given) {
+function toConfig(given: Given, unused: readonly string[]) {
   const { TLS_CERT_FILE: certFile, TLS_KEY_FILE: keyFile } = given
   return Object.freeze({
     http: Object.freeze({
@@ -212,6 +212,8 @@ function toConfig(given: Given) {
     publicUrl: given.PUBLIC_URL,
     hostNames: toHostNames(given),
     auth: toAuthConfig(given),
+    /** Variables that are set and not used. */
+    unused: Object.freeze([...unused]),
     metricsToken: given.METRICS_TOKEN,
     guard: toGuardLimits(given),
     postgres: toPostgres(given),

@@ -44,6 +44,10 @@ export function run(worker: number | undefined): Control {
   const fields = { ...(worker !== undefined && { worker }), ...(!isSupervisor && { instance: instanceId }) }
   const logger = createLogger({ ...config.log, fields })
   logWhatNodeSays(logger)
+  // Once, however many workers there are.
+  if (worker === undefined && config.unused.length > 0) {
+    logger.warn({ variables: config.unused, auth: config.auth.mode }, 'variables are set that this AUTH does not use')
+  }
   const start = async (): Promise<App | Workers> => {
     if (isSupervisor) return startWorkers(config, logger)
     const app = await startApp(config, logger, instanceId, {

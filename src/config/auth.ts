@@ -133,9 +133,37 @@ function algorithmMistakes(given: Texts): string[] {
   if (!named) return []
   const isSymmetric = given['JWT_SECRET'] !== undefined
   const wrong = named.filter((one) => ALGORITHMS.some((known) => known === one) && (one === 'HS256') !== isSymmetric)
-  if (wrong.length === 0) return []
+  if (wrong.length === 0) return unkeyedMistakes(named, given['JWT_PUBLIC_KEY'])
   const source = SOURCES.find((name) => given[name] !== undefined) ?? 'JWT_SECRET'
   return [`JWT_ALGORITHMS: ${wrong.join(', ')} cannot be verified with ${source}`]
+}
+
+/** Where no key has any of the algorithms every token would be refused. */
+function unkeyedMistakes(named: readonly string[], text: string | undefined): string[] {
+  if (text === undefined || keyMistake('JWT_PUBLIC_KEY', text, (one) => publicKeys(unescaped(one))).length > 0)
+    return []
+  const possible = publicKeys(unescaped(text)).map(({ algorithm }) => algorithm)
+  if (possible.some((one) => named.includes(one))) return []
+  return [
+    `JWT_ALGORITHMS: ${named.join(', ')} cannot be verified with JWT_PUBLIC_KEY, which is for ${possible.join(', ')}`,
+  ]
+}
+
+const OF_ISSUERS = [
+  ...[...SOURCES, 'JWT_SECRET_PREVIOUS', 'JWT_ALGORITHMS', 'JWT_ISSUER', 'JWT_AUDIENCE'],
+  ...['JWT_USER_CLAIM', 'JWT_USER_ESCAPE', 'USER_SEARCH'],
+]
+const OF_TOKENS = ['JWT_LEEWAY_SECONDS', 'JWT_MAX_LIFETIME_SECONDS']
+
+/** What is set and changes nothing under this AUTH, by which somebody may think that it does. */
+export function unusedAuthVariables(given: Texts): string[] {
+  const { AUTH = 'none' } = given
+  const unused = [
+    ...(AUTH === 'jwt' ? [] : OF_ISSUERS),
+    ...(AUTH === 'none' ? OF_TOKENS : []),
+    ...(AUTH === 'accounts' ? [] : ['REGISTRATION']),
+  ]
+  return unused.filter((name) => given[name] !== undefined)
 }
 
 /** A PEM in one line of an environment file. */

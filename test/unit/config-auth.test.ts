@@ -63,6 +63,11 @@ describe('AUTH=jwt', () => {
       { JWT_PUBLIC_KEY: pem, JWT_ALGORITHMS: 'HS256' },
     ],
     [
+      'an algorithm of which no key is',
+      'JWT_ALGORITHMS: EdDSA, RS256 cannot be verified with JWT_PUBLIC_KEY, which is for ES256',
+      { JWT_PUBLIC_KEY: pem, JWT_ALGORITHMS: 'EdDSA, RS256' },
+    ],
+    [
       'RS256 for a secret',
       'JWT_ALGORITHMS: RS256 cannot be verified with JWT_SECRET',
       { JWT_SECRET: SECRET, JWT_ALGORITHMS: 'HS256,RS256' },
@@ -105,6 +110,19 @@ describe('AUTH=jwt', () => {
     }
     expect(loadConfig({}).auth).toEqual({ mode: 'none', hasUserSearch: true })
   })
+})
+
+test('what is set and not used is named', () => {
+  const unused = (env: Record<string, string>) => loadConfig(env).unused
+  const tokens = { JWT_SECRET: SECRET, JWT_ISSUER: 'i', JWT_LEEWAY_SECONDS: '5' }
+  expect(unused({ AUTH: 'accounts', ...tokens, USER_SEARCH: 'on', REGISTRATION: 'open' })).toEqual([
+    'JWT_SECRET',
+    'JWT_ISSUER',
+    'USER_SEARCH',
+  ])
+  expect(unused({ AUTH: 'jwt', ...tokens, REGISTRATION: 'open' })).toEqual(['REGISTRATION'])
+  expect(unused({ AUTH: 'none', ...tokens })).toEqual(['JWT_SECRET', 'JWT_ISSUER', 'JWT_LEEWAY_SECONDS'])
+  expect(unused({})).toEqual([])
 })
 
 test('every secret of it is kept from the log', () => {

@@ -31,6 +31,7 @@ describe('loadConfig', () => {
 
   test('has a default for everything', () => {
     expect(loadConfig({})).toEqual({
+      unused: [],
       http: {
         host: '127.0.0.1',
         port: 8080,
