@@ -3,6 +3,7 @@ import type { TokenIdentity } from '../auth/claims.ts'
 import type { RevocationTarget } from '../auth/revocation-store.ts'
 import type { Clock, TimeOfDay } from '../lib/clock.ts'
 import { isoTime } from '../lib/iso-time.ts'
+import { MultiMap } from '../lib/multi-map.ts'
 import type { TimerWheel } from '../lib/timer-wheel.ts'
 import type { Ref } from '../protocol/commands.ts'
 import type { UserId } from '../protocol/message.ts'
@@ -40,6 +41,10 @@ const RENEWAL_INTERVAL_MS = 5_000
 export class TokenLives {
   readonly #options: TokenLivesOptions
   readonly #lives = new Map<Holder, Life>()
+  /** Whom a revocation concerns: each logout is one, and may not look at every connection there is. */
+  readonly #byUser = new MultiMap<UserId, Holder>()
+  readonly #bySession = new MultiMap<string, Holder>()
+  readonly #byToken = new MultiMap<string, Holder>()
 
   constructor(options: TokenLivesOptions) {
     this.#options = options
@@ -49,6 +54,7 @@ export class TokenLives {
   started(holder: Holder, identity: TokenIdentity): void {
     const life = { identity, cancel: NOTHING, renewedAtMs: Number.NEGATIVE_INFINITY }
     this.#lives.set(holder, life)
+    this.#index(holder, identity)
     this.#schedule(holder, life)
     // It may have been revoked after it was verified, and before this connection could be found.
     if (this.#options.authenticator.isRevoked(identity)) this.#endRevoked(holder, identity)
@@ -58,6 +64,7 @@ export class TokenLives {
     const life = this.#lives.get(holder)
     if (!life) return
     this.#lives.delete(holder)
+    this.#unindex(holder, life.identity)
     life.cancel()
   }
 
@@ -76,13 +83,29 @@ export class TokenLives {
 
   /** These are no longer to be believed: their connections end, but for those whose token came later. */
   revoked(targets: readonly RevocationTarget[]): void {
-    const users = targets.map((target) => ('user_id' in target ? target.user_id : undefined))
-    const isOnlyUsers = users.every((user) => user !== undefined)
-    const affected = new Set<UserId | undefined>(users)
-    for (const [holder, { identity }] of [...this.#lives]) {
-      if (isOnlyUsers && !affected.has(identity.userId)) continue
-      if (this.#options.authenticator.isRevoked(identity)) this.#endRevoked(holder, identity)
+    for (const holder of new Set(targets.flatMap((target) => this.#heldBy(target)))) {
+      const identity = this.#lives.get(holder)?.identity
+      if (identity && this.#options.authenticator.isRevoked(identity)) this.#endRevoked(holder, identity)
     }
+  }
+
+  #heldBy(target: RevocationTarget): readonly Holder[] {
+    if ('user_id' in target) return this.#byUser.of(target.user_id)
+    if ('session_id' in target) return this.#bySession.of(target.session_id)
+    // A key opens no socket.
+    return 'jti' in target ? this.#byToken.of(target.jti) : []
+  }
+
+  #index(holder: Holder, { userId, sessionId, tokenId }: TokenIdentity): void {
+    this.#byUser.add(userId, holder)
+    if (sessionId !== undefined) this.#bySession.add(sessionId, holder)
+    if (tokenId !== undefined) this.#byToken.add(tokenId, holder)
+  }
+
+  #unindex(holder: Holder, { userId, sessionId, tokenId }: TokenIdentity): void {
+    this.#byUser.delete(userId, holder)
+    if (sessionId !== undefined) this.#bySession.delete(sessionId, holder)
+    if (tokenId !== undefined) this.#byToken.delete(tokenId, holder)
   }
 
   /** A suspended person is told so: their client need not try to come back. */
@@ -103,6 +126,8 @@ export class TokenLives {
     const { identity } = verification
     if (identity.userId !== life.identity.userId) return holder.refuse({ code: 'forbidden', ref })
     life.cancel()
+    this.#unindex(holder, life.identity)
+    this.#index(holder, identity)
     life.identity = identity
     holder.reply({ type: 'authenticated', ref, expires_at: isoTime(identity.expiresAtMs) })
     this.#schedule(holder, life)

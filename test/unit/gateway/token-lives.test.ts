@@ -11,12 +11,13 @@ function setUp() {
   const set = { byMs: 0 }
   const time = { epochMs: () => clock.now() + set.byMs }
   const revoked = new Set<string | undefined>()
+  const asked: (string | undefined)[] = []
   const later = new Map<string, Promise<void>>()
   const identityOf = (tokenId: string, lifeMs = 600_000): TokenIdentity => ({
     userId: tokenId.startsWith('eve') ? 'eve' : 'ann',
     expiresAtMs: clock.now() + lifeMs,
     issuedAtSeconds: undefined,
-    sessionId: undefined,
+    sessionId: `session of ${tokenId}`,
     tokenId,
   })
   const authenticator: Authenticator = {
@@ -27,7 +28,10 @@ function setUp() {
       if (token === 'away') return { fault: 'unavailable' }
       return token === 'forged' || revoked.has(token) ? { fault: 'revoked' } : { identity: identityOf(token) }
     },
-    isRevoked: ({ tokenId }) => revoked.has(tokenId),
+    isRevoked: ({ tokenId }) => {
+      asked.push(tokenId)
+      return revoked.has(tokenId)
+    },
     isSuspended: ({ tokenId }) => tokenId === 'suspended',
     redeem: async () => ({ fault: 'ticket' }),
     verifyKey: async () => ({ fault: 'key' }),
@@ -49,7 +53,7 @@ function setUp() {
     lives.started(holder, identity)
     return { told, renew: (token: string) => lives.renew(holder, token, undefined) }
   }
-  return { clock, set, lives, revoked, later, connect }
+  return { asked, clock, set, lives, revoked, later, connect }
 }
 
 describe('the token of an open connection', () => {
@@ -72,6 +76,20 @@ describe('the token of an open connection', () => {
     lives.revoked([{ jti: 'first' }])
     expect([one.told, other.told]).toEqual([['closed session_revoked'], []])
   })
+
+  test.each([{ user_id: 'eve' }, { session_id: 'session of eve’s' }, { jti: 'eve’s' }])(
+    'is looked at when it may be the one that is revoked, and no other: %j',
+    (target) => {
+      const { asked, connect, lives, revoked } = setUp()
+      const told = ['first', 'second', 'eve’s'].map((tokenId) => connect(tokenId).told)
+      revoked.add('eve’s')
+      asked.length = 0
+      lives.revoked([target, target])
+      expect([asked, told]).toEqual([['eve’s'], [[], [], ['closed session_revoked']]])
+      lives.revoked([target, { key_id: 'key' }])
+      expect(asked).toHaveLength(1)
+    },
+  )
 
   test('is told of a minute before its end, and ends it after the leeway', async () => {
     const { clock, connect } = setUp()
