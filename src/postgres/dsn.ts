@@ -4,6 +4,8 @@ import { userInfo } from 'node:os'
 import type { ConnectionOptions } from 'node:tls'
 import type pg from 'pg'
 import { reasonOf } from '../lib/errors.ts'
+import type { ClientConfig } from './client.ts'
+import { PreferredTls } from './preferred-tls.ts'
 
 /**
  * `sslmode` with the meaning of libpq, which pg's own parser does not keep (it takes `require` for `verify-full`):
@@ -38,12 +40,13 @@ export function parseDsn(dsn: string): pg.ClientConfig {
   return parse(dsn).config
 }
 
-/** As `parseDsn`, and asks the server once whether it offers TLS where the DSN leaves that open. */
-export async function resolveDsn(dsn: string): Promise<pg.ClientConfig> {
+/** As `parseDsn`, and asks the server whether it offers TLS where the DSN leaves that open: `Client` asks again. */
+export async function resolveDsn(dsn: string): Promise<ClientConfig> {
   const { config, host, port, sslMode } = parse(dsn)
   if (sslMode !== 'prefer' || isSocket(host)) return config
-  const offersTls = await probeTls(host, port, config.connectionTimeoutMillis)
-  return offersTls ? { ...config, ssl: { rejectUnauthorized: false } } : config
+  const ask = (): Promise<boolean> => probeTls(host, port, config.connectionTimeoutMillis)
+  const preferredTls = new PreferredTls(await ask(), ask)
+  return { ...config, ssl: preferredTls.ssl, preferredTls }
 }
 
 function parse(dsn: string): Parsed {

@@ -1,5 +1,6 @@
 import pg from 'pg'
 import type { DependencyLog } from '../lib/dependency-log.ts'
+import { Client } from './client.ts'
 import { applySettings, limitSettings, type SessionLimits, type Settings } from './session-settings.ts'
 import { resultTypes } from './types.ts'
 
@@ -44,6 +45,7 @@ export function createPool(config: pg.ClientConfig, options: PoolOptions): Pool 
   const pool = new pg.Pool({
     ...config,
     ...connectionOptions(connectMs),
+    Client: Client as new () => pg.ClientBase,
     max: options.max,
     min: 1,
     idleTimeoutMillis: IDLE_CONNECTION_MS,

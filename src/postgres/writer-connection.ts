@@ -1,5 +1,6 @@
-import pg from 'pg'
+import type pg from 'pg'
 import type { DependencyLog } from '../lib/dependency-log.ts'
+import { Client } from './client.ts'
 import { type Queryable, queryableOf } from './queries.ts'
 import { WriterSession, type WriterSessionOptions } from './writer-session.ts'
 
@@ -87,7 +88,7 @@ export class WriterConnection {
   }
 
   async #connect(): Promise<WriterSession> {
-    const client = new pg.Client(this.#options.config)
+    const client = new Client(this.#options.config)
     const { stepDeadlineMs, commitDeadlineMs } = this.#options
     const overdue = (): void => this.#dropIf(session)
     const session = new WriterSession(client, { stepDeadlineMs, commitDeadlineMs, overdue })
