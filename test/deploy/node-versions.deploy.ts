@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { bearer, register, secretIn } from '../support/accounts.ts'
-import { bundledFile } from '../support/compiled.ts'
+import { programFile } from '../support/compiled.ts'
 import { createDatabase } from '../support/databases.ts'
 import { loaderOfDebian13 } from '../support/debian13.ts'
 import { type Environment, ServiceProcess } from '../support/service.ts'
@@ -39,7 +39,7 @@ async function bring(major: string): Promise<void> {
 }
 
 function start(command: readonly [string, ...string[]], env: Environment): ServiceProcess {
-  const service = new ServiceProcess(bundledFile('main.js'), env, command)
+  const service = new ServiceProcess(programFile('main.js'), env, command)
   onTestFinished(() => service.kill9())
   return service
 }

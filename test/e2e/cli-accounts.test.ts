@@ -13,7 +13,7 @@ import {
   register,
   secretIn,
 } from '../support/accounts.ts'
-import { bundledFile } from '../support/compiled.ts'
+import { programFile } from '../support/compiled.ts'
 import { execute } from '../support/databases.ts'
 import { call } from '../support/rest-client.ts'
 import { SocketClient } from '../support/socket-client.ts'
@@ -36,7 +36,7 @@ interface Ended {
 
 function messaging(words: readonly string[], more: Readonly<Record<string, string>> = {}): Promise<Ended> {
   const env = { POSTGRES_DSN: bench.database.dsn, AUTH: 'accounts', PUBLIC_URL: 'https://chat.example.com', ...more }
-  const file = bundledFile('cli.js')
+  const file = programFile('cli.js')
   return new Promise((resolve) => {
     execFile(process.execPath, [file, ...words], { env }, (error, stdout, stderr) => {
       resolve({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr })

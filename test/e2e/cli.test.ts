@@ -3,7 +3,7 @@ import { readdir } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { hashOfSecret, SCOPES } from '../../src/auth/service-key.ts'
 import { startOn } from '../support/app.ts'
-import { bundledFile } from '../support/compiled.ts'
+import { programFile } from '../support/compiled.ts'
 import { createDatabase, createEmptyDatabase, execute, type TestDatabase } from '../support/databases.ts'
 import { FakePushService } from '../support/fake-push-service.ts'
 import { freePort } from '../support/free-port.ts'
@@ -29,7 +29,7 @@ interface Ended {
 
 /** Runs the compiled command in an environment of these variables alone. */
 function messaging(words: readonly string[], env: Record<string, string> = {}): Promise<Ended> {
-  return ended(process.execPath, [bundledFile('cli.js'), ...words], env)
+  return ended(process.execPath, [programFile('cli.js'), ...words], env)
 }
 
 function ended(program: string, words: readonly string[], given: Record<string, string>): Promise<Ended> {
@@ -43,7 +43,7 @@ function ended(program: string, words: readonly string[], given: Record<string, 
 
 /** The same, by a shell that does something before. */
 function shell(before: string, words: readonly string[], env: Record<string, string>): Promise<Ended> {
-  const file = bundledFile('cli.js')
+  const file = programFile('cli.js')
   return ended('sh', ['-c', before, '-', process.execPath, file, ...words], env)
 }
 

@@ -4,7 +4,6 @@ import { Conversations, Device, LASTING, lastingFaults, percentile, traffic, who
 import { eventually } from '../support/cluster-instance.ts'
 import { createDatabase, type TestDatabase } from '../support/databases.ts'
 import { figure } from '../support/figures.ts'
-import { makeWriterPatient } from '../support/patient-writer.ts'
 import { redisKind, startRedis } from '../support/played-redis.ts'
 import type { RedisSetUp } from '../support/redis-set-up.ts'
 import { Relay } from '../support/relay.ts'
@@ -19,7 +18,7 @@ const TIMING = { INSTANCE_LEASE_MS: String(LEASE_MS), ...LASTING }
 const hasRelay = ['single', 'valkey'].includes(redisKind())
 const WHY = 'no relay stands before these servers'
 
-const services = useServices()
+const services = useServices('patient')
 let database: TestDatabase
 let redis: RedisSetUp
 let log: Conversations
@@ -27,7 +26,6 @@ let devices: Device[] = []
 let instances: ServiceProcess[] = []
 
 beforeAll(async () => {
-  await makeWriterPatient(await services.ownFiles())
   database = await createDatabase()
   redis = await startRedis()
 })

@@ -3,7 +3,6 @@ import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { eventually } from '../support/cluster-instance.ts'
 import { createDatabase, type TestDatabase } from '../support/databases.ts'
 import { figure } from '../support/figures.ts'
-import { makeWriterPatient } from '../support/patient-writer.ts'
 import { startRedis } from '../support/played-redis.ts'
 import type { RedisSetUp } from '../support/redis-set-up.ts'
 import { get } from '../support/rest-client.ts'
@@ -16,7 +15,7 @@ const LEASE_MS = 15_000
 const GRACE_MS = 2_000
 const TIMING = { INSTANCE_LEASE_MS: String(LEASE_MS), OFFLINE_GRACE_MS: String(GRACE_MS) }
 
-const services = useServices()
+const services = useServices('patient')
 let database: TestDatabase
 let redis: RedisSetUp
 let one: ServiceProcess
@@ -24,7 +23,6 @@ let two: ServiceProcess
 let three: ServiceProcess
 
 beforeAll(async () => {
-  await makeWriterPatient(await services.ownFiles())
   database = await createDatabase()
   redis = await startRedis()
   const env = { POSTGRES_DSN: database.dsn, ...redis.env, ...TIMING }

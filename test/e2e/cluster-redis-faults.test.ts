@@ -4,7 +4,6 @@ import { Conversations, Device, LASTING, lastingFaults, percentile, traffic, who
 import { eventually } from '../support/cluster-instance.ts'
 import { createDatabase, type TestDatabase } from '../support/databases.ts'
 import { figure } from '../support/figures.ts'
-import { makeWriterPatient } from '../support/patient-writer.ts'
 import { startRedis } from '../support/played-redis.ts'
 import type { RedisSetUp } from '../support/redis-set-up.ts'
 import { get } from '../support/rest-client.ts'
@@ -16,7 +15,7 @@ const RATE = 300
 /** After this everything must be delivered, with Redis healthy again or without it; what is not healed never is. */
 const HEALED_MS = 30_000
 
-const services = useServices()
+const services = useServices('patient')
 let database: TestDatabase
 let redis: RedisSetUp
 let instances: ServiceProcess[]
@@ -25,7 +24,6 @@ let devices: Device[] = []
 let round = 0
 
 beforeAll(async () => {
-  await makeWriterPatient(await services.ownFiles())
   database = await createDatabase()
   redis = await startRedis()
   const env = { POSTGRES_DSN: database.dsn, ...redis.env, ...LASTING }

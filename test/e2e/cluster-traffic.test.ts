@@ -6,20 +6,18 @@ import { Conversations, Device, LASTING, lastingFaults, percentile, traffic, who
 import { eventually } from '../support/cluster-instance.ts'
 import { createDatabase, type TestDatabase } from '../support/databases.ts'
 import { figure } from '../support/figures.ts'
-import { makeWriterPatient } from '../support/patient-writer.ts'
 import { startRedis } from '../support/played-redis.ts'
 import type { RedisSetUp } from '../support/redis-set-up.ts'
 import { get } from '../support/rest-client.ts'
 import { type ServiceProcess, useServices } from '../support/service.ts'
 
-const services = useServices()
+const services = useServices('patient')
 let database: TestDatabase
 let redis: RedisSetUp
 let instances: ServiceProcess[]
 let log: Conversations
 
 beforeAll(async () => {
-  await makeWriterPatient(await services.ownFiles())
   database = await createDatabase()
   redis = await startRedis()
   const env = { POSTGRES_DSN: database.dsn, ...redis.env, ...LASTING }

@@ -3,21 +3,19 @@
 import { Packr } from 'msgpackr'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { createDatabase, type TestDatabase } from '../support/databases.ts'
-import { makeWriterPatient } from '../support/patient-writer.ts'
 import { type RawAnswer, RawHttp, upgradeRequest } from '../support/raw-http.ts'
 import { get, post } from '../support/rest-client.ts'
 import { type ServiceProcess, useServices } from '../support/service.ts'
 import { type Frame, JSON_PROTOCOL, MSGPACK_PROTOCOL, SocketClient } from '../support/socket-client.ts'
 import { openTransaction, rowsOf } from '../support/transactions.ts'
 
-const services = useServices()
+const services = useServices('patient')
 const KIB = 1024
 const SEND = '{"receiver_id":"b","content":"smuggled"}'
 let database: TestDatabase
 let service: ServiceProcess
 
 beforeAll(async () => {
-  await makeWriterPatient(await services.ownFiles())
   database = await createDatabase()
   service = await services.start({ POSTGRES_DSN: database.dsn })
 })

@@ -4,7 +4,6 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { eventually } from '../support/cluster-instance.ts'
 import { createDatabase, createEmptyDatabase, execute, type TestDatabase } from '../support/databases.ts'
 import { within } from '../support/deadline.ts'
-import { makeWriterPatient } from '../support/patient-writer.ts'
 import { RawHttp, rawRequest, upgradeRequest } from '../support/raw-http.ts'
 import { call, get, post } from '../support/rest-client.ts'
 import { type ServiceProcess, useServices } from '../support/service.ts'
@@ -13,7 +12,7 @@ import { openTransaction, rowsOf } from '../support/transactions.ts'
 
 const services = useServices()
 /** For the test that holds up what a flood has sent. */
-const patient = useServices()
+const patient = useServices('patient')
 const LISTED = 'https://app.example.com'
 let database: TestDatabase
 /** Small rates, one user or address at a time, behind a proxy that may say who asks. */
@@ -22,7 +21,6 @@ let limited: ServiceProcess
 let crowded: ServiceProcess
 
 beforeAll(async () => {
-  await makeWriterPatient(await patient.ownFiles())
   database = await createDatabase()
   const common = { POSTGRES_DSN: database.dsn, USER_COMMANDS_PER_SECOND: '1', LOG_LEVEL: 'trace' }
   ;[limited, crowded] = await Promise.all([

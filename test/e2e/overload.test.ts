@@ -2,14 +2,13 @@
 // what waits is bounded, and when the storm is over nothing of it is left.
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createDatabase, type TestDatabase } from '../support/databases.ts'
-import { makeWriterPatient } from '../support/patient-writer.ts'
 import { get, post } from '../support/rest-client.ts'
 import { type ServiceProcess, useServices } from '../support/service.ts'
 import { type Frame, SocketClient } from '../support/socket-client.ts'
 import { openTransaction, rowsOf } from '../support/transactions.ts'
 
 const services = useServices()
-const patientServices = useServices()
+const patientServices = useServices('patient')
 const QUEUE_ROWS = 200
 const SENDERS = 10
 /** Less than a connection may have in flight, so that no refusal is about that. */
@@ -23,7 +22,6 @@ let senders: SocketClient[]
 let round = 0
 
 beforeAll(async () => {
-  await makeWriterPatient(await patientServices.ownFiles())
   database = await createDatabase()
   const small = { WRITER_MAX_QUEUE_ROWS: String(QUEUE_ROWS), WRITER_MAX_BATCH_ROWS: '20' }
   const env = { POSTGRES_DSN: database.dsn, ...small }

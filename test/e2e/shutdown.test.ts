@@ -8,7 +8,6 @@ import { TcpProxy } from '../faults/tcp-proxy.ts'
 import { eventually } from '../support/cluster-instance.ts'
 import { createDatabase, type TestDatabase } from '../support/databases.ts'
 import { type Host, Ledger, sendByRest, sendBySocket } from '../support/load.ts'
-import { makeWriterPatient } from '../support/patient-writer.ts'
 import { RawHttp, upgradeRequest } from '../support/raw-http.ts'
 import { get, post } from '../support/rest-client.ts'
 import { STILL_DRAINING, type Target, useServices } from '../support/service.ts'
@@ -17,11 +16,12 @@ import { openTransaction, rowsOf, WAITING_FOR_LOCK } from '../support/transactio
 
 const services = useServices()
 /** For tests that hold up a send for as long as a machine that is busy needs for what they do meanwhile. */
-const patient = useServices()
+const patient = useServices('patient')
+/** From files that are loaded one by one, of which one can be held up. */
+const filed = useServices('.')
 let database: TestDatabase
 
 beforeAll(async () => {
-  await makeWriterPatient(await patient.ownFiles())
   database = await createDatabase()
 })
 afterAll(() => database.drop())
@@ -202,8 +202,7 @@ test('a signal while the start waits for the migration of another instance ends 
 
 test('a signal while the programs are still being loaded ends it at once', async () => {
   const stalledLoad = new URL('../support/stalled-load.mjs', import.meta.url)
-  // From files that are loaded one by one.
-  const service = patient.launch({ POSTGRES_DSN: database.dsn, NODE_OPTIONS: `--import ${stalledLoad}` })
+  const service = filed.launch({ POSTGRES_DSN: database.dsn, NODE_OPTIONS: `--import ${stalledLoad}` })
   await service.logged(({ msg }) => msg === 'the load stalls')
   // Without somebody who listens, the signal itself would end it; and on PID 1 it would be lost.
   expect(await service.stop()).toEqual({ code: 0, signal: null })

@@ -7,17 +7,15 @@ import { eventually } from '../support/cluster-instance.ts'
 import { createDatabase, type TestDatabase } from '../support/databases.ts'
 import { within } from '../support/deadline.ts'
 import { freePort } from '../support/free-port.ts'
-import { makeWriterPatient } from '../support/patient-writer.ts'
 import { get } from '../support/rest-client.ts'
 import { type Environment, type Target, useServices } from '../support/service.ts'
 import { SocketClient } from '../support/socket-client.ts'
 import { openTransaction } from '../support/transactions.ts'
 
-const services = useServices()
+const services = useServices('patient')
 let database: TestDatabase
 
 beforeAll(async () => {
-  await makeWriterPatient(await services.ownFiles())
   database = await createDatabase()
 })
 afterAll(() => database.drop())

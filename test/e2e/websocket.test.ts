@@ -1,7 +1,6 @@
 // The WebSocket as protocol.md has it: admission, commands, replies, pushes, order and close codes, in both encodings.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createDatabase, type TestDatabase } from '../support/databases.ts'
-import { makeWriterPatient } from '../support/patient-writer.ts'
 import { RawHttp, rawRequest, upgradeRequest } from '../support/raw-http.ts'
 import { RawWebSocket } from '../support/raw-websocket.ts'
 import { get, post } from '../support/rest-client.ts'
@@ -9,7 +8,7 @@ import { type ServiceProcess, useServices } from '../support/service.ts'
 import { type Frame, JSON_PROTOCOL, MSGPACK_PROTOCOL, SocketClient } from '../support/socket-client.ts'
 import { openTransaction } from '../support/transactions.ts'
 
-const services = useServices()
+const services = useServices('patient')
 const KIB = 1024
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/
 let database: TestDatabase
@@ -17,7 +16,6 @@ let service: ServiceProcess
 let users = 0
 
 beforeAll(async () => {
-  await makeWriterPatient(await services.ownFiles())
   database = await createDatabase()
   service = await services.start({ POSTGRES_DSN: database.dsn, MAX_CONNECTIONS_PER_USER: '2' })
 })

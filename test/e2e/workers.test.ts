@@ -5,7 +5,6 @@ import { eventually } from '../support/cluster-instance.ts'
 import { createDatabase, type TestDatabase } from '../support/databases.ts'
 import { within } from '../support/deadline.ts'
 import { freePort } from '../support/free-port.ts'
-import { makeWriterPatient } from '../support/patient-writer.ts'
 import { rawRequest } from '../support/raw-http.ts'
 import { sharedRedis } from '../support/redis.ts'
 import { get, post } from '../support/rest-client.ts'
@@ -15,11 +14,12 @@ import { openTransaction, rowsOf } from '../support/transactions.ts'
 
 const services = useServices()
 /** For tests that hold up a send while they do this and that. */
-const patient = useServices()
+const patient = useServices('patient')
+/** From files that are loaded one by one, of which one can be held up. */
+const filed = useServices('.')
 let database: TestDatabase
 
 beforeAll(async () => {
-  await makeWriterPatient(await patient.ownFiles())
   database = await createDatabase()
 })
 afterAll(() => database.drop())
@@ -177,8 +177,7 @@ test.each([
   ['load', 'the load stalls'],
 ])('when the supervisor is killed while its processes %s, none of them stays', async (_doing, sign) => {
   const stalledLoad = new URL('../support/stalled-load.mjs?--worker', import.meta.url)
-  // From files that are loaded one by one.
-  const service = patient.launch({ ...(await environment(2)), NODE_OPTIONS: `--import ${stalledLoad}` })
+  const service = filed.launch({ ...(await environment(2)), NODE_OPTIONS: `--import ${stalledLoad}` })
   onTestFinished(() => {
     for (const { pid } of linesOf(service, 'worker started')) signalIfAlive(Number(pid), 'SIGKILL')
   })

@@ -5,9 +5,8 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
 import { afterAll } from 'vitest'
-import { bundledFile, type CompiledSources, compiledUrl, copyCompiled } from './compiled.ts'
+import { type CompiledPart, type CompiledSources, copyCompiled, programFile } from './compiled.ts'
 import { placeCluster } from './databases.ts'
 import { within } from './deadline.ts'
 
@@ -122,8 +121,8 @@ export interface Services {
   /** Starts a process that may fail to listen. */
   launch(env: Environment): ServiceProcess
   /**
-   * A directory of compiled files that are this test file's own, so that it may put others beside them. What is started from
-   * then on runs from there.
+   * A directory of programs that are this test file's own, so that it may put others beside them. What is started from then on
+   * runs from there.
    */
   ownFiles(): Promise<string>
   /** A directory of its own for `DATA_DIR`, removed at the end. */
@@ -133,7 +132,7 @@ export interface Services {
 }
 
 /** For the top of a test file: leaves no process and no directory behind. */
-export function useServices(): Services {
+export function useServices(part: CompiledPart = 'bundle'): Services {
   const processes: ServiceProcess[] = []
   const directories: string[] = []
   let own: CompiledSources | undefined
@@ -144,7 +143,7 @@ export function useServices(): Services {
     await Promise.all(directories.map((path) => rm(path, { recursive: true, force: true, maxRetries: 10 })))
   })
   const launch = (env: Environment): ServiceProcess => {
-    const main = own ? fileURLToPath(compiledUrl('main.js', own.directory)) : bundledFile('main.js')
+    const main = own ? join(own.directory, 'dist', 'main.js') : programFile('main.js', part)
     const service = new ServiceProcess(main, env)
     processes.push(service)
     return service
@@ -163,7 +162,7 @@ export function useServices(): Services {
       return path
     },
     async ownFiles() {
-      own ??= await copyCompiled()
+      own ??= await copyCompiled(part)
       return join(own.directory, 'dist')
     },
     async start(env) {
