@@ -64,6 +64,7 @@ const reservedFor: Record<string, RegExp> = {
   '@node-rs/argon2': /^accounts\/hashing-thread\.ts$/,
   commander: /^cli(\/|\.ts$)/,
   'web-push': /^push\//,
+  undici: /^outbound\//,
   '@opentelemetry/api': /^tracing\//,
   '@opentelemetry/core': /^tracing\//,
   '@opentelemetry/exporter-trace-otlp-http': /^tracing\//,

@@ -1,5 +1,6 @@
 // What of an answer is taken, from a server that says anything.
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { type AddressInfo, connect, createServer as createSlowServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createServer, type Server } from 'node:tls'
@@ -46,6 +47,27 @@ test('a switch to another protocol is no answer, and nobody waits for one', asyn
   await expect(ask('HTTP/1.1 101 Switching Protocols\nConnection: Upgrade\nUpgrade: any\n\n')).rejects.toThrow(
     'the connection ended without an answer',
   )
+})
+
+test('what waited for a connection until its time was over is not sent', async () => {
+  const slow = createSlowServer()
+  const link = new Promise<Socket>((resolve) => slow.once('connection', resolve))
+  await new Promise<void>((resolve) => slow.listen(0, '127.0.0.1', resolve))
+  const { port } = slow.address() as AddressInfo
+  const impatient = new OutboundHttp({ timeLimitMs: 300 })
+  const before = requests
+  const url = new URL(`https://127.0.0.1:${port}`)
+  const asked = impatient.send({ method: 'GET', url, reach: 'anywhere', headers: {} })
+  await expect(asked).rejects.toThrow('no answer in time')
+  // Only now it becomes a connection.
+  const front = await link
+  const ended = new Promise((resolve) => front.on('error', () => undefined).once('close', resolve))
+  const back = connect(Number(new URL(origin).port), '127.0.0.1')
+  front.pipe(back.on('error', () => undefined)).pipe(front)
+  await ended
+  expect(requests).toBe(before)
+  impatient.close()
+  slow.close()
 })
 
 test('a redirect is an answer, and not followed', async () => {
