@@ -18,8 +18,8 @@ export interface ServiceKeysOptions {
   readonly logger: Logger
 }
 
-interface Remembered {
-  readonly key: StoredServiceKey | undefined
+interface Found {
+  readonly key: StoredServiceKey
   readonly untilMs: number
 }
 
@@ -34,7 +34,9 @@ const USED_INTERVAL_MS = 60_000
 /** Verifies service keys; the database is asked at most once a minute for each. */
 export class ServiceKeys {
   readonly #options: ServiceKeysOptions
-  readonly #remembered = new Map<string, Remembered>()
+  readonly #found = new Map<string, Found>()
+  /** Until when nobody has these ids. Apart from those that were found: guessed ids must push out no key that is in use. */
+  readonly #unknownUntilMs = new Map<string, number>()
   #looking = new Map<string, Promise<StoredServiceKey | undefined>>()
   readonly #usedAtMs = new Map<string, number>()
 
@@ -57,14 +59,16 @@ export class ServiceKeys {
 
   /** The database's history may be another one now (`epoch`): what was found in the other is looked up again. */
   historyChanged(): void {
-    this.#remembered.clear()
+    this.#found.clear()
+    this.#unknownUntilMs.clear()
     this.#looking = new Map()
   }
 
   async #find(keyId: string): Promise<StoredServiceKey | undefined> {
     const now = this.#options.clock.now()
-    const known = this.#remembered.get(keyId)
-    if (known && known.untilMs > now) return known.key
+    const found = this.#found.get(keyId)
+    if (found && found.untilMs > now) return found.key
+    if ((this.#unknownUntilMs.get(keyId) ?? 0) > now) return undefined
     const looking = this.#looking.get(keyId) ?? this.#look(keyId)
     this.#looking.set(keyId, looking)
     return looking
@@ -74,13 +78,18 @@ export class ServiceKeys {
     const looking = this.#looking
     try {
       const key = await this.#options.store.find(keyId)
-      const untilMs = this.#options.clock.now() + (key ? KNOWN_MS : UNKNOWN_MS)
       // Asked in another history otherwise.
-      if (looking === this.#looking) remember(this.#remembered, keyId, { key, untilMs })
+      if (looking === this.#looking) this.#remember(keyId, key)
       return key
     } finally {
       looking.delete(keyId)
     }
+  }
+
+  #remember(keyId: string, key: StoredServiceKey | undefined): void {
+    const now = this.#options.clock.now()
+    if (key) remember(this.#found, keyId, { key, untilMs: now + KNOWN_MS })
+    else remember(this.#unknownUntilMs, keyId, now + UNKNOWN_MS)
   }
 
   #noteUse(keyId: string): void {

@@ -65,6 +65,30 @@ test("a key that was found is looked up again when the database's history is ano
   expect([await gone, answers.length]).toEqual([undefined, 3])
 })
 
+test('ids that somebody guesses push out no key that is in use', async () => {
+  const { key: text, stored: made } = newServiceKey('test', [])
+  const stored: StoredServiceKey = { ...made, revokedAtMs: undefined }
+  const looked: string[] = []
+  const find = async (keyId: string) => {
+    looked.push(keyId)
+    return keyId === stored.keyId ? stored : undefined
+  }
+  const keys = new ServiceKeys({
+    store: { find, used: async () => undefined },
+    revocations: { isKeyRevoked: () => false },
+    clock: { now: () => 0 },
+    time: { epochMs: () => 0 },
+    logger: silentLogger,
+  })
+  await keys.verify(text)
+  const guessed = Array.from({ length: 1_500 }, () => newServiceKey('guess', []).key)
+  for (const guess of guessed) expect(await keys.verify(guess)).toBeUndefined()
+  expect(await keys.verify(text)).toMatchObject({ keyId: stored.keyId })
+  expect(await keys.verify(guessed.at(-1) ?? '')).toBeUndefined()
+  expect(looked.filter((keyId) => keyId === stored.keyId)).toHaveLength(1)
+  expect(looked).toHaveLength(1 + guessed.length)
+})
+
 test('no character of an id comes more often than another', () => {
   const ids = Array.from({ length: 2000 }, () => newServiceKey('test', []).stored.keyId).join('')
   expect(ids).toMatch(/^[A-Za-z0-9]{32000}$/)
