@@ -25,8 +25,8 @@ export interface Readiness {
 
 /** So often at most a commit is tried for probes; and a commit that failed so lately needs no other one to prove it. */
 const TRY_EVERY_MS = 1_000
-/** Everybody may ask, and each look costs the database a question: those who come together, or soon after, have one answer. */
-const KNOWN_FOR_MS = 250
+/** What is wrong is asked again after this long: one such look makes new connections, and everybody may ask. */
+const WRONG_FOR_MS = 250
 /** Whoever reads the metrics waits no longer than this for the database; less than other processes wait for this one's metrics. */
 const KNOWN_WITHIN_MS = 500
 
@@ -36,7 +36,8 @@ const KNOWN_WITHIN_MS = 500
  */
 export class ReadinessProbe {
   readonly #options: ReadinessOptions
-  #checked: { readonly failure: Promise<string | undefined>; endedMs: number | undefined } | undefined
+  /** The check under way, or the last one for as long as what it found wrong holds. */
+  #checked: Promise<string | undefined> | undefined
   #trial: { readonly startedMs: number; readonly succeeded: Promise<boolean> } | undefined
 
   constructor(options: ReadinessOptions) {
@@ -75,21 +76,18 @@ export class ReadinessProbe {
     return [`database: ${failed.reason}`]
   }
 
-  /** Shares a check that is under way; its answer is good for a moment from its end on. */
+  /** Those who come together share a check; that all is well holds no longer than that. */
   #failure(): Promise<string | undefined> {
+    this.#checked ??= this.#check()
+    return this.#checked
+  }
+
+  async #check(): Promise<string | undefined> {
     const { check, clock } = this.#options
-    const { failure, endedMs } = this.#checked ?? {}
-    if (failure && (endedMs === undefined || clock.now() - endedMs < KNOWN_FOR_MS)) return failure
-    const checked = {
-      endedMs: undefined as number | undefined,
-      failure: check()
-        .then(() => undefined, reasonOf)
-        .finally(() => {
-          checked.endedMs = clock.now()
-        }),
-    }
-    this.#checked = checked
-    return checked.failure
+    const failure = await check().then(() => undefined, reasonOf)
+    if (failure === undefined) this.#checked = undefined
+    else clock.after(WRONG_FOR_MS, () => (this.#checked = undefined))
+    return failure
   }
 
   /** No trial is older than a failure that is not recent. */
