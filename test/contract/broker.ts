@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import type { Broker, Envelope } from '../../src/delivery/broker.ts'
+import { envelope, textOf } from '../support/builders.ts'
 import { eventually } from '../support/cluster-instance.ts'
 import { within } from '../support/deadline.ts'
 
@@ -15,9 +16,6 @@ interface Heard {
   readonly got: string[]
   readonly marks: string[]
 }
-
-const envelope = (text: string): Envelope => ({ json: JSON.stringify({ text }) })
-const textOf = ({ json }: Envelope): string => JSON.parse(json).text
 
 /** What every broker guarantees between the instances of one cluster. */
 export function describeBroker(name: string, create: () => BrokersUnderTest): void {

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import type { Envelope } from '../../src/delivery/broker.ts'
 import { Guard } from '../../src/gateway/guard.ts'
 import { conversationBetween } from '../../src/messages/conversation.ts'
 import type { QueuedSend } from '../../src/messages/send-queue.ts'
@@ -77,4 +78,13 @@ export function unlimitedGuard(): Guard {
     maxConnectionsPerAddress: Number.POSITIVE_INFINITY,
   }
   return new Guard(limits, { now: () => 0 })
+}
+
+/** What an instance tells another: an event with this text. */
+export function envelope(text: string): Envelope {
+  return { json: JSON.stringify({ text }) }
+}
+
+export function textOf({ json }: Envelope): string {
+  return JSON.parse(json).text
 }

@@ -10,6 +10,7 @@ import { PresenceUnknown } from '../../../src/presence/presence.ts'
 import { openRedis } from '../../../src/redis/connections.ts'
 import { examine } from '../../../src/redis/examination.ts'
 import { Shards, slotOf, slotOfChannel } from '../../../src/redis/shards.ts'
+import { envelope, textOf } from '../../support/builders.ts'
 import { eventually } from '../../support/cluster-instance.ts'
 import { type KeptLogs, keepLogs } from '../../support/kept-logs.ts'
 import { documentSection } from '../../support/readme.ts'
@@ -56,7 +57,7 @@ async function open(logs: KeptLogs, isWhole = true) {
   let gaps = 0
   broker.listen({
     received: (user, envelopes) => {
-      for (const { json } of envelopes) got.add(`${user} ${json}`)
+      for (const one of envelopes) got.add(`${user} ${textOf(one)}`)
     },
     told: (message) => void got.add(`told ${message.kind}`),
     gap: () => {
@@ -84,7 +85,7 @@ async function examineAs(user: string): Promise<void> {
 }
 
 function publishToAll({ broker }: Awaited<ReturnType<typeof open>>, text: string): void {
-  for (const user of USERS) broker.add(user, { json: text })
+  for (const user of USERS) broker.add(user, envelope(text))
   broker.flush()
 }
 

@@ -4,7 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { loadConfig } from '../../../src/config.ts'
+import type { Envelope } from '../../../src/delivery/broker.ts'
 import type { RedisAddress } from '../../../src/redis/address.ts'
+import { envelope, textOf } from '../../support/builders.ts'
 import { type Certificate, makeCertificate } from '../../support/certificate.ts'
 import { connectInstance, eventually, openInstance, type RedisInstance } from '../../support/cluster-instance.ts'
 import { keepLogs } from '../../support/kept-logs.ts'
@@ -42,8 +44,8 @@ async function connect(env: Record<string, string>): Promise<RedisInstance> {
 
 function hear({ broker }: RedisInstance): string[] {
   const got: string[] = []
-  const received = (user: string, envelopes: readonly { json: unknown }[]): void =>
-    void got.push(...envelopes.map(({ json }) => `${user} ${json}`))
+  const received = (user: string, envelopes: readonly Envelope[]): void =>
+    void got.push(...envelopes.map((one) => `${user} ${textOf(one)}`))
   broker.listen({ received, told: () => undefined, gap: () => undefined })
   return got
 }
@@ -51,7 +53,7 @@ function hear({ broker }: RedisInstance): string[] {
 /** Publishes until it is heard: what goes out while the primary changes is lost, which healing makes up for. */
 async function untilHeard({ broker }: RedisInstance, got: readonly string[], text: string): Promise<void> {
   const isHeard = (): boolean => {
-    broker.add('ann', { json: text })
+    broker.add('ann', envelope(text))
     broker.flush()
     return got.includes(`ann ${text}`)
   }
