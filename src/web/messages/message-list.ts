@@ -6,7 +6,7 @@ import {
   type VirtualItem,
   type Virtualizer,
 } from '@tanstack/react-virtual'
-import { type Key, type RefObject, useCallback } from 'react'
+import { type Key, type RefObject, useCallback, useState } from 'react'
 import type { MessageItem } from '../../client/index.ts'
 import { withRow } from '../parts/kept-row.ts'
 
@@ -49,8 +49,18 @@ export function useMessageList({ rows, scroller, stop }: ListOptions) {
     useFlushSync: false,
     rangeExtractor: useCallback((range: Range) => withRow(defaultRangeExtractor(range), stop, range.count), [stop]),
   })
-  list.shouldAdjustScrollPositionOnItemSizeChange = keepsWhatIsSeen
+  const formerFirst = useFormerFirst(rows)
+  list.shouldAdjustScrollPositionOnItemSizeChange = (item, delta) =>
+    (item.key === formerFirst && delta < 0) || keepsWhatIsSeen(item, list)
   return list
+}
+
+/** The row that was the first before older ones came above it: it loses the name of its day then, which stood above all that is seen. */
+function useFormerFirst(rows: readonly MessageItem[]): Key | undefined {
+  const now = rows[0]?.id
+  const [first, setFirst] = useState<{ now: Key | undefined; before: Key | undefined }>({ now, before: undefined })
+  if (first.now !== now) setFirst({ now, before: first.now })
+  return first.now === now ? first.before : first.now
 }
 
 /** Heights of the rows that have come into the document with the present rendering; undefined between two renderings. */
@@ -78,12 +88,8 @@ function measuredTogether(
   return together.get(row) ?? row.offsetHeight
 }
 
-/** Also while scrolling up, where the library would not: the first row loses the name of its day when older ones come above it. */
-function keepsWhatIsSeen(
-  { key, start, end }: VirtualItem,
-  _delta: number,
-  list: Virtualizer<HTMLDivElement, HTMLDivElement>,
-) {
+/** Also while scrolling up, where the library would not. */
+function keepsWhatIsSeen({ key, start, end }: VirtualItem, list: Virtualizer<HTMLDivElement, HTMLDivElement>): boolean {
   const top = list.scrollOffset ?? 0
   return end <= top || (start < top && !list.itemSizeCache.has(key))
 }
