@@ -66,6 +66,9 @@ interface Scrolled {
   readonly seconds: number
 }
 
+/** What is moved before a frame is drawn, as by an observer of sizes, nobody sees. */
+const ONCE_SHOWN = 'const onceShown = (look) => requestAnimationFrame(() => setTimeout(look))'
+
 /** Scrolls by a step with each frame until this message is in sight: up, or down if `step` is negative. */
 async function scrollTo(tab: TalkTab, seq: number, step: number): Promise<Scrolled> {
   const devtools = await tab.page.context().newCDPSession(tab.page)
@@ -77,6 +80,7 @@ async function scrollTo(tab: TalkTab, seq: number, step: number): Promise<Scroll
   const before = await used()
   const scrolled = await tab.page.evaluate<Scrolled>(`
     new Promise((resolve) => {
+      ${ONCE_SHOWN}
       const log = document.querySelector('.log')
       const rowsNow = () => [...document.querySelectorAll('[data-message]')]
       const inSight = (row) => { const { top, bottom } = row.getBoundingClientRect(); return bottom > 70 && top < innerHeight - 70 }
@@ -107,9 +111,9 @@ async function scrollTo(tab: TalkTab, seq: number, step: number): Promise<Scroll
         const row = all.find(inSight)
         anchor = room() > ${Math.abs(step)} && row ? { seq: row.dataset.seq, top: row.getBoundingClientRect().top } : undefined
         log.scrollTop -= ${step}
-        requestAnimationFrame(look)
+        onceShown(look)
       }
-      requestAnimationFrame(look)
+      onceShown(look)
     })`)
   return { ...scrolled, cpuMs: ((await used()) - before) / (scrolled.fps * scrolled.seconds) }
 }
@@ -144,6 +148,40 @@ test('ten thousand messages are scrolled through, up as they are fetched and dow
   const { usedSize } = await devtools.send('Runtime.getHeapUsage')
   expectAtMost('heap with all of them', usedSize / 2 ** 20, 60, 'MB')
 }, 600_000)
+
+test('what is seen stays where it is when older ones come above the first row, which loses the name of its day', async () => {
+  await execute(site().dsn, backlogOf('elder', 'younger', 2000))
+  await execute(site().dsn, 'update conversations set hi_delivered_seq = last_seq, hi_read_seq = last_seq')
+  const tab = await enter(await site().person(), 'younger')
+  await tab.page.click('nav [href="/c/elder"]')
+  await tab.until(`document.querySelector('[data-seq="2000"]') !== null`)
+  const moved = await tab.page.evaluate<number>(`
+    new Promise((resolve, reject) => {
+      ${ONCE_SHOWN}
+      const log = document.querySelector('.log')
+      let [first, top, moved, framesLeft] = [undefined, 0, 0, 10]
+      const began = performance.now()
+      const look = () => {
+        const rows = [...document.querySelectorAll('[data-message]')]
+        if (performance.now() - began > 20_000) return reject(new Error('nothing older has come'))
+        if (first === undefined) {
+          // The first that is loaded, if it is there before older ones have come.
+          if (log.scrollTop === 0 && rows[0]?.previousElementSibling?.className === 'day') first = rows[0].dataset.seq
+          log.scrollTop = 0
+        } else if (rows[0].dataset.seq !== first) framesLeft -= 1
+        const bubble = rows.find((row) => row.dataset.seq === first)?.querySelector('.bubble')
+        if (bubble) {
+          const now = bubble.getBoundingClientRect().top
+          if (top !== 0) moved = Math.max(moved, Math.abs(now - top))
+          top = now
+        }
+        if (framesLeft === 0) resolve(moved)
+        else onceShown(look)
+      }
+      onceShown(look)
+    })`)
+  expectAtMost('what is seen moves when older ones come', moved, 1, 'px')
+})
 
 /** Fifty messages a second, until the function that it returns is called. */
 function flood(): () => Promise<void> {
@@ -256,8 +294,10 @@ test('three people in two tabs each, over a minute of faults', async () => {
     await pause(upTo(200))
   }
   site().proxy.set('open')
-  for (const { tab, me, other } of tabs) {
+  for (const { tab } of tabs)
     await tab.until(`!document.querySelector('[data-state=queued], [data-state=sending], .banner')`, 90 * SECOND_MS)
+  // Now everybody has sent all that they have said.
+  for (const { tab, me, other } of tabs) {
     const last = (await site().stored(me, other)).at(-1)?.seq
     await tab.until(`document.querySelector('[data-message][data-seq="${last}"]') !== null`, 90 * SECOND_MS)
     await expectAllShown(tab, me, other)
