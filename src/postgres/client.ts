@@ -7,8 +7,9 @@ export type ClientConfig = pg.ClientConfig & { readonly preferredTls?: Preferred
 /** A client that goes by what the server was last found to offer, and has it asked again when it cannot connect. */
 export class Client extends pg.Client {
   constructor(config: ClientConfig = {}) {
-    const { preferredTls } = config
-    super(preferredTls ? { ...config, ssl: preferredTls.ssl } : config)
+    const { preferredTls, password } = config
+    // A pool hides the password from whoever copies its options.
+    super(preferredTls ? { ...config, ...(password !== undefined && { password }), ssl: preferredTls.ssl } : config)
     if (!preferredTls) return
     const connection = this.connection as unknown as NodeJS.EventEmitter
     const failed = (): void => void preferredTls.askAgain()

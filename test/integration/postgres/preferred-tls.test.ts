@@ -9,7 +9,13 @@ import { createDatabase, silentHealth } from '../../support/databases.ts'
 
 const SSL_REQUEST_BYTES = 8
 
-/** Says of itself whether it has TLS, which it has not, and passes everything else on to the database. */
+const PASSWORD = 'secret'
+/** AuthenticationCleartextPassword of PostgreSQL's protocol. */
+const ASK_PASSWORD = Buffer.from([0x52, 0, 0, 0, 8, 0, 0, 0, 3])
+
+/**
+ * Says of itself whether it has TLS, which it has not, lets in who knows the password, and passes everything else on to the database.
+ */
 async function server(dsn: string) {
   const { host = '', port = 0 } = parseDsn(dsn)
   let asked = 0
@@ -27,18 +33,28 @@ async function server(dsn: string) {
         if (asked === 3) tellAskedAgain()
         return socket.end(state.offersTls ? 'S' : 'N')
       }
+      socket.write(ASK_PASSWORD)
+      socket.once('data', (answer) => {
+        if (answer.toString('latin1', 5) === `${PASSWORD}\0`) return pass(first)
+        return socket.destroy()
+      })
+    })
+    const pass = (first: Buffer): void => {
       const database = connect(host.startsWith('/') ? { path: `${host}/.s.PGSQL.${port}` } : { host, port })
       database.on('error', () => socket.destroy())
       database.write(first)
       socket.pipe(database).pipe(socket)
-    })
+    }
   })
   listener.listen(0, '127.0.0.1')
   await once(listener, 'listening')
   onTestFinished(() => void listener.close())
   const url = new URL(dsn)
   const address = `127.0.0.1:${(listener.address() as AddressInfo).port}`
-  return { state, dsn: `postgres://${url.username || parseDsn(dsn).user}@${address}/${parseDsn(dsn).database}` }
+  return {
+    state,
+    dsn: `postgres://${url.username || parseDsn(dsn).user}:${PASSWORD}@${address}/${parseDsn(dsn).database}`,
+  }
 }
 
 test('what one server offers is asked of the next, once connecting has failed', async () => {
