@@ -40,6 +40,8 @@ export class Revocations implements TimeOfDay {
   /** Everything unexpired is to be read. A look that began before this was asked for does not answer it. */
   #isAllWanted = true
   #lookedAtMs: number | undefined
+  /** When it was answered. */
+  #heardAtMs: number | undefined
   #looking: Promise<void> | undefined
   #next: Promise<void> | undefined
   #cancelNext = (): void => undefined
@@ -63,8 +65,8 @@ export class Revocations implements TimeOfDay {
    * and what has passed here since. So it follows within a second when the machine was suspended, or its clock was set.
    */
   epochMs(): number {
-    if (this.#seenUntilMs === undefined || this.#lookedAtMs === undefined) return machineTime.epochMs()
-    return this.#seenUntilMs + (this.#options.clock.now() - this.#lookedAtMs)
+    if (this.#seenUntilMs === undefined || this.#heardAtMs === undefined) return machineTime.epochMs()
+    return this.#seenUntilMs + (this.#options.clock.now() - this.#heardAtMs)
   }
 
   /** `listener` is told of targets when they are first seen, whoever revoked them: open sockets have to be looked through. */
@@ -172,6 +174,8 @@ export class Revocations implements TimeOfDay {
       this.#seenUntilMs = serverTimeMs
       // The beginning counts: what was committed while the answer was on its way is not in it.
       this.#lookedAtMs = startedAtMs
+      // For the time the end does: it may be late by the way of the answer, and nothing ends before it is due.
+      this.#heardAtMs = clock.now()
       if (this.#lastFailure !== undefined) logger.info({}, 'revocations are read again')
       this.#lastFailure = undefined
     } catch (error) {

@@ -65,7 +65,7 @@ export const authVariables = {
     'off',
     '`on` turns subjects such as `auth0|7` into user ids (`auth0_7C7`), a different one for each',
   ),
-  JWT_LEEWAY_SECONDS: wholeNumber(0, MOST_LEEWAY_SECONDS, 30, 'how far the clocks of issuer and service may differ'),
+  JWT_LEEWAY_SECONDS: wholeNumber(0, MOST_LEEWAY_SECONDS, 30, 'how far the clocks of issuer and database may differ'),
   JWT_MAX_LIFETIME_SECONDS: wholeNumber(60, LONGEST_LIFE_SECONDS, 86_400, 'longest life of a token'),
   USER_SEARCH: oneOf(['off', 'on'], 'off', 'with `AUTH=jwt`: whether people may search the directory of people'),
   METRICS_TOKEN: optional(z.string().regex(BEARER), 'none: loopback alone', {

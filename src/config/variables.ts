@@ -90,7 +90,7 @@ export const schema = z.object({
     0,
     1e6,
     10_000,
-    'commands of one user, twice as many at once; ten users of a watch count as one; 0: no limit',
+    'commands and reads over REST of one user, twice as many at once; ten users of a watch count as one; 0: no limit',
   ),
   ADDRESS_REQUESTS_PER_SECOND: wholeNumber(
     0,

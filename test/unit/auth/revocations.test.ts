@@ -84,6 +84,10 @@ test('the time is that of the database, whatever has passed here', async () => {
   state.aheadMs = 600_000
   await clock.advance(1_000)
   expect(revocations.epochMs()).toBe(clock.now() + 600_000)
+  // A look whose answer is long in coming puts nothing forward.
+  state.takesMs = 800
+  await clock.advance(3_000)
+  expect(revocations.epochMs()).toBe(clock.now() + 600_000)
   state.isAway = true
   await clock.advance(3_600_000)
   expect(revocations.epochMs()).toBe(clock.now() + 600_000)
