@@ -104,6 +104,8 @@ class IndexedDbStorage implements Storage {
           const [first = 1, head = 0] = row.ranges.at(-1) ?? []
           const from = Math.max(first, head - KEPT_WHEN_TRIMMED + 1)
           storeOf('messages').delete(between(row.with, 0, from - 1))
+          // Of a line of history that was left, or fetched again at worst.
+          storeOf('messages').delete(between(row.with, head + 1, Infinity))
           conversations.put({ ...row, ranges: head ? [[from, head]] : [] })
         }
       }

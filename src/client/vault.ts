@@ -116,7 +116,7 @@ export class Vault implements Keeper {
     const { driver, warn } = this.#options
     await this.close()
     const removed = driver.remove?.(this.#name) ?? (this.#kept ?? this.#storage).destroy()
-    await this.#inTime(removed).catch((error: unknown) => warn('the storage stays', error))
+    await this.#inTime(removed).catch((error: unknown) => warn('not removed', error))
   }
 
   async close(): Promise<void> {
@@ -127,19 +127,14 @@ export class Vault implements Keeper {
 
   async #write(changes: readonly Change[], isStrict: boolean): Promise<void> {
     // What was sent or taken back meanwhile is to wait no more where the next start finds it.
-    if (this.#storage !== this.#kept)
-      this.#kept
-        ?.write(
-          changes.filter((change) => 'remove' in change),
-          false,
-        )
-        .catch(() => undefined)
+    const removals = this.#storage === this.#kept ? [] : changes.filter((change) => 'remove' in change)
+    if (removals[0]) this.#kept?.write(removals, false).catch(() => undefined)
     for (let attempt = 0; attempt < 2; attempt += 1) {
       try {
         return await this.#inTime(this.#storage.write(changes, isStrict))
       } catch (error) {
         if (this.#isClosed) return
-        this.#options.warn('a write was refused', error)
+        this.#options.warn('not written', error)
         await this.#repair(reasonOf(error)).catch(() => undefined)
       }
     }

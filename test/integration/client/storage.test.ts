@@ -208,6 +208,11 @@ test('makes room once when the disk is full, and keeps what waits to be sent', a
     },
   }))
   const ben = await lived(chat, storage)
+  const other = await indexedDbStorage().open(NAME, () => undefined)
+  const [row] = await other.messages('amy', 60, 60)
+  if (!row) throw new Error('no message')
+  // Of a line of history that was left, and longer.
+  await other.write([{ put: 'messages', row: { ...row, with: 'amy', seq: 5000 } }], true)
   for (const text of numbers(61, 200)) chat.server.write('amy', 'ben', text)
   await chat.advance(2000)
   chat.server.isDown = true
@@ -216,6 +221,8 @@ test('makes room once when the disk is full, and keeps what waits to be sent', a
   ben.conversation('amy').send('waits')
   await chat.advance(100)
   expect([trims, ben.storage.get().kind]).toEqual([1, 'persistent'])
+  expect(await other.messages('amy', 4000, 6000)).toEqual([])
+  other.close()
   await ben.close()
   const again = chat.client('ben', { storage: indexedDbStorage() })
   const off = again.conversation('amy').messages.subscribe(() => undefined)
