@@ -51,9 +51,11 @@ export function useMessageList({ rows, scroller, stop }: ListOptions) {
   })
   const formerFirst = useFormerFirst(rows)
   list.shouldAdjustScrollPositionOnItemSizeChange = (item, delta) =>
-    (item.key === formerFirst && delta < 0) || keepsWhatIsSeen(item, list)
+    (item.key === formerFirst && delta < 0 && item.start <= topOf(scroller) + EDGE_PX) || keepsWhatIsSeen(item, list)
   return list
 }
+
+const topOf = ({ current }: RefObject<HTMLDivElement | null>): number => current?.scrollTop ?? 0
 
 /** The row that was the first before older ones came above it: it loses the name of its day then, which stood above all that is seen. */
 function useFormerFirst(rows: readonly MessageItem[]): Key | undefined {
