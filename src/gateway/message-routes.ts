@@ -8,6 +8,7 @@ import { type Credential, userOf } from './credential.ts'
 import type { Guard } from './guard.ts'
 import { parseBody, parseQuery, refused } from './request.ts'
 import {
+  encoded,
   errorAnswer,
   jsonAnswer,
   jsonTextAnswer,
@@ -71,12 +72,13 @@ function onlineAnswer(page: OnlinePage): RestAnswer {
   const known = onlineAnswers.get(page)
   if (known) return known
   const { users, count, nextCursor } = page
-  const text = jsonAnswer(200, {
-    online_users: users,
-    count,
-    next_cursor: nextCursor === null ? null : cursorAfter(nextCursor),
-  })
-  const answer = { ...text, body: Buffer.from(text.body) }
+  const answer = encoded(
+    jsonAnswer(200, {
+      online_users: users,
+      count,
+      next_cursor: nextCursor === null ? null : cursorAfter(nextCursor),
+    }),
+  )
   onlineAnswers.set(page, answer)
   return answer
 }

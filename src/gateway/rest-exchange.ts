@@ -44,11 +44,16 @@ export function jsonTextAnswer(status: number, body: string, headers?: Readonly<
   return { status, body, headers: headers ? { ...JSON_HEADERS, ...headers } : JSON_HEADERS }
 }
 
+/** With its body in bytes: an answer that is given again and again is encoded once. */
+export function encoded(answer: RestAnswer): RestAnswer {
+  return { ...answer, body: Buffer.from(answer.body) }
+}
+
 /** A document that never changes: everybody may ask for it, so it is written out once, when somebody first does. */
 export function documentAnswer(value: unknown): () => RestAnswer {
   let answer: RestAnswer | undefined
   return () => {
-    answer ??= { ...jsonAnswer(200, value), body: Buffer.from(JSON.stringify(value)) }
+    answer ??= encoded(jsonAnswer(200, value))
     return answer
   }
 }
