@@ -15,6 +15,9 @@ let isOver = false
 process.once('message', () => {
   isOver = true
 })
+// Nothing else ends a process in a session of its own when whoever started it is killed.
+const orphaned = (): never => process.exit(1)
+process.once('disconnect', orphaned)
 
 await Promise.all(
   usernames.map(async (username) => {
@@ -26,4 +29,5 @@ await Promise.all(
     }
   }),
 )
+process.off('disconnect', orphaned)
 process.send?.(statuses, () => process.disconnect())
