@@ -1,4 +1,4 @@
-import type { Asker } from './asker.ts'
+import { type Network, siteOf } from './network.ts'
 import { AccountRefusal } from './refusal.ts'
 import { type Throttle, type ThrottleKey, throttleKey } from './throttle.ts'
 
@@ -14,8 +14,6 @@ export interface Attempt {
   /** Never given back. */
   readonly hashes: readonly ThrottleKey[]
 }
-
-type Network = Pick<Asker, 'address' | 'isNetworkShared'>
 
 /** A stranger's at this name. */
 export function strangerAttempt(nameKey: string, network: Network): Attempt {
@@ -49,18 +47,17 @@ export function codeAttempt(network: Network): Attempt {
 /** Never nothing: a stranger could write the header that makes an address look shared. */
 function ofNetwork({ address, isNetworkShared }: Network): ThrottleKey[] {
   if (isNetworkShared) return [throttleKey('sharedNetwork', address)]
-  return [throttleKey('network', address), ...siteOf(address).map((site) => throttleKey('site', site))]
+  return [throttleKey('network', address), ...ofSite('site', address)]
 }
 
 function hashesOf({ address, isNetworkShared }: Network): ThrottleKey[] {
   if (isNetworkShared) return [throttleKey('sharedHashes', address)]
-  return [throttleKey('hashes', address), ...siteOf(address).map((site) => throttleKey('siteHashes', site))]
+  return [throttleKey('hashes', address), ...ofSite('siteHashes', address)]
 }
 
-/** Of the /64 of an IPv6 address the /48: one customer of a provider may have it, and with it 65,536 networks. */
-function siteOf(address: string): string[] {
-  const [, groups] = /^((?:[\da-f]+:){3})[\da-f]+::\/64$/.exec(address) ?? []
-  return groups === undefined ? [] : [groups]
+function ofSite(kind: 'site' | 'siteHashes', address: string): ThrottleKey[] {
+  const site = siteOf(address)
+  return site === undefined ? [] : [throttleKey(kind, site)]
 }
 
 /** Throws when there have been too many. */

@@ -5,6 +5,7 @@ import type { AccountStore, Credentials } from './account-store.ts'
 import { type Asker, actorOf } from './asker.ts'
 import { codeAttempt, ownAttempt, strangerAttempt, takeAttempt } from './attempts.ts'
 import type { PasswordHasher } from './passwords.ts'
+import { placeOfPerson, placeOfStranger } from './places.ts'
 import { AccountRefusal } from './refusal.ts'
 import { hashOf, newRecoveryCode, recoveryCodeHash } from './secrets.ts'
 import { checkPassword } from './sign-in.ts'
@@ -33,8 +34,8 @@ export class CredentialChanges {
   }
 
   /** The holder of a phone need not be its owner: throws unless this is the password of the account. */
-  async prove(userId: UserId, password: string): Promise<void> {
-    await this.#options.hasher.admit('known', () => this.#prove(userId, password))
+  async prove(userId: UserId, password: string, asker: Asker): Promise<void> {
+    await this.#options.hasher.admit(placeOfPerson(userId, asker), () => this.#prove(userId, password))
   }
 
   async #prove(userId: UserId, password: string): Promise<Credentials> {
@@ -55,7 +56,9 @@ export class CredentialChanges {
     given: { current: string; next: string },
     asker: Asker,
   ): Promise<void> {
-    return this.#options.hasher.admit('known', () => this.#changePassword(userId, sessionId, given, asker))
+    return this.#options.hasher.admit(placeOfPerson(userId, asker), () =>
+      this.#changePassword(userId, sessionId, given, asker),
+    )
   }
 
   async #changePassword(
@@ -75,7 +78,7 @@ export class CredentialChanges {
 
   /** By one of the codes that a person has on paper. Throttled as logins are, and as silent about who exists. */
   recover(given: { username: string; code: string; next: string }, asker: Asker): Promise<void> {
-    return this.#options.hasher.admit('stranger', () => this.#recover(given, asker))
+    return this.#options.hasher.admit(placeOfStranger(asker), () => this.#recover(given, asker))
   }
 
   async #recover(given: { username: string; code: string; next: string }, asker: Asker): Promise<void> {
@@ -96,7 +99,7 @@ export class CredentialChanges {
 
   /** By a link that an administrator made: they never learn or set a password. */
   reset(given: { link: string; next: string }, asker: Asker): Promise<void> {
-    return this.#options.hasher.admit('stranger', () => this.#reset(given, asker))
+    return this.#options.hasher.admit(placeOfStranger(asker), () => this.#reset(given, asker))
   }
 
   async #reset(given: { link: string; next: string }, asker: Asker): Promise<void> {

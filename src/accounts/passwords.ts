@@ -2,29 +2,20 @@ import { availableParallelism } from 'node:os'
 import { reasonOf, Unavailable } from '../lib/errors.ts'
 import { Semaphore } from '../lib/semaphore.ts'
 import { type HashingTask, HashingThread } from './hashing-thread.ts'
-import { AccountRefusal } from './refusal.ts'
+import { type HashingLane, type Place, Places } from './places.ts'
 
 /** Argon2id as OWASP's Password Storage Cheat Sheet (2024) has it: 19 MiB, two passes, one lane. */
 const PARAMETERS = { memoryCost: 19_456, timeCost: 2, parallelism: 1 } as const
 /** Each takes a thread of its own for 20 ms and more. On two cores a second one would take the core that PostgreSQL answers from. */
 const atOnceOn = (cores: number): number => (cores > 2 ? 2 : 1)
 
-/**
- * Who has a password hashed. Strangers can be any number: however many come, whoever signed in from this device before, or is signed
- * in, has places of their own and waits for one of their hashes at most. Whether a device is known has to be looked up first.
- */
-export type Lane = 'stranger' | 'known' | 'look'
-
-export type HashingLane = Exclude<Lane, 'look'>
-
-const PLACES: Readonly<Record<Lane, number>> = { stranger: 52, known: 50, look: 50 }
-
 export interface PasswordHasher {
   /**
-   * Does this work, in which passwords are hashed. Rejects with `overloaded` while too many are at it: before anything is looked
-   * up, or counted as an attempt of somebody who then has to wait for longer.
+   * Does this work, in which passwords are hashed. Rejects with `overloaded` while too many are at it, and with `rate_limited` while
+   * too many of these are of one network or person: before anything is looked up, or counted as an attempt of somebody who then has
+   * to wait for longer.
    */
-  admit<T>(lane: Lane, work: () => Promise<T>): Promise<T>
+  admit<T>(place: Place, work: () => Promise<T>): Promise<T>
   /** A PHC string. Like `verify` within `admit` of the same lane, which alone bounds how many wait. */
   hash(lane: HashingLane, password: string): Promise<string>
   /** Whether it is the password; of nobody (`undefined`) it takes as long, and is false. */
@@ -40,7 +31,7 @@ export class Argon2Hasher implements PasswordHasher {
   readonly #turnsOfStrangers: Semaphore
   readonly #idle: HashingThread[]
   readonly #threads: readonly HashingThread[]
-  readonly #admitted: Record<Lane, number> = { stranger: 0, known: 0, look: 0 }
+  readonly #places = new Places()
   #isClosed = false
   /** Of nobody: looking for a name that does not exist costs what a wrong password costs. */
   #nobody = ''
@@ -61,19 +52,11 @@ export class Argon2Hasher implements PasswordHasher {
 
   /** How many have their passwords hashed, or did and are not done yet. */
   get admitted(): number {
-    return this.#admitted.stranger + this.#admitted.known
+    return this.#places.taken('stranger') + this.#places.taken('known')
   }
 
-  async admit<T>(lane: Lane, work: () => Promise<T>): Promise<T> {
-    if (this.#admitted[lane] >= PLACES[lane]) {
-      throw new AccountRefusal('overloaded', { message: 'Too many people are signing in right now.' })
-    }
-    this.#admitted[lane] += 1
-    try {
-      return await work()
-    } finally {
-      this.#admitted[lane] -= 1
-    }
+  admit<T>(place: Place, work: () => Promise<T>): Promise<T> {
+    return this.#places.admit(place, work)
   }
 
   async hash(lane: HashingLane, password: string): Promise<string> {

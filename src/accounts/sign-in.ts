@@ -6,7 +6,8 @@ import type { AccountStore, Credentials, Door, Opening, OpenSession } from './ac
 import { type Asker, actorOf } from './asker.ts'
 import { type Attempt, codeAttempt, deviceAttempt, strangerAttempt, takeAttempt } from './attempts.ts'
 import { passwordFault } from './password-rules.ts'
-import type { HashingLane, PasswordHasher } from './passwords.ts'
+import type { PasswordHasher } from './passwords.ts'
+import { type HashingLane, placeOfPerson, placeOfStranger, placeToLook } from './places.ts'
 import { checkNames } from './profiles.ts'
 import { newMacKey, refreshToken } from './refresh-token.ts'
 import { AccountRefusal } from './refusal.ts'
@@ -96,9 +97,11 @@ export class SignIn {
     const { deviceToken } = client
     const nameKey = usernameKey(given.username)
     const look = () => store.credentials(nameKey, deviceToken === undefined ? undefined : hashOf(deviceToken))
-    const seen = deviceToken === undefined ? undefined : { known: await hasher.admit('look', look) }
-    const lane = seen?.known?.isKnownDevice ? 'known' : 'stranger'
-    return hasher.admit(lane, async () => {
+    const seen = deviceToken === undefined ? undefined : { known: await hasher.admit(placeToLook(asker), look) }
+    const guest = seen?.known?.isKnownDevice ? seen.known : undefined
+    const lane = guest ? 'known' : 'stranger'
+    const place = guest ? placeOfPerson(guest.account.userId, asker) : placeOfStranger(asker)
+    return hasher.admit(place, async () => {
       const { known } = seen ?? { known: await look() }
       const attempt = known?.isKnownDevice ? deviceAttempt(nameKey, deviceToken ?? '') : strangerAttempt(nameKey, asker)
       await takeAttempt(this.#options.throttle, attempt)
@@ -141,7 +144,7 @@ export class SignIn {
 
   /** Makes an account and signs its person in. */
   register(given: NewPerson, client: Client, asker: Asker): Promise<SignedIn> {
-    return this.#options.hasher.admit('stranger', () => this.#register(given, client, asker))
+    return this.#options.hasher.admit(placeOfStranger(asker), () => this.#register(given, client, asker))
   }
 
   async #register(given: NewPerson, client: Client, asker: Asker): Promise<SignedIn> {

@@ -1,4 +1,5 @@
 import type { Account } from '../accounts/account.ts'
+import { actorOf } from '../accounts/asker.ts'
 import { MAX_PICTURE_BYTES, type Picture, pictureIn } from '../users/picture.ts'
 import { type AccountServices, accountToWire, askerOf, DONE } from './account-routes.ts'
 import { type Credential, userOf } from './credential.ts'
@@ -41,10 +42,10 @@ export async function deleteMeRoute(
 ): Promise<RestAnswer> {
   const { userId, sessionId } = personOf(credential)
   const { password } = parseBody(accounts.deleteBody, request)
-  const { address, requestId } = askerOf(request, services)
+  const asker = askerOf(request, services)
   await services.sessions.requireFresh(sessionId)
-  await services.changes.prove(userId, password)
-  await services.administration.remove(userId, { kind: 'user', id: userId, address, requestId })
+  await services.changes.prove(userId, password, asker)
+  await services.administration.remove(userId, actorOf(asker, userId))
   userChanged(deletedUser(userId))
   return DONE
 }

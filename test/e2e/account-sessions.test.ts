@@ -399,6 +399,26 @@ describe('whoever guesses', () => {
     expect((await ask(app, '/api/auth/register', newcomer)).status).toBe(201)
   })
 
+  test('holds no more than half of the places, so somebody from elsewhere still signs in', async () => {
+    const ann = await register(app, undefined)
+    const right = { username: ann.username, password: PASSWORD, client: 'token' }
+    const network = someNetwork()
+    const slow = await openTransaction(bench.database.dsn, 'lock table throttles')
+    const refused: number[] = []
+    const attempts = Array.from({ length: 60 }, async (_, at) => {
+      const { status } = await guess(`nobody-${at}`, network)
+      if (status !== 401) refused.push(status)
+    })
+    // From then on this network has all places that it can have.
+    await expect.poll(() => refused.length, { interval: 5, timeout: 60_000 }).toBeGreaterThan(0)
+    const [elsewhere, own] = [ask(other, '/api/auth/login', right), ask(other, '/api/auth/login', right, network)]
+    expect((await own).status).toBe(429)
+    await slow.end()
+    expect((await elsewhere).status).toBe(200)
+    await Promise.all(attempts)
+    expect(new Set(refused)).toEqual(new Set([429]))
+  })
+
   test('behind a proxy that is not listed shuts out ten times later who else comes through it, and not never', async () => {
     const unlisted = await bench.start({ TRUSTED_PROXIES: '192.0.2.1' })
     const headers = someNetwork()

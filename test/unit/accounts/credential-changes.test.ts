@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import type { AccountStore, Credentials } from '../../../src/accounts/account-store.ts'
 import { CredentialChanges } from '../../../src/accounts/credential-changes.ts'
+import type { Place } from '../../../src/accounts/places.ts'
 
 const ASKER = { address: '192.0.2.1', isNetworkShared: false, userAgent: undefined, requestId: 'r1' }
 
@@ -18,7 +19,7 @@ test('a recovery asks as much of a name that nobody has as of one that somebody 
     recover: noted('recover', () => false),
   } as unknown as AccountStore
   const hasher = {
-    admit: <T>(_lane: string, work: () => Promise<T>) => work(),
+    admit: <T>(_place: Place, work: () => Promise<T>) => work(),
     hash: noted('hash', () => 'phc'),
     verify: noted('verify', () => false),
     isOutdated: () => false,

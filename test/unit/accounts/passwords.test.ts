@@ -6,7 +6,8 @@ import type { AccountStore } from '../../../src/accounts/account-store.ts'
 import { CredentialChanges } from '../../../src/accounts/credential-changes.ts'
 import { HashingThread } from '../../../src/accounts/hashing-thread.ts'
 import { passwordFault } from '../../../src/accounts/password-rules.ts'
-import { Argon2Hasher, type HashingLane } from '../../../src/accounts/passwords.ts'
+import { Argon2Hasher } from '../../../src/accounts/passwords.ts'
+import type { HashingLane, Lane, Place } from '../../../src/accounts/places.ts'
 import { AccountRefusal } from '../../../src/accounts/refusal.ts'
 import { SignIn } from '../../../src/accounts/sign-in.ts'
 import type { Throttle } from '../../../src/accounts/throttle.ts'
@@ -14,6 +15,8 @@ import { Unavailable } from '../../../src/lib/errors.ts'
 import { silentLogger } from '../../support/silent-logger.ts'
 
 const ASKER = { address: '192.0.2.1', isNetworkShared: false, userAgent: undefined, requestId: 'r1' }
+/** Each of somebody else. */
+const placeOf = (lane: Lane): Place => ({ lane, holders: [] })
 const CLIENT = { kind: 'token', deviceName: undefined, deviceToken: undefined, cookie: undefined } as const
 
 describe('a password', () => {
@@ -119,7 +122,7 @@ describe('hashing', () => {
     const hasher = await create()
     const outcomes = Array.from({ length: 60 }, () =>
       hasher
-        .admit('stranger', () => hasher.hash('stranger', 'correct horse'))
+        .admit(placeOf('stranger'), () => hasher.hash('stranger', 'correct horse'))
         .then(
           () => 'hashed',
           (error: unknown) => (error instanceof AccountRefusal ? error.code : error),
@@ -128,7 +131,9 @@ describe('hashing', () => {
     const all = await Promise.all(outcomes)
     expect(all.filter((one) => one === 'hashed')).toHaveLength(52)
     expect(all.filter((one) => one === 'overloaded')).toHaveLength(8)
-    expect(await hasher.admit('stranger', () => hasher.hash('stranger', 'correct horse'))).toContain('argon2id')
+    expect(await hasher.admit(placeOf('stranger'), () => hasher.hash('stranger', 'correct horse'))).toContain(
+      'argon2id',
+    )
   })
 
   test.each([
@@ -150,7 +155,7 @@ describe('hashing', () => {
     const hasher = await create(2)
     const done: string[] = []
     const hash = (lane: HashingLane): Promise<void> =>
-      hasher.admit(lane, async () => {
+      hasher.admit(placeOf(lane), async () => {
         await hasher.hash(lane, 'correct horse')
         done.push(lane)
       })
@@ -166,7 +171,7 @@ describe('hashing', () => {
     const hasher = await create()
     const stay = (): Promise<unknown> => new Promise(() => undefined)
     for (const lane of ['stranger', 'known', 'look'] as const) {
-      for (let other = 0; other < 52; other += 1) void hasher.admit(lane, stay).catch(() => undefined)
+      for (let other = 0; other < 52; other += 1) void hasher.admit(placeOf(lane), stay).catch(() => undefined)
     }
     const asked: string[] = []
     const noted = (name: string | symbol) => async () => void asked.push(String(name))
@@ -188,7 +193,7 @@ describe('hashing', () => {
       signIn.login(who, CLIENT, ASKER),
       signIn.login(who, { ...CLIENT, deviceToken: 'device' }, ASKER),
       signIn.register({ ...who, displayName: undefined, code: undefined }, CLIENT, ASKER),
-      changes.prove('ann', who.password),
+      changes.prove('ann', who.password, ASKER),
       changes.changePassword('ann', undefined, { ...given, current: who.password }, ASKER),
       changes.recover({ ...given, username: 'ann', code: 'aaaa-aaaa-aaaa-aaaa' }, ASKER),
       changes.reset({ ...given, link: 'link' }, ASKER),
