@@ -3,6 +3,7 @@ import { PostgresAdminStore } from './accounts/admin-store.postgres.ts'
 import { Administration } from './accounts/administration.ts'
 import type { Actor } from './accounts/audit.ts'
 import { CredentialChanges } from './accounts/credential-changes.ts'
+import { Guesses, type GuessesOptions } from './accounts/guesses.ts'
 import { OpenSessions } from './accounts/open-sessions.ts'
 import { Argon2Hasher } from './accounts/passwords.ts'
 import { PostgresProfileStore } from './accounts/profile-store.postgres.ts'
@@ -27,6 +28,8 @@ export interface AccountsOptions {
   readonly database: Database
   readonly authentication: Authentication | undefined
   readonly logger: Logger
+  /** Counts what was not accepted. */
+  readonly metrics: GuessesOptions['observer']
 }
 
 /** What an instance needs for people who sign in here. */
@@ -53,8 +56,8 @@ const SERVICE: Actor = { kind: 'service', id: '', address: '', requestId: '' }
 
 /** The part of the composition root about built-in accounts; none unless `AUTH=accounts`. */
 export async function openAccounts(config: Config, options: AccountsOptions): Promise<Accounts | undefined> {
-  const { database, authentication, logger } = options
-  const { auth, http, publicUrl } = config
+  const { database, authentication, logger, metrics } = options
+  const { auth, http, publicUrl, guard } = config
   const issuer = authentication?.services.issuer
   if (auth.mode !== 'accounts' || !authentication || !issuer) return undefined
   const queries = database.openQueries(QUERY_CONNECTIONS)
@@ -69,12 +72,13 @@ export async function openAccounts(config: Config, options: AccountsOptions): Pr
   const address = new PublicAddress({ publicUrl, host: http.host, tls: http.tls !== undefined })
   const { revocations } = authentication.services
   const contextWords = (): string[] => address.hostname.split('.')
-  const credentials = { store, hasher, throttle, revocations, contextWords }
+  const guesses = new Guesses({ clock, perSecond: guard.addressRefusalsPerSecond, observer: metrics })
+  const credentials = { store, hasher, throttle, guesses, revocations, contextWords }
   const cancel = keepUp(store, adminStore, logger)
   return {
     services: {
       signIn: new SignIn({ ...credentials, tokens: issuer, logger, registration: auth.registration }),
-      sessions: new OpenSessions({ store: sessions, tokens: issuer, revocations }),
+      sessions: new OpenSessions({ store: sessions, tokens: issuer, revocations, guesses }),
       changes: new CredentialChanges({ ...credentials, ownThrottle: new PostgresThrottle(queries) }),
       profiles: new Profiles(new PostgresProfileStore(queries)),
       administration: new Administration({ store: adminStore, revoked: () => revocations.added() }),

@@ -57,11 +57,13 @@ export async function startApp(
   const maxConnections = Math.min(config.guard.maxConnections, maxSockets())
   const guard = new Guard({ ...config.guard, maxConnections }, clock)
   const authentication = authenticationFor(config.auth, { database, logger, metrics, guard, maxConnections })
-  const accounts = await openAccounts(config, { database, authentication, logger }).catch(async (error: unknown) => {
-    authentication?.close()
-    await storage.close()
-    throw error
-  })
+  const accounts = await openAccounts(config, { database, authentication, logger, metrics }).catch(
+    async (error: unknown) => {
+      authentication?.close()
+      await storage.close()
+      throw error
+    },
+  )
   const server = new Server({ ...config.http, logger })
   const instances = joinInstances({
     ...config.redis,

@@ -4,6 +4,7 @@ import { usernameKey } from './account.ts'
 import type { AccountStore, Credentials } from './account-store.ts'
 import { type Asker, actorOf } from './asker.ts'
 import { codeAttempt, ownAttempt, strangerAttempt, takeAttempt } from './attempts.ts'
+import type { Guessed, Guesses } from './guesses.ts'
 import type { PasswordHasher } from './passwords.ts'
 import { placeOfPerson, placeOfStranger } from './places.ts'
 import { AccountRefusal } from './refusal.ts'
@@ -15,6 +16,7 @@ export interface CredentialChangesOptions {
   readonly store: AccountStore
   readonly hasher: PasswordHasher
   readonly throttle: Throttle
+  readonly guesses: Pick<Guesses, 'attempt'>
   /** Of those who are signed in: they wait for nobody who signs in. */
   readonly ownThrottle: Throttle
   readonly revocations: Pick<Revocations, 'added'>
@@ -35,7 +37,7 @@ export class CredentialChanges {
 
   /** The holder of a phone need not be its owner: throws unless this is the password of the account. */
   async prove(userId: UserId, password: string, asker: Asker): Promise<void> {
-    await this.#options.hasher.admit(placeOfPerson(userId, asker), () => this.#prove(userId, password))
+    await this.#asKnown(userId, asker, () => this.#prove(userId, password))
   }
 
   async #prove(userId: UserId, password: string): Promise<Credentials> {
@@ -78,7 +80,7 @@ export class CredentialChanges {
 
   /** By one of the codes that a person has on paper. Throttled as logins are, and as silent about who exists. */
   recover(given: { username: string; code: string; next: string }, asker: Asker): Promise<void> {
-    return this.#options.hasher.admit(placeOfStranger(asker), () => this.#recover(given, asker))
+    return this.#asStranger('recovery_code', asker, () => this.#recover(given, asker))
   }
 
   async #recover(given: { username: string; code: string; next: string }, asker: Asker): Promise<void> {
@@ -99,7 +101,7 @@ export class CredentialChanges {
 
   /** By a link that an administrator made: they never learn or set a password. */
   reset(given: { link: string; next: string }, asker: Asker): Promise<void> {
-    return this.#options.hasher.admit(placeOfStranger(asker), () => this.#reset(given, asker))
+    return this.#asStranger('link', asker, () => this.#reset(given, asker))
   }
 
   async #reset(given: { link: string; next: string }, asker: Asker): Promise<void> {
@@ -123,6 +125,16 @@ export class CredentialChanges {
     const isSet = await this.#options.store.setRecoveryCodes(userId, hashes, actorOf(asker, userId))
     if (!isSet) throw new AccountRefusal('unauthorized')
     return codes.map(({ text }) => text)
+  }
+
+  #asKnown<T>(userId: UserId, asker: Asker, work: () => Promise<T>): Promise<T> {
+    const { guesses, hasher } = this.#options
+    return guesses.attempt('password', undefined, () => hasher.admit(placeOfPerson(userId, asker), work))
+  }
+
+  #asStranger(what: Guessed, asker: Asker, work: () => Promise<void>): Promise<void> {
+    const { guesses, hasher } = this.#options
+    return guesses.attempt(what, asker, () => hasher.admit(placeOfStranger(asker), work))
   }
 
   #check(password: string, words: readonly string[]): void {

@@ -1,9 +1,11 @@
 import type { Revocations } from '../auth/revocations.ts'
 import type { TokenIssuer } from '../auth/token-issuer.ts'
+import { RecentSet } from '../lib/recent-set.ts'
 import type { UserId } from '../protocol/message.ts'
 import type { OpenSession } from './account-store.ts'
 import { type Asker, actorOf } from './asker.ts'
-import { isGenuine, parseRefreshToken, refreshToken } from './refresh-token.ts'
+import type { Guesses } from './guesses.ts'
+import { isGenuine, parseRefreshToken, type RefreshToken, refreshToken } from './refresh-token.ts'
 import { AccountRefusal } from './refusal.ts'
 import { hashOf } from './secrets.ts'
 import type { Session } from './session.ts'
@@ -14,6 +16,7 @@ export interface OpenSessionsOptions {
   readonly store: SessionStore
   readonly tokens: Pick<TokenIssuer, 'issue'>
   readonly revocations: Pick<Revocations, 'added'>
+  readonly guesses: Pick<Guesses, 'attempt'>
 }
 
 export interface IssuedToken {
@@ -25,24 +28,33 @@ export interface IssuedToken {
 const FRESH_SECONDS = 300
 /** A second process of one client may come with a token that the first has just used; so long after its use nobody is thrown out. */
 const IN_PROGRESS_MS = 10_000
+/** Sessions that went on here of late; some megabytes. */
+const MAX_KNOWN = 20_000
+
+type Renewed = IssuedToken & { readonly refreshToken: string }
 
 /** What goes on after a login: access tokens are renewed, and sessions end. Rejects with an AccountRefusal. */
 export class OpenSessions {
   readonly #options: OpenSessionsOptions
+  /** Session ids and hashes of cookies. These go on while somebody beside them, behind one address, tries one secret after another. */
+  readonly #known = new RecentSet<string>(MAX_KNOWN)
 
   constructor(options: OpenSessionsOptions) {
     this.#options = options
   }
 
   /** A page's cookie gets an access token; the cookie stays as it is, so tabs cannot race. */
-  async tokenByCookie(cookie: string): Promise<IssuedToken> {
-    const session = await this.byCookie(cookie)
-    if (!session) throw new AccountRefusal('unauthorized')
-    return this.#issue(session)
+  async tokenByCookie(cookie: string, asker: Asker): Promise<IssuedToken> {
+    return this.#issue(await this.byCookie(cookie, asker))
   }
 
-  byCookie(cookie: string): Promise<OpenSession | undefined> {
-    return this.#options.store.byCookie(hashOf(cookie))
+  byCookie(cookie: string, asker: Asker): Promise<OpenSession> {
+    const hash = hashOf(cookie)
+    return this.#attempt('cookie', { name: hash.toString('base64'), asker }, async () => {
+      const session = await this.#options.store.byCookie(hash)
+      if (!session) throw new AccountRefusal('unauthorized')
+      return session
+    })
   }
 
   /**
@@ -51,9 +63,15 @@ export class OpenSessions {
    * was copied, so the session ends; in the first seconds after its use it may be a second process, which is told to look at what
    * the first kept. What is used since does not prolong them, or a thief who goes on fast enough would never be noticed.
    */
-  async refresh(text: string, attempt: string, asker: Asker): Promise<IssuedToken & { readonly refreshToken: string }> {
-    const { store } = this.#options
+  refresh(text: string, attempt: string, asker: Asker): Promise<Renewed> {
     const given = parseRefreshToken(text)
+    return this.#attempt('refresh_token', { name: given?.sessionId ?? '', asker }, () =>
+      this.#refresh(given, attempt, asker),
+    )
+  }
+
+  async #refresh(given: RefreshToken | undefined, attempt: string, asker: Asker): Promise<Renewed> {
+    const { store } = this.#options
     const before = given && (await store.refreshState(given.sessionId))
     if (!given || !before || !isGenuine(given, before.macKey)) throw new AccountRefusal('unauthorized')
     // Above the counter only where the database was set back: no one but this service signs.
@@ -89,6 +107,22 @@ export class OpenSessions {
   async requireFresh(sessionId: string | undefined): Promise<void> {
     if (sessionId !== undefined && (await this.#options.store.isFresh(sessionId, FRESH_SECONDS))) return
     throw new AccountRefusal('reauthentication_required')
+  }
+
+  /** What a session goes on by. One that was right of late waits for nobody; one that is not is as any other from then on. */
+  async #attempt<T>(
+    what: 'cookie' | 'refresh_token',
+    { name, asker }: { readonly name: string; readonly asker: Asker },
+    work: () => Promise<T>,
+  ): Promise<T> {
+    try {
+      const result = await this.#options.guesses.attempt(what, this.#known.has(name) ? undefined : asker, work)
+      this.#known.add(name)
+      return result
+    } catch (error) {
+      if (error instanceof AccountRefusal && error.code === 'unauthorized') this.#known.delete(name)
+      throw error
+    }
   }
 
   async #ended(count: number): Promise<boolean> {

@@ -5,6 +5,7 @@ import { type Account, usernameKey } from './account.ts'
 import type { AccountStore, Credentials, Door, Opening, OpenSession } from './account-store.ts'
 import { type Asker, actorOf } from './asker.ts'
 import { type Attempt, codeAttempt, deviceAttempt, strangerAttempt, takeAttempt } from './attempts.ts'
+import type { Guesses } from './guesses.ts'
 import { passwordFault } from './password-rules.ts'
 import type { PasswordHasher } from './passwords.ts'
 import { type HashingLane, placeOfPerson, placeOfStranger, placeToLook } from './places.ts'
@@ -21,6 +22,7 @@ export interface SignInOptions {
   readonly store: AccountStore
   readonly hasher: PasswordHasher
   readonly throttle: Throttle
+  readonly guesses: Pick<Guesses, 'attempt'>
   readonly tokens: Pick<TokenIssuer, 'issue'>
   readonly revocations: Pick<Revocations, 'added'>
   readonly logger: Logger
@@ -93,7 +95,7 @@ export class SignIn {
    * what an earlier login left with the device is looked up before they are admitted, so that no crowd of strangers shuts them out.
    */
   async login(given: Given, client: Client, asker: Asker): Promise<SignedIn> {
-    const { store, hasher } = this.#options
+    const { store, hasher, guesses } = this.#options
     const { deviceToken } = client
     const nameKey = usernameKey(given.username)
     const look = () => store.credentials(nameKey, deviceToken === undefined ? undefined : hashOf(deviceToken))
@@ -101,12 +103,13 @@ export class SignIn {
     const guest = seen?.known?.isKnownDevice ? seen.known : undefined
     const lane = guest ? 'known' : 'stranger'
     const place = guest ? placeOfPerson(guest.account.userId, asker) : placeOfStranger(asker)
-    return hasher.admit(place, async () => {
+    const visit = async (): Promise<SignedIn> => {
       const { known } = seen ?? { known: await look() }
       const attempt = known?.isKnownDevice ? deviceAttempt(nameKey, deviceToken ?? '') : strangerAttempt(nameKey, asker)
       await takeAttempt(this.#options.throttle, attempt)
       return this.#login(given, client, asker, { lane, known, attempt, look })
-    })
+    }
+    return guesses.attempt('password', guest ? undefined : asker, () => hasher.admit(place, visit))
   }
 
   async #login(given: Given, client: Client, asker: Asker, { lane, known, attempt, look }: Visit): Promise<SignedIn> {
@@ -144,7 +147,9 @@ export class SignIn {
 
   /** Makes an account and signs its person in. */
   register(given: NewPerson, client: Client, asker: Asker): Promise<SignedIn> {
-    return this.#options.hasher.admit(placeOfStranger(asker), () => this.#register(given, client, asker))
+    const { hasher, guesses } = this.#options
+    const visit = (): Promise<SignedIn> => this.#register(given, client, asker)
+    return guesses.attempt('invite', asker, () => hasher.admit(placeOfStranger(asker), visit))
   }
 
   async #register(given: NewPerson, client: Client, asker: Asker): Promise<SignedIn> {

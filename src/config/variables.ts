@@ -103,7 +103,7 @@ export const schema = z.object({
     0,
     1e6,
     10,
-    'wrong credentials of one address or IPv6 /64 that are answered as such; more get 429; 0: no limit',
+    'wrong credentials of one address or IPv6 /64 that are answered as such, of accounts ten times as many at once; more get 429; 0: no limit',
   ),
   MAX_CONNECTIONS: wholeNumber(
     1,

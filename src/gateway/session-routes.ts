@@ -1,3 +1,4 @@
+import type { Asker } from '../accounts/asker.ts'
 import type { TokenIdentity } from '../auth/claims.ts'
 import { type AccountServices, askerOf, DONE, tokenToWire } from './account-routes.ts'
 import type { AuthServices } from './auth-routes.ts'
@@ -8,14 +9,11 @@ import { jsonAnswer, RequestError, type RestAnswer, type RestRequest } from './r
 import * as wire from './wire/accounts.ts'
 
 /** `POST /api/auth/token`: the page's cookie for an access token. */
-export async function cookieTokenRoute(
-  request: RestRequest,
-  { sessions, address }: AccountServices,
-): Promise<RestAnswer> {
-  const cookie = ownSessionCookie(request, address)
+export async function cookieTokenRoute(request: RestRequest, services: AccountServices): Promise<RestAnswer> {
+  const cookie = ownSessionCookie(request, services.address)
   parseNoFields(request)
   if (cookie === undefined) throw unauthorized()
-  return jsonAnswer(200, tokenToWire(await sessions.tokenByCookie(cookie)))
+  return jsonAnswer(200, tokenToWire(await services.sessions.tokenByCookie(cookie, askerOf(request, services))))
 }
 
 /** `POST /api/auth/refresh`: a program's refresh token for an access token and the next refresh token. */
@@ -31,7 +29,11 @@ interface OwnSession {
 }
 
 /** The session that a request ends: the bearer's, else the cookie's, where a page of the own origin sends it. */
-async function sessionOf(request: RestRequest, accounts: AccountServices, auth: AuthServices): Promise<OwnSession> {
+async function sessionOf(
+  request: RestRequest,
+  asker: Asker,
+  { accounts, auth }: { readonly accounts: AccountServices; readonly auth: AuthServices },
+): Promise<OwnSession> {
   if (request.headers.has('authorization')) {
     const credential = await credentialOf(request, auth.authenticator)
     if (credential.kind !== 'person') throw new RequestError('forbidden')
@@ -39,9 +41,8 @@ async function sessionOf(request: RestRequest, accounts: AccountServices, auth: 
     return credential.identity
   }
   const cookie = ownSessionCookie(request, accounts.address)
-  const session = cookie === undefined ? undefined : await accounts.sessions.byCookie(cookie)
-  if (!session) throw unauthorized()
-  return session
+  if (cookie === undefined) throw unauthorized()
+  return accounts.sessions.byCookie(cookie, asker)
 }
 
 /** `POST /api/auth/logout` */
@@ -52,7 +53,7 @@ export async function logoutRoute(
 ): Promise<RestAnswer> {
   const asker = askerOf(request, accounts)
   parseNoFields(request)
-  const { userId, sessionId } = await sessionOf(request, accounts, auth)
+  const { userId, sessionId } = await sessionOf(request, asker, { accounts, auth })
   if (sessionId === undefined) throw new RequestError('forbidden', { message: 'This token belongs to no login.' })
   await accounts.sessions.end(userId, sessionId, 'logout', asker)
   return { ...DONE, cookies: [cookieToForget('session', accounts.address)] }
@@ -66,7 +67,7 @@ export async function logoutAllRoute(
 ): Promise<RestAnswer> {
   const asker = askerOf(request, accounts)
   parseNoFields(request)
-  const { userId } = await sessionOf(request, accounts, auth)
+  const { userId } = await sessionOf(request, asker, { accounts, auth })
   await accounts.sessions.endAll(userId, asker)
   return { ...DONE, cookies: [cookieToForget('session', accounts.address)] }
 }

@@ -1,8 +1,13 @@
+interface Bucket {
+  tokens: number
+  updatedMs: number
+}
+
 /** How fast something may happen: `perSecond` on average, `burst` at once. 0 a second stands for no limit. */
 export class TokenBuckets<Key> {
   readonly #perSecond: number
   readonly #burst: number
-  readonly #buckets = new Map<Key, { tokens: number; updatedMs: number }>()
+  readonly #buckets = new Map<Key, Bucket>()
 
   constructor(perSecond: number, burst = 2 * perSecond) {
     this.#perSecond = perSecond
@@ -16,15 +21,36 @@ export class TokenBuckets<Key> {
   take(key: Key, nowMs: number, cost = 1): number {
     if (this.#perSecond === 0) return 0
     const bucket = this.#bucketOf(key, nowMs)
-    const refill = Math.max(0, nowMs - bucket.updatedMs) * (this.#perSecond / 1000)
-    bucket.tokens = Math.min(this.#burst, bucket.tokens + refill)
+    bucket.tokens = this.#tokensOf(bucket, nowMs)
     bucket.updatedMs = nowMs
-    if (bucket.tokens < 1) return Math.ceil(((1 - bucket.tokens) * 1000) / this.#perSecond)
+    if (bucket.tokens < 1) return this.#untilOne(bucket.tokens)
     bucket.tokens -= cost
     return 0
   }
 
-  #bucketOf(key: Key, nowMs: number): { tokens: number; updatedMs: number } {
+  /** What `take` would return; takes nothing. */
+  waitMs(key: Key, nowMs: number): number {
+    const bucket = this.#buckets.get(key)
+    if (this.#perSecond === 0 || !bucket) return 0
+    const tokens = this.#tokensOf(bucket, nowMs)
+    return tokens < 1 ? this.#untilOne(tokens) : 0
+  }
+
+  /** Takes back that one was taken. */
+  giveBack(key: Key): void {
+    const bucket = this.#buckets.get(key)
+    if (bucket) bucket.tokens = Math.min(this.#burst, bucket.tokens + 1)
+  }
+
+  #tokensOf({ tokens, updatedMs }: Bucket, nowMs: number): number {
+    return Math.min(this.#burst, tokens + Math.max(0, nowMs - updatedMs) * (this.#perSecond / 1000))
+  }
+
+  #untilOne(tokens: number): number {
+    return Math.ceil(((1 - tokens) * 1000) / this.#perSecond)
+  }
+
+  #bucketOf(key: Key, nowMs: number): Bucket {
     const known = this.#buckets.get(key)
     if (known) return known
     const bucket = { tokens: this.#burst, updatedMs: nowMs }

@@ -54,7 +54,7 @@ export class Metrics {
   )
   readonly #refusedCredentials = new Counter({
     name: 'messaging_credentials_refused_total',
-    help: 'Tokens, tickets and service keys that were not accepted, by fault',
+    help: 'Credentials that were not accepted, by fault: of tokens, or what else was wrong',
     labelNames: ['fault'],
     registers: [this.#registry],
   })

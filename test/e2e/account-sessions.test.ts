@@ -7,6 +7,7 @@ import {
   accountsBench,
   ask,
   bearer,
+  cookiesOf,
   login,
   OWN_PAGE,
   PASSWORD,
@@ -168,6 +169,33 @@ describe('a refresh token', () => {
     await age(ann, '1 minute')
     expect((await refresh(third)).status).toBe(401)
     expect((await refresh(fourth)).status).toBe(401)
+  })
+})
+
+describe('wrong secrets of sessions', () => {
+  test('are counted by what they are, and looked up no more where there are too many; who is in goes on', async () => {
+    const slowed = await bench.start({ ADDRESS_REFUSALS_PER_SECOND: '1' })
+    const network = someNetwork()
+    const right = { username: (await register(app, undefined)).username, password: PASSWORD, client: 'token' }
+    const { body } = await ask(slowed, '/api/auth/login', right, network)
+    const page = await ask(slowed, '/api/auth/login', { ...right, client: 'cookie' }, { ...OWN_PAGE, ...network })
+    const cookie = cookiesOf(page).replace(/^(session_\d+)=.*$/, `$1=${randomUUID()}`)
+    const renew = (refresh_token: unknown, from = network) =>
+      ask(slowed, '/api/auth/refresh', { refresh_token, attempt: randomUUID() }, from)
+    const next = (await renew(body?.['refresh_token'])).body?.['refresh_token']
+    const forged = () => `mrt_${randomUUID()}.0.${'A'.repeat(43)}`
+    const token = () => ask(slowed, '/api/auth/token', {}, { ...OWN_PAGE, ...network, Cookie: cookie })
+    const wrong = (at: number) => (at % 2 === 0 ? renew(forged()) : token())
+    const answers = await Promise.all(Array.from({ length: 60 }, (_, at) => wrong(at)))
+    const statuses = answers.map(({ status }) => status)
+    expect(new Set(statuses)).toEqual(new Set([401, 429]))
+    expect(statuses.filter((status) => status === 401).length).toBeLessThan(60)
+    expect((await renew(next)).status).toBe(200)
+    expect((await renew(forged(), someNetwork())).status).toBe(401)
+    const { text } = await call(slowed, 'GET', '/metrics')
+    for (const fault of ['refresh_token', 'cookie']) {
+      expect(text).toMatch(new RegExp(`^messaging_credentials_refused_total\\{fault="${fault}"\\} [1-9]`, 'm'))
+    }
   })
 })
 

@@ -165,6 +165,7 @@ test('a password whose parameters have risen is hashed anew by one of two device
   const signIn = new SignIn({
     ...{ store: accounts, hasher, registration: 'open', contextWords: () => [] },
     throttle: { take: async () => 0, giveBack: async () => undefined },
+    guesses: { attempt: (_what, _from, work) => work() },
     tokens: { issue: () => ({ token: 'token', expiresAtMs: 0 }) },
     revocations: { added: async () => undefined },
     logger: silentLogger,

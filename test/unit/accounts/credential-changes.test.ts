@@ -30,6 +30,7 @@ test('a recovery asks as much of a name that nobody has as of one that somebody 
     store,
     hasher,
     throttle,
+    guesses: { attempt: (_what, _from, work) => work() },
     ownThrottle: throttle,
     revocations,
     contextWords: () => [],

@@ -4,6 +4,7 @@ import type { Worker } from 'node:worker_threads'
 import { afterEach, describe, expect, test } from 'vitest'
 import type { AccountStore } from '../../../src/accounts/account-store.ts'
 import { CredentialChanges } from '../../../src/accounts/credential-changes.ts'
+import type { Guesses } from '../../../src/accounts/guesses.ts'
 import { HashingThread } from '../../../src/accounts/hashing-thread.ts'
 import { passwordFault } from '../../../src/accounts/password-rules.ts'
 import { Argon2Hasher } from '../../../src/accounts/passwords.ts'
@@ -15,6 +16,7 @@ import { Unavailable } from '../../../src/lib/errors.ts'
 import { silentLogger } from '../../support/silent-logger.ts'
 
 const ASKER = { address: '192.0.2.1', isNetworkShared: false, userAgent: undefined, requestId: 'r1' }
+const NO_LIMIT: Pick<Guesses, 'attempt'> = { attempt: (_what, _from, work) => work() }
 /** Each of somebody else. */
 const placeOf = (lane: Lane): Place => ({ lane, holders: [] })
 const CLIENT = { kind: 'token', deviceName: undefined, deviceToken: undefined, cookie: undefined } as const
@@ -178,7 +180,7 @@ describe('hashing', () => {
     const store = new Proxy({}, { get: (_, name) => noted(name) }) as AccountStore
     const throttle: Throttle = { take: async () => asked.push('take'), giveBack: noted('giveBack') }
     const revocations = { added: noted('added') }
-    const shared = { store, hasher, throttle, revocations, contextWords: () => [] }
+    const shared = { store, hasher, throttle, guesses: NO_LIMIT, revocations, contextWords: () => [] }
     const tokens = { issue: () => ({ token: '', expiresAtMs: 0 }) }
     const signIn = new SignIn({
       ...shared,

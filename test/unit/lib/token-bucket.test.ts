@@ -20,6 +20,19 @@ describe('token buckets', () => {
     expect(buckets.take('ann', 100)).toBe(0)
   })
 
+  test('say so without taking one, and take back what was taken, up to the burst', () => {
+    const buckets = new TokenBuckets<string>(10)
+    expect(buckets.waitMs('ann', 0)).toBe(0)
+    successes(buckets, 'ann', 20, 0)
+    expect([buckets.waitMs('ann', 40), buckets.waitMs('ann', 40), buckets.waitMs('ann', 100)]).toEqual([60, 60, 0])
+    buckets.giveBack('ann')
+    buckets.giveBack('bob')
+    expect(successes(buckets, 'ann', 5, 0)).toBe(1)
+    for (let times = 0; times < 30; times += 1) buckets.giveBack('ann')
+    expect([successes(buckets, 'ann', 30, 0), successes(buckets, 'bob', 30, 0)]).toEqual([20, 20])
+    expect(new TokenBuckets<string>(0).waitMs('ann', 0)).toBe(0)
+  })
+
   test('are one for each key', () => {
     const buckets = new TokenBuckets<string>(1)
     expect(successes(buckets, 'ann', 5, 0)).toBe(2)

@@ -1,0 +1,28 @@
+/** What was met of late, the last `size` of it: bounded, whoever makes it grow. */
+export class RecentSet<T> {
+  readonly #size: number
+  readonly #entries = new Set<T>()
+
+  constructor(size: number) {
+    this.#size = size
+  }
+
+  has(entry: T): boolean {
+    return this.#entries.has(entry)
+  }
+
+  add(entry: T): void {
+    // Behind all others: what is met again and again stays.
+    this.#entries.delete(entry)
+    this.#entries.add(entry)
+    if (this.#entries.size <= this.#size) return
+    for (const oldest of this.#entries) {
+      this.#entries.delete(oldest)
+      return
+    }
+  }
+
+  delete(entry: T): void {
+    this.#entries.delete(entry)
+  }
+}

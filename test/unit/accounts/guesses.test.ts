@@ -1,0 +1,145 @@
+import { describe, expect, test } from 'vitest'
+import { Guesses } from '../../../src/accounts/guesses.ts'
+import type { Network } from '../../../src/accounts/network.ts'
+import { OpenSessions } from '../../../src/accounts/open-sessions.ts'
+import { newMacKey, refreshToken } from '../../../src/accounts/refresh-token.ts'
+import { AccountRefusal } from '../../../src/accounts/refusal.ts'
+import type { SessionStore } from '../../../src/accounts/session-store.ts'
+import type { ErrorCode } from '../../../src/protocol/codes.ts'
+
+const from = (address: string, isNetworkShared = false): Network => ({ address, isNetworkShared })
+const ASKER = { address: '192.0.2.1', isNetworkShared: false, userAgent: undefined, requestId: 'r1' }
+const codeOf = (error: unknown): unknown => (error instanceof AccountRefusal ? error.code : error)
+
+function bench(perSecond = 1) {
+  let nowMs = 0
+  const faults: string[] = []
+  const observer = { credentialRefused: (fault: string) => void faults.push(fault) }
+  const guesses = new Guesses({ clock: { now: () => nowMs }, perSecond, observer })
+  /** How many of so many attempts are looked at. */
+  const looks = async (network: Network, count: number, code: ErrorCode = 'unauthorized'): Promise<number> => {
+    let looked = 0
+    const look = (): Promise<never> => {
+      looked += 1
+      return Promise.reject(new AccountRefusal(code))
+    }
+    for (let at = 0; at < count; at += 1) await guesses.attempt('cookie', network, look).catch(codeOf)
+    return looked
+  }
+  const later = (ms: number): void => {
+    nowMs += ms
+  }
+  return { guesses, faults, looks, later }
+}
+
+describe('what a network gets wrong', () => {
+  test('is looked at ten times its rate at once, and then at its rate; others go on', async () => {
+    const { looks, later, guesses, faults } = bench()
+    expect(await looks(from('192.0.2.1'), 30)).toBe(10)
+    expect(faults).toEqual(Array(10).fill('cookie'))
+    expect(await looks(from('192.0.2.2'), 30)).toBe(10)
+    later(2_000)
+    expect(await looks(from('192.0.2.1'), 30)).toBe(2)
+    const refused = guesses.attempt('cookie', from('192.0.2.1'), async () => 'right')
+    await expect(refused).rejects.toMatchObject({ code: 'rate_limited', detail: { retryAfterMs: 1_000 } })
+    expect(await guesses.attempt('cookie', undefined, async () => 'right')).toBe('right')
+  })
+
+  test('is told by what is wrong alone: an attempt that waits for its turn counts, and one that was right does not', async () => {
+    const { looks, guesses, faults } = bench()
+    expect(await looks(from('192.0.2.1'), 30, 'overloaded')).toBe(30)
+    expect(await looks(from('192.0.2.1'), 30, 'refresh_in_progress')).toBe(30)
+    for (let at = 0; at < 30; at += 1) await guesses.attempt('password', from('192.0.2.1'), async () => 'right')
+    const away = (): Promise<never> => Promise.reject(new Error('away'))
+    for (let at = 0; at < 30; at += 1) await guesses.attempt('link', from('192.0.2.1'), away).catch(codeOf)
+    expect(await looks(from('192.0.2.1'), 30, 'rate_limited')).toBe(10)
+    expect(faults).toEqual([])
+  })
+
+  test('counts while it is under way, so that many at once are no more', async () => {
+    const { guesses } = bench()
+    const ends: (() => void)[] = []
+    const look = (): Promise<void> => new Promise((resolve) => void ends.push(resolve))
+    const attempts = Array.from({ length: 30 }, () => guesses.attempt('link', from('192.0.2.1'), look).catch(codeOf))
+    expect(ends).toHaveLength(10)
+    for (const end of ends.splice(0)) end()
+    expect((await Promise.all(attempts)).filter((one) => one === 'rate_limited')).toHaveLength(20)
+    void guesses.attempt('link', from('192.0.2.1'), look)
+    expect(ends).toHaveLength(1)
+  })
+
+  test('counts for its IPv6 /48, too, which has ten times as much, as has a network that many share', async () => {
+    const { looks } = bench()
+    let looked = 0
+    for (let at = 0; at < 15; at += 1) looked += await looks(from(`2001:db8:1:${at}::/64`), 15)
+    expect(looked).toBe(100)
+    expect(await looks(from('2001:db8:2:1::/64'), 15)).toBe(10)
+    expect(await looks(from('10.0.0.1', true), 150)).toBe(100)
+  })
+
+  test('is looked at without end where there is no limit', async () => {
+    expect(await bench(0).looks(from('192.0.2.1'), 200)).toBe(200)
+  })
+})
+
+describe('a session', () => {
+  const macKey = newMacKey()
+  const ID = '0190a0a0-0000-7000-8000-000000000001'
+  const open = { userId: 'ann', sessionId: ID, issuedAtSeconds: 1 }
+
+  function sessionBench() {
+    const { guesses, faults } = bench()
+    let asked = 0
+    let isOpen = true
+    const noted = <T>(answer: () => T) => {
+      return async (id: unknown): Promise<T | undefined> => {
+        asked += 1
+        return isOpen && (id === ID || Buffer.isBuffer(id)) ? answer() : undefined
+      }
+    }
+    const state = { ...open, macKey, counter: 0, lastAttempt: undefined, usedAgoMs: [] }
+    const store = { byCookie: noted(() => open), refreshState: noted(() => state), rotate: noted(() => open) }
+    const sessions = new OpenSessions({
+      store: store as unknown as SessionStore,
+      tokens: { issue: () => ({ token: 'token', expiresAtMs: 0 }) },
+      revocations: { added: async () => undefined },
+      guesses,
+    })
+    const refresh = (text: string): Promise<unknown> =>
+      sessions.refresh(text, 'attempt', ASKER).then(() => 'renewed', codeOf)
+    const byCookie = (): Promise<unknown> => sessions.tokenByCookie('secret', ASKER).then(() => 'renewed', codeOf)
+    return {
+      ...{ refresh, byCookie, faults },
+      asked: () => asked,
+      end: () => {
+        isOpen = false
+      },
+    }
+  }
+  const unknown = (at: number): string =>
+    refreshToken(`0190a0a0-0000-7000-8000-1${String(at).padStart(11, '0')}`, 0, newMacKey())
+
+  test('that nobody has is looked for ten times at once; one that went on of late goes on', async () => {
+    const { refresh, byCookie, asked, faults } = sessionBench()
+    expect([await refresh(refreshToken(ID, 0, macKey)), await byCookie()]).toEqual(['renewed', 'renewed'])
+    const before = asked()
+    const answers: unknown[] = []
+    for (let at = 0; at < 30; at += 1) answers.push(await refresh(unknown(at)))
+    expect(answers).toEqual([...Array(10).fill('unauthorized'), ...Array(20).fill('rate_limited')])
+    expect(asked() - before).toBe(10)
+    expect(faults).toEqual(Array(10).fill('refresh_token'))
+    expect([await refresh(refreshToken(ID, 0, macKey)), await byCookie()]).toEqual(['renewed', 'renewed'])
+  })
+
+  test('that has ended is as any other from then on', async () => {
+    const { refresh, byCookie, asked, end } = sessionBench()
+    expect([await refresh(refreshToken(ID, 0, macKey)), await byCookie()]).toEqual(['renewed', 'renewed'])
+    end()
+    const before = asked()
+    for (let at = 0; at < 30; at += 1) await byCookie()
+    // Once as one that went on of late.
+    expect(asked() - before).toBe(11)
+    expect([await byCookie(), await refresh(refreshToken(ID, 0, macKey))]).toEqual(['rate_limited', 'unauthorized'])
+    expect(await refresh(refreshToken(ID, 0, macKey))).toBe('rate_limited')
+  })
+})
