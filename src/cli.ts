@@ -87,10 +87,12 @@ function servicesOf(config: Config, database: Database): CliServices {
 /** A key is noted by its id, with what it may do. */
 function auditedKeys(queries: Queries): ServiceKeyStore {
   return Object.assign(new PostgresServiceKeyStore(queries), {
-    add(key: Parameters<ServiceKeyStore['add']>[0]) {
+    add(...[key, lifetimeSeconds]: Parameters<ServiceKeyStore['add']>) {
       const details = { scopes: key.scopes.join(',') }
       const entry = { actor: COMMAND_LINE, action: 'key_create', target: key.keyId, details } as const
-      return audited(queries, entry, (transaction) => new PostgresServiceKeyStore(transaction).add(key))
+      return audited(queries, entry, (transaction) =>
+        new PostgresServiceKeyStore(transaction).add(key, lifetimeSeconds),
+      )
     },
   })
 }

@@ -1,5 +1,5 @@
 import type { Queryable } from '../postgres/queries.ts'
-import { SCOPES, type Scope, type ServiceKey, type ServiceKeyStore, type StoredServiceKey } from './service-key.ts'
+import { type NewServiceKey, SCOPES, type Scope, type ServiceKeyStore, type StoredServiceKey } from './service-key.ts'
 
 interface Row {
   readonly key_id: string
@@ -21,11 +21,11 @@ export class PostgresServiceKeyStore implements ServiceKeyStore {
     this.#queries = queries
   }
 
-  async add({ keyId, secretHash, name, scopes, expiresAtMs }: ServiceKey & { secretHash: Buffer }): Promise<void> {
+  async add({ keyId, secretHash, name, scopes }: NewServiceKey, lifetimeSeconds?: number): Promise<void> {
     await this.#queries.query(
       `insert into service_keys (key_id, secret_hash, name, scopes, expires_at)
-       values ($1, $2, $3, $4, to_timestamp($5::float8 / 1000))`,
-      [keyId, secretHash, name, scopes, expiresAtMs],
+       values ($1, $2, $3, $4, now() + make_interval(secs => $5))`,
+      [keyId, secretHash, name, scopes, lifetimeSeconds],
     )
   }
 

@@ -26,9 +26,14 @@ export interface StoredServiceKey extends ServiceKey {
   readonly revokedAtMs: number | undefined
 }
 
+export interface NewServiceKey extends Omit<ServiceKey, 'expiresAtMs'> {
+  readonly secretHash: Buffer
+}
+
 /** Durable service keys. All reject when the database refuses or is away. */
 export interface ServiceKeyStore {
-  add(key: ServiceKey & { readonly secretHash: Buffer }): Promise<void>
+  /** It ends after so long by the database's clock, by which keys are judged; never where nothing is said. */
+  add(key: NewServiceKey, lifetimeSeconds?: number): Promise<void>
   find(keyId: string): Promise<StoredServiceKey | undefined>
   list(): Promise<readonly (ServiceKey & { lastUsedAtMs: number | undefined; revokedAtMs: number | undefined })[]>
   /** False when there is no such key that is not revoked yet. */
@@ -70,11 +75,10 @@ export function isServiceKey(text: string): boolean {
 export function newServiceKey(
   name: string,
   scopes: readonly Scope[],
-  expiresAtMs?: number,
 ): { key: string; stored: ServiceKey & { readonly secretHash: Buffer } } {
   const keyId = randomId(16)
   const secret = randomBytes(32).toString('base64url')
-  const stored = { keyId, name, scopes, expiresAtMs, secretHash: hashOfSecret(secret) }
+  const stored = { keyId, name, scopes, expiresAtMs: undefined, secretHash: hashOfSecret(secret) }
   return { key: `msk_${keyId}_${secret}`, stored }
 }
 

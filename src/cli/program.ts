@@ -86,9 +86,8 @@ function addKeys(program: Command, { withServices }: ProgramOptions, print: Prin
     .requiredOption('--scopes <list>', `separated by commas: ${SCOPES.join(', ')}`, scopeList)
     .option('--expires-in <seconds>', 'when it ends; never unless said', wholeSeconds)
     .action(async ({ name, scopes, expiresIn }: { name: string; scopes: Scope[]; expiresIn?: number }, command) => {
-      const expiresAtMs = expiresIn === undefined ? undefined : Date.now() + expiresIn * 1000
-      const { key, stored } = newServiceKey(name, scopes, expiresAtMs)
-      await withServices(({ serviceKeys }) => serviceKeys.add(stored))
+      const { key, stored } = newServiceKey(name, scopes)
+      await withServices(({ serviceKeys }) => serviceKeys.add(stored, expiresIn))
       print(command, {
         json: { key_id: stored.keyId, key, scopes },
         text: `${key}\n\nThis is the only time that the key is shown. Its id is ${stored.keyId}.`,

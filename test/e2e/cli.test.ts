@@ -80,6 +80,14 @@ describe('messaging keys', () => {
     expect(again).toMatchObject({ code: 1, stderr: `messaging: There is no key ${made.key_id} that is not revoked.\n` })
   })
 
+  test('end by the time of the database, whatever this machine takes for the time', async () => {
+    const ahead = 'const now = Date.now; Date.now = () => now() + 86_400_000'
+    const env = { NODE_OPTIONS: `--import data:text/javascript,${encodeURIComponent(ahead)}` }
+    const { key_id } = await json<{ key_id: string }>([...CREATE, '--expires-in', '60'], env)
+    const text = `select extract(epoch from expires_at - created_at)::int as seconds from service_keys where key_id = '${key_id}'`
+    expect(await rowsOf(database.dsn, text)).toEqual([{ seconds: 60 }])
+  })
+
   test('are kept in the schema that is named, by a command as by the service', async () => {
     const env = { POSTGRES_SCHEMA: 'chat' }
     const made = await json<{ key_id: string }>([...CREATE], env)

@@ -134,18 +134,19 @@ describe('service keys in PostgreSQL', () => {
 
   test('are refused once revoked, at the latest when their revocation arrives, and once they end', async () => {
     const { store, keys, revoked } = setUp()
-    const [first, second, ended] = [
-      newServiceKey('one', []),
-      newServiceKey('two', []),
-      newServiceKey('3', [], clock.now()),
-    ]
-    for (const { stored } of [first, second, ended]) await store.add(stored)
+    const [first, second, ended] = [newServiceKey('one', []), newServiceKey('two', []), newServiceKey('3', [])]
+    for (const { stored } of [first, second]) await store.add(stored)
+    await store.add(ended.stored, 60)
     expect(await store.revoke(first.stored.keyId)).toBe(true)
     expect(await store.revoke(first.stored.keyId)).toBe(false)
     expect(await keys.verify(first.key)).toBeUndefined()
     expect(await keys.verify(second.key)).toBeDefined()
     revoked.add(second.stored.keyId)
     expect(await keys.verify(second.key)).toBeUndefined()
+    const { expiresAtMs = 0 } = (await store.find(ended.stored.keyId)) ?? {}
+    await clock.advance(expiresAtMs - 1 - clock.now())
+    expect(await keys.verify(ended.key)).toBeDefined()
+    await clock.advance(1)
     expect(await keys.verify(ended.key)).toBeUndefined()
   })
 
