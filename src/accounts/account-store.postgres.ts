@@ -18,11 +18,13 @@ import { forgetDevices, knowDevice } from './device-rows.postgres.ts'
 import { addLink, hasAdmin, linkOwner, takeDoor, takeResetLink, voidResetLinks } from './link-rows.postgres.ts'
 import { type LoginFailure, Logins, loginEntry, type SignIns } from './logins.postgres.ts'
 import { nameWords } from './profile-rows.postgres.ts'
-import { createSession, endSessions, revokeUser, type TokenLife } from './session-rows.postgres.ts'
+import { createSession, endSessions, revokeUser, sessionOfCookie, type TokenLife } from './session-rows.postgres.ts'
 
 const CREDENTIALS = `select ${ACCOUNT_COLUMNS}, p.phc,
     exists (select from devices d where d.user_id = a.user_id and d.device_hash = $2) as is_known_device
-  from accounts a left join users u using (user_id) join passwords p using (user_id)`
+  from accounts a
+  left join lateral (select * from users u where u.user_id = a.user_id offset 0) u on true
+  cross join lateral (select * from passwords p where p.user_id = a.user_id offset 0) p`
 
 const SET_PASSWORD = `insert into passwords (user_id, phc) values ($1, $2)
   on conflict (user_id) do update set phc = excluded.phc, changed_at = now()`
@@ -37,7 +39,7 @@ const ISSUED_AT = `select ${issuedAt('$1')}`
 /** Locked, so that a suspension which is just being committed is waited for. */
 const ISSUED_AT_WHILE_ACTIVE = `select ${issuedAt('a.user_id')} from accounts a
   where a.user_id = $1 and a.state = 0 for key share`
-const BY_COOKIE = 'select session_id::text, user_id from sessions where secret_hash = $1 and revoked_at is null'
+const BY_COOKIE = `select session_id::text, user_id from (${sessionOfCookie('$1')}) s where s.revoked_at is null`
 const USE_CODE =
   'update recovery_codes set used_at = now() where user_id = $1 and code_hash = $2 and used_at is null returning 1'
 const FORGET_CODES = 'delete from recovery_codes where user_id = $1'

@@ -3,6 +3,7 @@ import { revokedUpTo } from '../auth/revocation-times.ts'
 import { systemClock } from '../lib/clock.ts'
 import { Unavailable } from '../lib/errors.ts'
 import { Gathering } from '../lib/gathering.ts'
+import { isOne } from '../postgres/kept-plan.ts'
 import type { Queries, Transaction } from '../postgres/queries.ts'
 import type { UserId } from '../protocol/message.ts'
 import type { Credentials, Opening, OpenSession } from './account-store.ts'
@@ -10,6 +11,7 @@ import type { Actor, AuditEntry } from './audit.ts'
 import { writeAudit } from './audit-log.postgres.ts'
 import { MAX_DEVICES } from './device-rows.postgres.ts'
 import { MAX_SESSIONS, SESSION_SECONDS } from './session.ts'
+import { sessionOfCookie } from './session-rows.postgres.ts'
 
 export interface Login {
   readonly verified: Credentials
@@ -77,7 +79,7 @@ function noneOf(logins: readonly Login[]): (error: unknown) => undefined[] {
  * wait for one suspension, and whoever locks accounts without waiting can lock nobody out.
  */
 const STILL_SAME = `select v.nth::int from unnest($1::text[], $2::text[]) with ordinality v(user_id, phc, nth)
-    join accounts a using (user_id) join passwords p using (user_id)
+    join accounts a on ${isOne('a.user_id', 'v.user_id')} join passwords p on ${isOne('p.user_id', 'v.user_id')}
   where a.state = 0 and p.phc = v.phc for no key update of a, p skip locked`
 
 /**
@@ -93,9 +95,9 @@ const OPEN = `with given as (
       where up_to <= extract(epoch from clock_timestamp())
         and (select count(*) from sessions s where s.user_id = g.user_id and s.revoked_at is null) + own_nth <= ${MAX_SESSIONS}
         and (select count(*) from devices d where d.user_id = g.user_id and d.device_hash <> g.device_hash) + own_nth <= ${MAX_DEVICES}
-        and not exists (select from sessions s where s.secret_hash = g.replaces and s.revoked_at is null)),
+        and not exists (select from (${sessionOfCookie('g.replaces')}) s where s.revoked_at is null)),
   logged_in as (
-    update accounts a set last_login_at = now() from good g where a.user_id = g.user_id),
+    update accounts a set last_login_at = now() from good g where ${isOne('a.user_id', 'g.user_id')}),
   known as (
     insert into devices (device_hash, user_id) select distinct device_hash, user_id from good order by device_hash, user_id
       on conflict (device_hash, user_id) do update set last_used_at = now()),

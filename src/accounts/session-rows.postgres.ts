@@ -7,6 +7,8 @@ import { type EndReason, MAX_SESSIONS, type NewSession, SESSION_SECONDS } from '
 const CREATE = `insert into sessions (user_id, kind, secret_hash, mac_key, device_name, user_agent, address, device_hash, expires_at)
   values ($1, $2, $3, $4, $5, $6, $7, $8, now() + make_interval(secs => $9)) returning session_id::text`
 const LOGGED_IN = 'update accounts set last_login_at = now() where user_id = $1'
+/** Also one that was revoked: the index of the others would be looked through while there are few (`kept-plan.ts`). */
+export const sessionOfCookie = (hash: string): string => `select * from sessions where secret_hash = ${hash} offset 0`
 /** Those beyond the number that a person may have, the one idle for the longest first. */
 const TOO_MANY = `select session_id::text from sessions where user_id = $1 and revoked_at is null
   order by last_used_at desc, session_id offset $2`

@@ -1,3 +1,4 @@
+import { isOne } from '../postgres/kept-plan.ts'
 import type { Queries } from '../postgres/queries.ts'
 import type { Throttle, ThrottleKey } from './throttle.ts'
 
@@ -17,11 +18,11 @@ const TAKE = `with given as (
   held as (
     select t.throttle_key, v.ord,
         least(v.burst, t.tokens + greatest(0, extract(epoch from clock_timestamp() - t.at)) * v.burst / v.seconds)::float8 as remaining
-      from throttles t join given v on t.throttle_key = v.key order by t.throttle_key for update of t),
+      from given v join throttles t on ${isOne('t.throttle_key', 'v.key')} order by v.key for update of t),
   verdict as (select coalesce(min(remaining), 1) >= 1 as is_free from held),
   taken as (
     update throttles t set tokens = h.remaining - 1, at = clock_timestamp() from held h, verdict
-      where is_free and t.throttle_key = h.throttle_key),
+      where is_free and ${isOne('t.throttle_key', 'h.throttle_key')}),
   added as (
     insert into throttles (throttle_key, tokens, at)
       select key, burst - 1, clock_timestamp() from given, verdict
@@ -30,7 +31,7 @@ const TAKE = `with given as (
   select ord, remaining from held union all select ord, burst from added join given on key = throttle_key`
 const GIVE_BACK = `update throttles t set tokens = t.tokens + 1
   from (select throttle_key from throttles where throttle_key = any($1::bytea[]) order by throttle_key for update) v
-  where t.throttle_key = v.throttle_key`
+  where ${isOne('t.throttle_key', 'v.throttle_key')}`
 
 /** Buckets in the table `throttles`. */
 export class PostgresThrottle implements Throttle {

@@ -1,3 +1,4 @@
+import { isOne } from '../postgres/kept-plan.ts'
 import { IS_LIVE, isPresent } from './subscription-store.postgres.ts'
 
 /**
@@ -20,17 +21,21 @@ const newest = (who: string, columns: string) => `left join lateral (
     select ${columns} from messages m where m.conversation_id = c.conversation_id and m.sender_id <> ${who}
       and m.seq > greatest(${position(who, 'read')}, c.last_seq - ${UNREAD_WINDOW})
     order by m.seq desc limit 1) n on true`
+/** `where` is of one conversation, found by an index while the statistics say that there is none, too. */
+const conversation = (where: string): string => `lateral (select * from conversations c where ${where} offset 0) c`
+const isJob = (job: string, key: string): string =>
+  `${isOne(`${job}.user_id`, `${key}.user_id`)} and ${job}.conversation_id = ${key}.conversation_id`
 
 /** $1 lower and $2 higher user ids, $3 whose. */
 export const STANDINGS = `select v.ord::int, c.conversation_id::float8 as id, (${position('v.user_id', 'delivered')})::float8 as delivered,
     (${position('v.user_id', 'read')})::float8 as read, coalesce(n.seq, 0)::float8 as newest
   from unnest($1::text[], $2::text[], $3::text[]) with ordinality v(lo, hi, user_id, ord)
-  join conversations c on c.user_lo = v.lo and c.user_hi = v.hi
+  cross join ${conversation('c.user_lo = v.lo and c.user_hi = v.hi')}
   ${newest('v.user_id', 'm.seq')}`
 
 /** Whether there is somebody to tell; whose login stands is asked when they are told. */
 const hasAny = (userId: string): string =>
-  `exists (select from push_subscriptions s where s.user_id = ${userId} and ${isPresent('s')})`
+  `exists (select from push_subscriptions s where s.user_id = ${userId} and ${isPresent('s')} offset 0)`
 
 /** 10, 30, 90, 270 and then 600 seconds: a thousand messages in ten minutes are five notifications. */
 const PAUSE = `make_interval(secs => least(600, 10 * power(3, least(j.pushes, 9) - 1)))`
@@ -95,35 +100,35 @@ export const CLAIM = `${WITHOUT_WAITING}, due as (
     select user_id, conversation_id from push_jobs where due_at <= now() order by due_at limit $1 for update skip locked),
   j as (
     update push_jobs o set lease_owner = $2::uuid, due_at = now() + make_interval(secs => ${LEASE_SECONDS})
-    from unsynced cross join due where o.user_id = due.user_id and o.conversation_id = due.conversation_id returning o.*)
+    from unsynced cross join due where ${isJob('o', 'due')} returning o.*)
   select j.user_id, j.conversation_id::float8 as conversation_id, j.kind, j.attempts,
     extract(epoch from now() - j.wanted_at)::float8 as age, j.pushed_at is not null as was_pushed,
     coalesce(j.sent_to, '{}')::text[] as sent_to, greatest(j.last_seq, j.pushed_seq)::float8 as last_seq,
-    case when j.user_id = c.user_lo then c.user_hi else c.user_lo end as peer, u.display_name as peer_name,
+    case when j.user_id = c.user_lo then c.user_hi else c.user_lo end as peer,
+    (select u.display_name from users u where u.user_id = case when j.user_id = c.user_lo then c.user_hi else c.user_lo end) as peer_name,
     coalesce(n.seq, 0)::float8 as newest, left(n.content, 2000) as text,
     (case when j.until = 0 then ${position('j.user_id', 'delivered')} else 0 end)::float8 as delivered,
     k.count::int as unread, b.count::int as badge, t.targets
   from j
-  join conversations c on c.conversation_id = j.conversation_id
-  left join users u on u.user_id = case when j.user_id = c.user_lo then c.user_hi else c.user_lo end
+  cross join ${conversation('c.conversation_id = j.conversation_id')}
   ${newest('j.user_id', 'm.seq, m.content')}
   cross join lateral (select count(*) from (select from messages m
       where m.conversation_id = c.conversation_id and m.sender_id <> j.user_id
         and m.seq > greatest(${position('j.user_id', 'read')}, c.last_seq - ${UNREAD_WINDOW})
       order by m.seq desc limit ${MAX_UNREAD_COUNT}) unread) k
   cross join lateral (select count(*) from (select from push_jobs o
-      join conversations oc on oc.conversation_id = o.conversation_id
       where o.user_id = j.user_id and o.kind = 0 and o.conversation_id <> j.conversation_id and o.pushed_at is not null
-        and ${position('o.user_id', 'read', 'oc')} < greatest(o.last_seq, o.pushed_seq) limit ${MAX_UNREAD_COUNT}) others) b
+        and (select ${position('o.user_id', 'read', 'oc')} from conversations oc where oc.conversation_id = o.conversation_id)
+          < greatest(o.last_seq, o.pushed_seq) limit ${MAX_UNREAD_COUNT}) others) b
   cross join lateral (select coalesce(json_agg(json_build_object(
       'id', s.subscription_id, 'user_id', s.user_id, 'endpoint', s.endpoint, 'host', s.host, 'p256dh', s.p256dh, 'auth', s.auth,
       'vapid_kid', s.vapid_kid, 'content', s.content, 'locale', s.locale,
-      'closed', greatest(0, extract(epoch from h.not_before - now())),
+      'closed', greatest(0, extract(epoch from (select h.not_before from push_hosts h where h.host = s.host) - now())),
       'spent', case when s.window_pushes < ${MAX_PUSHES_PER_HOUR} or s.window_started_at > now() then 0
         else greatest(0, extract(epoch from s.window_started_at + interval '1 hour' - now())) end,
       'clears_left', case when s.clears_on = current_date then greatest(0, ${MAX_CLEARS_PER_DAY} - s.clears)
         else ${MAX_CLEARS_PER_DAY} end)), '[]') as targets
-    from push_subscriptions s left join push_hosts h on h.host = s.host
+    from push_subscriptions s
     where s.user_id = j.user_id and not s.subscription_id = any(coalesce(j.sent_to, '{}')) and ${IS_LIVE}) t`
 
 /**
@@ -132,7 +137,7 @@ export const CLAIM = `${WITHOUT_WAITING}, due as (
  */
 const ENDED = `jsonb_to_recordset($1::jsonb) v(user_id text, conversation_id int8, owner uuid, "end" text, seq int8, wanted int8,
     newest int8, pushed bool, clear bool, after float8, failure bool, sent_to uuid[])`
-const IS_HELD = 'j.user_id = v.user_id and j.conversation_id = v.conversation_id and j.lease_owner = v.owner'
+const IS_HELD = `${isJob('j', 'v')} and j.lease_owner = v.owner`
 
 /** How long after a notification it is worth a push to take it away. */
 const CLEARED_WITHIN = `interval '1 day'`
@@ -166,7 +171,7 @@ export const SETTLE = `${WITHOUT_WAITING}
       when ${WAS_COVERED} then null
       when v.pushed then now() + make_interval(secs => least(600, 10 * power(3, least(j.pushes, 9))))
       else ${AFTER_PAUSE} end
-  from unsynced cross join ${ENDED} left join conversations c on c.conversation_id = v.conversation_id
+  from unsynced cross join ${ENDED} left join ${conversation('c.conversation_id = v.conversation_id')} on true
   where ${IS_HELD} and (v."end" <> 'void' or not ${WAS_COVERED})`
 /** What is void, unless something new came meanwhile: that was kept above, and is due. */
 export const SETTLE_VOID = `delete from push_jobs j using ${ENDED}
@@ -177,16 +182,16 @@ export const SETTLE_VOID = `delete from push_jobs j using ${ENDED}
  * being sent was read is looked at by `SETTLE`.
  */
 const READ_JOBS = `select j.user_id, j.conversation_id, j.pushed_at from unnest($1::text[], $2::text[], $3::text[]) v(lo, hi, user_id)
-  join conversations c on c.user_lo = v.lo and c.user_hi = v.hi
-  join push_jobs j on j.user_id = v.user_id and j.conversation_id = c.conversation_id
+  cross join ${conversation('c.user_lo = v.lo and c.user_hi = v.hi')}
+  join push_jobs j on ${isOne('j.user_id', 'v.user_id')} and j.conversation_id = c.conversation_id
   where j.lease_owner is null and ${position('v.user_id', 'read')} >= greatest(j.last_seq, coalesce(j.pushed_seq, 0))
-  order by j.user_id, j.conversation_id for update of j`
+  order by v.user_id collate "C", c.conversation_id for update of j`
 const TAKEN_AWAY = `kind = 1, due_at = now() + ${CLEAR_DELAY}, wanted_at = now(), attempts = 0, sent_to = null, pushes = 0`
 export const READ = `with r as (${READ_JOBS}),
-  gone as (delete from push_jobs j using r where j.user_id = r.user_id and j.conversation_id = r.conversation_id
+  gone as (delete from push_jobs j using r where ${isJob('j', 'r')}
     and (r.pushed_at is null or r.pushed_at < now() - ${CLEARED_WITHIN}))
   update push_jobs j set ${TAKEN_AWAY}
-  from r where j.user_id = r.user_id and j.conversation_id = r.conversation_id and j.kind = 0
+  from r where ${isJob('j', 'r')} and j.kind = 0
     and r.pushed_at >= now() - ${CLEARED_WITHIN}`
 
 /** Jobs that are looked at in one go. */

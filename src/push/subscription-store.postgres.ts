@@ -48,13 +48,14 @@ const endsUser = (s: string): string =>
     and (${s}.session_id is null or r.reason is distinct from 'sessionless'))`
 /**
  * Of a subscription `s`: it was declared in this epoch, and its login still stands. Sessions of the built-in accounts end by their
- * own row, and a subscription is removed with that; those of another issuer, and all of a user, end by a revocation.
+ * own row, and a subscription is removed with that; those of another issuer, and all of a user, end by a revocation. Each is asked
+ * for with `offset 0`, as `kept-plan.ts` has it.
  */
 export const IS_LIVE = `${isPresent('s')} and (s.expires_at is null or s.expires_at > now())
-  and not exists (select from revocations r where ${endsLogin('s')})
-  and not exists (select from revocations r where ${endsUser('s')})
+  and not exists (select from revocations r where ${endsLogin('s')} offset 0)
+  and not exists (select from revocations r where ${endsUser('s')} offset 0)
   and not exists (select from sessions l where l.session_id = ${asUuid('s.session_id')}
-    and (l.revoked_at is not null or l.expires_at <= now() or l.last_used_at <= now() - interval '${IDLE_DAYS} days'))`
+    and (l.revoked_at is not null or l.expires_at <= now() or l.last_used_at <= now() - interval '${IDLE_DAYS} days') offset 0)`
 
 /** Another owner's past does not count. The epoch is named: its default is a function, which this role may not be let use. */
 const PUT = `insert into push_subscriptions as s
