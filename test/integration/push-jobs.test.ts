@@ -9,7 +9,7 @@ import { DONE, usePushDatabase } from '../support/push-database.ts'
 import { openTransaction, WAITING_FOR_LOCK } from '../support/transactions.ts'
 
 const bench = usePushDatabase()
-const { newUser, subscribe, backlog, settle, hurry, dueIn, openJobs } = bench
+const { newUser, subscribe, backlog, dueJob, toldJob, settle, hurry, dueIn, openJobs } = bench
 let database: TestDatabase
 let queries: Queries
 let jobs: PostgresJobStore
@@ -50,9 +50,7 @@ describe('a job', () => {
     await queries.query(
       'create trigger note_commit before update on push_jobs for each row execute function note_commit()',
     )
-    const user = newUser()
-    await subscribe(user)
-    await (await backlog(user)).want()
+    await dueJob()
     const [job] = await jobs.claim(10)
     await settle(job, DONE)
     expect(await queries.query('select how from commits')).toEqual([{ how: 'off' }, { how: 'off' }])
@@ -61,10 +59,7 @@ describe('a job', () => {
   })
 
   test('that gets more to tell while it is sent is due again', async () => {
-    const user = newUser()
-    await subscribe(user)
-    const { want, more } = await backlog(user)
-    await want()
+    const { want, more } = await dueJob()
     const [job] = await jobs.claim(10)
     await more()
     await want()
@@ -76,10 +71,7 @@ describe('a job', () => {
   })
 
   test('told of what came before its sending is not sent again for that', async () => {
-    const user = newUser()
-    for (let count = 0; count < 2; count += 1) await subscribe(user)
-    const { want, more } = await backlog(user)
-    await want()
+    const { want, more } = await dueJob({ browsers: 2 })
     await more()
     const [job] = await jobs.claim(10)
     expect(job).toMatchObject({ toldSeq: 2, unread: { seq: 2 } })
@@ -95,10 +87,7 @@ describe('a job', () => {
   })
 
   test('that some had before something new came is told to them, too', async () => {
-    const user = newUser()
-    for (let count = 0; count < 2; count += 1) await subscribe(user)
-    const { want, more } = await backlog(user)
-    await want()
+    const { want, more } = await dueJob({ browsers: 2 })
     const [first] = await jobs.claim(10)
     const sentTo = [first?.targets[0]?.id ?? '']
     await settle(first, { end: 'again', isPushed: true, afterSeconds: 0, isFailure: true, sentTo })
@@ -112,10 +101,7 @@ describe('a job', () => {
   })
 
   test('is void once it is delivered, or read', async () => {
-    const user = newUser()
-    await subscribe(user)
-    const { want, move } = await backlog(user)
-    await want('delivered')
+    const { want, move } = await dueJob()
     await move('delivered', 1)
     const [job] = await jobs.claim(10)
     expect(job).toMatchObject({ isNeeded: false, wasPushed: false })
@@ -129,9 +115,7 @@ describe('a job', () => {
   })
 
   test('of which the lease has ended is taken by another, and the first says nothing any more', async () => {
-    const user = newUser()
-    await subscribe(user)
-    await (await backlog(user)).want()
+    await dueJob()
     const [lost] = await jobs.claim(10)
     await hurry()
     const [taken] = await jobs.claim(10)
@@ -148,10 +132,7 @@ describe('a job', () => {
   })
 
   test('that some have and others wait for is told to all again when there is more', async () => {
-    const user = newUser()
-    for (let count = 0; count < 2; count += 1) await subscribe(user)
-    const { want, more } = await backlog(user)
-    await want()
+    const { want, more } = await dueJob({ browsers: 2 })
     const partly = async (job: HeldJob | undefined, isPushed: boolean): Promise<void> =>
       settle(job, { end: 'again', isPushed, afterSeconds: 3_600, isFailure: true, sentTo: [job?.targets[0]?.id ?? ''] })
     await partly((await jobs.claim(10))[0], true)
@@ -182,17 +163,13 @@ describe('a job', () => {
   })
 
   test('that was read while it was sent is taken away, and one that nobody was told of is void', async () => {
-    const [told, untold] = [newUser(), newUser()]
-    for (const user of [told, untold]) {
-      await subscribe(user)
-      const { place, want, move } = await backlog(user)
-      await want()
+    for (const isPushed of [true, false]) {
+      const { place, move } = await dueJob()
       const [job] = await jobs.claim(10)
       await move('delivered', 1)
       await move('read', 1)
       // By those who told of the read it is left to whoever sends it.
       await jobs.read([place])
-      const isPushed = user === told
       await settle(job, { end: 'again', isPushed, afterSeconds: 3_600, isFailure: true, sentTo: [] })
       if (isPushed) expect(await dueIn()).toBeLessThanOrEqual(1)
       else expect(await dueIn()).toBeCloseTo(3_600, -2)
@@ -224,11 +201,7 @@ describe('a job', () => {
   })
 
   test('that was shown is taken away when its conversation was read to the end', async () => {
-    const user = newUser()
-    await subscribe(user)
-    const { place, want, move } = await backlog(user, 2)
-    await want()
-    await settle((await jobs.claim(10))[0], DONE)
+    const { place, move } = await toldJob({ messages: 2 })
     await move('delivered', 2)
     await move('read', 1)
     await jobs.read([place])
@@ -243,11 +216,7 @@ describe('a job', () => {
   })
 
   test('that takes away is put off by something new, and done when that was read', async () => {
-    const user = newUser()
-    await subscribe(user)
-    const { place, want, move, more } = await backlog(user)
-    await want()
-    await settle((await jobs.claim(10))[0], DONE)
+    const { place, move, more } = await toldJob()
     await move('delivered', 1)
     await move('read', 1)
     await jobs.read([place])
@@ -277,11 +246,7 @@ describe('a job', () => {
   test('made while a notification is taken away is kept, and is due at once', async () => {
     for (const end of [{ end: 'void' }, { end: 'kept' }] as const) {
       await queries.query('delete from push_jobs')
-      const user = newUser()
-      await subscribe(user)
-      const { place, want, move, more } = await backlog(user)
-      await want()
-      await settle((await jobs.claim(10))[0], DONE)
+      const { place, want, move, more } = await toldJob()
       await move('read', 1)
       await jobs.read([place])
       await hurry()
@@ -296,11 +261,7 @@ describe('a job', () => {
   })
 
   test('called off by what was received is made again where that stays unread', async () => {
-    const user = newUser()
-    await subscribe(user)
-    const { want, move, more } = await backlog(user)
-    await want()
-    await settle((await jobs.claim(10))[0], DONE)
+    const { want, move, more } = await toldJob()
     await more()
     await want()
     await move('delivered', 2)
@@ -314,11 +275,7 @@ describe('a job', () => {
   })
 
   test('is reported in one order with others, so that no two statements wait for each other', async () => {
-    const users = [newUser(), newUser()].sort()
-    for (const user of users) {
-      await subscribe(user)
-      await (await backlog(user)).want()
-    }
+    const users = [(await dueJob()).user, (await dueJob()).user].sort()
     const held = (await jobs.claim(10)).sort((a, b) => (a.userId < b.userId ? 1 : -1))
     const first = await openTransaction(database.dsn, `select from push_jobs where user_id = '${users[0]}' for update`)
     const settling = jobs.settle(held.map((job) => ({ job, end: DONE })))
@@ -331,10 +288,7 @@ describe('a job', () => {
   })
 
   test('is as old as the newest of what it tells', async () => {
-    const user = newUser()
-    await subscribe(user)
-    const { want, more } = await backlog(user)
-    await want()
+    const { want, more } = await dueJob()
     await queries.query(`update push_jobs set wanted_at = now() - interval '1 day'`)
     expect(await want()).toBe(0)
     await more()
@@ -345,11 +299,7 @@ describe('a job', () => {
   test('that takes away and fails is tried again later, unless something new comes', async () => {
     for (const isMore of [false, true]) {
       await queries.query('delete from push_jobs')
-      const user = newUser()
-      for (let count = 0; count < 2; count += 1) await subscribe(user)
-      const { place, want, move, more } = await backlog(user)
-      await want()
-      await settle((await jobs.claim(10))[0], DONE)
+      const { place, want, move, more } = await toldJob({ browsers: 2 })
       await move('read', 1)
       await jobs.read([place])
       await hurry()
@@ -394,11 +344,7 @@ describe('a job', () => {
   })
 
   test('that waits for a time to come which the clock of the database was set back from is hurried', async () => {
-    const [young, old, fine] = [newUser(), newUser(), newUser()]
-    for (const user of [young, old, fine]) {
-      await subscribe(user)
-      await (await backlog(user)).want()
-    }
+    const [young, old, fine] = [(await dueJob()).user, (await dueJob()).user, (await dueJob()).user]
     const age = (user: string, wanted: string, due: string) =>
       queries.query(
         'update push_jobs set wanted_at = now() + $2::interval, due_at = now() + $3::interval where user_id = $1',
@@ -414,11 +360,7 @@ describe('a job', () => {
   })
 
   test('does not wait for a pause after a notification of a time to come', async () => {
-    const user = newUser()
-    await subscribe(user)
-    const { want, more } = await backlog(user)
-    await want()
-    await settle((await jobs.claim(10))[0], DONE)
+    const { want, more } = await toldJob()
     await queries.query(`update push_jobs set pushed_at = now() + interval '1 hour'`)
     await more()
     await want()

@@ -90,6 +90,22 @@ export function usePushDatabase() {
     return { place, want, move, more }
   }
 
+  /** Somebody with so many browsers, whom Bob has written so much, and a job for it. */
+  async function dueJob({ browsers = 1, messages = 1 }: { browsers?: number; messages?: number } = {}) {
+    const user = newUser()
+    for (let count = 0; count < browsers; count += 1) await subscribe(user)
+    const written = await backlog(user, messages)
+    await written.want()
+    return { user, ...written }
+  }
+
+  /** The same, and they were told of it. */
+  async function toldJob(what: { browsers?: number; messages?: number } = {}) {
+    const made = await dueJob(what)
+    await settle((await jobs.claim(10))[0], DONE)
+    return made
+  }
+
   const settle = (job: HeldJob | undefined, end: JobEnd): Promise<void> => jobs.settle(job ? [{ job, end }] : [])
   /** Lets everything that waits be due now. */
   const hurry = (): Promise<unknown> => queries.query('update push_jobs set due_at = now() where due_at is not null')
@@ -103,6 +119,6 @@ export function usePushDatabase() {
   return {
     /** Once the tests run. */
     opened: () => ({ database, queries, subscriptions, jobs }),
-    ...{ newUser, subscribe, endpointsOf, backlog, settle, hurry, dueIn, openJobs },
+    ...{ newUser, subscribe, endpointsOf, backlog, dueJob, toldJob, settle, hurry, dueIn, openJobs },
   }
 }
