@@ -100,10 +100,10 @@ async function runTarget(job: HeldJob, target: Target, options: JobRunOptions): 
   if (closedSeconds > 0) {
     return { ...skipped, isDone: false, afterSeconds: closedSeconds + random() * SPREAD_SECONDS }
   }
-  if (load.isFull(target.host)) {
+  if (load.isFull(target.host, job)) {
     return { ...skipped, isDone: false, afterSeconds: FULL_SECONDS + random() * SPREAD_SECONDS }
   }
-  const ended = load.begin(target.host)
+  const ended = load.begin(target.host, job)
   const fate = await pushTo(job, target, options).finally(ended)
   return { ...skipped, ...endOf(fate, job, target, options) }
 }

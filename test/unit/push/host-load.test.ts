@@ -87,29 +87,40 @@ test('browsers of another push service do not wait for one that is slow, and all
 test('one that is quick gets all there is, and a slow one half of it until a minute has gone by', async () => {
   const clock = new FakeClock()
   const load = new HostLoad(clock, () => 4)
-  const ends = Array.from({ length: 4 }, () => load.begin('a'))
-  expect(load.isFull('a')).toBe(false)
+  const ends = Array.from({ length: 4 }, () => load.begin('a', {}))
+  expect(load.isFull('a', {})).toBe(false)
   await clock.advance(1_000)
-  expect([load.isFull('a'), load.isFull('b')]).toEqual([true, false])
+  expect([load.isFull('a', {}), load.isFull('b', {})]).toEqual([true, false])
   for (const end of ends) end()
-  expect(load.isFull('a')).toBe(false)
-  const [one, two] = [load.begin('a'), load.begin('a')]
-  expect(load.isFull('a')).toBe(true)
+  expect(load.isFull('a', {})).toBe(false)
+  const [one, two] = [load.begin('a', {}), load.begin('a', {})]
+  expect(load.isFull('a', {})).toBe(true)
   one()
-  expect(load.isFull('a')).toBe(false)
+  expect(load.isFull('a', {})).toBe(false)
   two()
   await clock.advance(60_000)
-  for (let count = 0; count < 4; count += 1) load.begin('a')
-  expect(load.isFull('a')).toBe(false)
+  for (let count = 0; count < 4; count += 1) load.begin('a', {})
+  expect(load.isFull('a', {})).toBe(false)
+})
+
+test('all browsers of a person are told at once, also where a slow push service gets one at a time', async () => {
+  const { clock, due, told, dispatcher } = bench(['slow.example.com'])
+  dispatcher.wake()
+  await clock.advance(5_000)
+  const targets = ['a', 'b', 'c'].map((id) => target(id, { host: 'slow.example.com' }))
+  due.push(heldJob({ targets }), heldJob({ targets: targets.slice(1) }))
+  dispatcher.wake()
+  await clock.advance(4_500)
+  expect(told.get('slow.example.com')).toHaveLength(1 + 3)
 })
 
 test('what is under way counts on when another push of the host has ended', async () => {
   const clock = new FakeClock()
   const load = new HostLoad(clock, () => 4)
-  const [ended] = [load.begin('h'), load.begin('h'), load.begin('h')]
+  const [ended] = [load.begin('h', {}), load.begin('h', {}), load.begin('h', {})]
   ended()
   await clock.advance(999)
-  expect(load.isFull('h')).toBe(false)
+  expect(load.isFull('h', {})).toBe(false)
   await clock.advance(1)
-  expect(load.isFull('h')).toBe(true)
+  expect(load.isFull('h', {})).toBe(true)
 })
