@@ -4,7 +4,7 @@ import type { PositionChange } from './store.ts'
 
 /** Told what was committed, batch by batch, in the order in which it was numbered. Must not wait for anything. */
 export interface CommitListener {
-  /** A message that is announced for the first time; its `seq` and `created_at` are set. */
+  /** A message that this instance announces for the first time; its `seq` and `created_at` are set. */
   message(send: QueuedSend): void
   /** A position as it is now. */
   position(change: PositionChange): void

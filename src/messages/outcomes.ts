@@ -35,12 +35,16 @@ export class Outcomes implements SettledListener {
   settled(sends: readonly QueuedSend[], positions: readonly PositionChange[]): void {
     const { feed, heads, clock } = this.#options
     const now = clock.now()
+    const news: QueuedSend[] = []
     for (const send of sends) {
-      // Before the sender knows: an acknowledgement may follow in the same turn.
-      if (isNews(send)) heads.saw(send.conversation, send.seq)
+      if (isNews(send, heads)) {
+        news.push(send)
+        // Before the sender knows: an acknowledgement may follow in the same turn.
+        heads.saw(send.conversation, send.seq)
+      }
       this.#tellSender(send, now)
     }
-    for (const send of sends) if (isNews(send)) feed.message(send)
+    for (const send of news) feed.message(send)
     for (const change of positions) {
       this.#options.positions.stored(change)
       feed.position(change)
@@ -59,7 +63,11 @@ export class Outcomes implements SettledListener {
   }
 }
 
-/** Stored by this commit, or by an earlier one whose answer was lost. */
-function isNews({ fate, wasUnknown }: QueuedSend): boolean {
-  return fate === 'stored' || (fate === 'duplicate' && wasUnknown === true)
+/**
+ * Stored by this commit, or by an earlier one whose answer was lost. That one may have been an instance's that died while its COMMIT
+ * waited for a standby, so that nobody was told: a repeat above all that is known here is announced as well.
+ */
+function isNews({ fate, wasUnknown, conversation, seq }: QueuedSend, heads: KnownHeads): boolean {
+  if (fate !== 'duplicate') return fate === 'stored'
+  return wasUnknown === true || seq > heads.of(conversation)
 }

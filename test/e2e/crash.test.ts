@@ -1,11 +1,13 @@
 // Killing any process under load: what was acked is in the history exactly once, and clients that go on lose nothing.
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { randomUUID } from 'node:crypto'
+import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest'
 import { eventually } from '../support/cluster-instance.ts'
 import { createDatabase, execute } from '../support/databases.ts'
 import { ExternalPostgres } from '../support/external-postgres.ts'
 import { type Host, Ledger, sendByRest, sendBySocket } from '../support/load.ts'
 import { get } from '../support/rest-client.ts'
 import { type Environment, type ServiceProcess, type Target, useServices } from '../support/service.ts'
+import { SocketClient } from '../support/socket-client.ts'
 import { rowsOf } from '../support/transactions.ts'
 
 const services = useServices()
@@ -142,6 +144,40 @@ test('SIGKILL of the whole PostgreSQL loses nothing acked, and the service goes 
   await eventually(async () => (await get(service, '/readyz')).status === 200, 'readiness')
   expect((await service.stop()).code).toBe(0)
 })
+
+test('SIGKILL while a COMMIT waits for a standby: sent again, the message reaches whoever was connected before it was done', async () => {
+  const env = { POSTGRES_DSN: postgres.dsn }
+  const killed = await services.start(env)
+  const before = await SocketClient.connect(killed, 'w-ann')
+  expect(await before.ask({ type: 'send', receiver_id: 'w-bob', content: 'before' })).toMatchObject({ seq: 1 })
+  const send = { type: 'send', id: randomUUID(), receiver_id: 'w-bob', content: 'waits' }
+  await waitForStandby("'nobody'")
+  onTestFinished(() => waitForStandby("''"))
+  before.send(send)
+  await eventually(isCommitWaiting, 'the COMMIT')
+  await killed.kill9()
+  const service = await services.start(env)
+  const ann = await SocketClient.connect(service, 'w-ann')
+  const bob = await SocketClient.connect(service, 'w-bob')
+  await Promise.all([ann, bob].map((client) => client.next('synced')))
+  expect(await isCommitWaiting()).toBe(true)
+  await waitForStandby("''")
+  await eventually(async () => !(await isCommitWaiting()), 'the end of the COMMIT')
+  expect(await ann.ask(send)).toMatchObject({ type: 'sent', seq: 2, duplicate: true })
+  expect(await bob.next(({ seq }) => seq === 2)).toMatchObject({ type: 'message', id: send.id, content: 'waits' })
+  expect((await service.stop()).code).toBe(0)
+})
+
+/** A COMMIT returns when this standby has it, and without one at once: also one that waits. */
+async function waitForStandby(name: string): Promise<void> {
+  await postgres.run(`alter system set synchronous_standby_names = ${name}`)
+  await postgres.run('select pg_reload_conf()')
+}
+
+async function isCommitWaiting(): Promise<boolean> {
+  const waiting = await rowsOf(postgres.dsn, `select from pg_stat_activity where wait_event = 'SyncRep'`)
+  return waiting.length > 0
+}
 
 test('a ledger that contradicts the database is noticed', async () => {
   const database = await createDatabase()

@@ -31,9 +31,8 @@ class Recorder implements CommitListener {
   }
 }
 
-function bench(listeners: readonly CommitListener[] = []) {
+function bench(listeners: readonly CommitListener[] = [], store = new ScriptedStore()) {
   const clock = new FakeClock()
-  const store = new ScriptedStore(() => clock.now())
   const all = messagesOver({ store, clock, listeners })
   const told: string[] = []
   /** Ann sends to Bob. */
@@ -116,6 +115,22 @@ describe('listeners', () => {
     await clock.advance(1000)
     expect(told).toEqual([`one ${fate}`])
     expect(recorder.heard).toEqual(['one is 1', 'done'])
+    expect(heads.of({ key: 'ann bob', lo: 'ann', hi: 'bob' })).toBe(1)
+  })
+
+  test('hear once of a repeat that nobody here has heard of: the instance that stored it may have told nobody', async () => {
+    const died = bench()
+    const id = died.send('one')
+    await settled()
+    const recorder = new Recorder()
+    const { send, told, heads } = bench([recorder], died.store)
+    send('one', { id })
+    send('one', { id })
+    await settled()
+    send('one', { id })
+    await settled()
+    expect(told).toEqual(['one duplicate', 'one duplicate', 'one duplicate'])
+    expect(recorder.heard.filter((item) => item !== 'done')).toEqual(['one is 1'])
     expect(heads.of({ key: 'ann bob', lo: 'ann', hi: 'bob' })).toBe(1)
   })
 
