@@ -2,11 +2,11 @@ import type { Audience } from '../delivery/audience.ts'
 import { EncodedEvent } from '../delivery/encoded.ts'
 import type { Fanout } from '../delivery/fanout.ts'
 import type { Clock } from '../lib/clock.ts'
+import { Unavailable } from '../lib/errors.ts'
 import type { Logger } from '../lib/logger.ts'
-import { WaitedTooLong } from '../lib/semaphore.ts'
 import type { Epoch } from '../messages/epoch.ts'
 import type { MessageService } from '../messages/service.ts'
-import { COMMIT_SLACK_MS, InvalidCursor, StoreUnavailable } from '../messages/store.ts'
+import { COMMIT_SLACK_MS, InvalidCursor } from '../messages/store.ts'
 import type { Command, CommandOf, Ref } from '../protocol/commands.ts'
 import {
   DEFAULT_HISTORY_LIMIT,
@@ -211,7 +211,7 @@ async function commandsBefore(
 
 function failed({ logger }: CommandServices, caller: Caller, { ref }: Command, error: unknown): void {
   if (error instanceof InvalidCursor) return caller.refuse({ ...CURSOR_FAULT, ref })
-  const unavailable = error instanceof StoreUnavailable || error instanceof WaitedTooLong
+  const unavailable = error instanceof Unavailable
   const fields = { err: error, connection_id: caller.identity.connectionId }
   // Said once for all of them by whoever looks after the database.
   if (unavailable) logger.debug(fields, 'a command could not read')

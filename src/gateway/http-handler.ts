@@ -1,7 +1,6 @@
 import { AccountRefusal } from '../accounts/refusal.ts'
 import { Unavailable, UnstorableText } from '../lib/errors.ts'
-import { WaitedTooLong } from '../lib/semaphore.ts'
-import { InvalidCursor, StoreUnavailable } from '../messages/store.ts'
+import { InvalidCursor } from '../messages/store.ts'
 import { PresenceUnknown } from '../presence/presence.ts'
 import { assertAccess, assertOwnNames, type Credential, credentialOf, slowedDown } from './credential.ts'
 import { FOREIGN_HOST, type HostRule } from './host.ts'
@@ -67,11 +66,6 @@ function answerBy(route: Route, request: RestRequest, services: RouteServices): 
   return credential.then(handle)
 }
 
-/** A server that is needed gives no answer, or none in time. */
-function isUnavailable(error: unknown): boolean {
-  return error instanceof StoreUnavailable || error instanceof Unavailable || error instanceof WaitedTooLong
-}
-
 /** Stands for the caller of a route that is open to anyone. */
 const NOBODY: Credential = { kind: 'claimed' }
 
@@ -88,7 +82,7 @@ function failed(error: unknown, request: RestRequest, services: RouteServices): 
     return errorAnswer('invalid_request', requestId, { message: 'A text must not hold the character U+0000.' })
   }
   if (error instanceof PresenceUnknown) return errorAnswer('presence_unknown', requestId)
-  if (isUnavailable(error)) {
+  if (error instanceof Unavailable) {
     logger.debug({ err: error, request_id: requestId, path }, 'a request could not reach the database')
     return errorAnswer('unavailable', requestId)
   }

@@ -11,9 +11,12 @@ export function errorCode(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
 }
 
-/** Something that the service needs is away or full: the same may succeed a moment later. Says nothing about the outcome. */
+/**
+ * Something that the service needs is away or full: the same may succeed a moment later. Says nothing about the outcome. Every error
+ * that means this is one.
+ */
 export class Unavailable extends Error {
-  override readonly name = 'Unavailable'
+  override readonly name: string = 'Unavailable'
 }
 
 /** A text that was asked for or sent holds a character that no stored text can hold. */

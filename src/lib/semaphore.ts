@@ -1,4 +1,5 @@
 import type { Clock } from './clock.ts'
+import { Unavailable } from './errors.ts'
 import { LinkedQueue } from './linked-queue.ts'
 
 export interface WaitLimit {
@@ -6,7 +7,7 @@ export interface WaitLimit {
   readonly ms: number
 }
 
-export class WaitedTooLong extends Error {
+export class WaitedTooLong extends Unavailable {
   override readonly name = 'WaitedTooLong'
 }
 

@@ -1,3 +1,4 @@
+import { Unavailable } from '../lib/errors.ts'
 import type { ConversationChange, ConversationSummary, Message, UserId } from '../protocol/message.ts'
 import type { Address, Conversation } from './conversation.ts'
 
@@ -85,10 +86,11 @@ export const COMMIT_SLACK_MS = 10_000
 export class InvalidCursor extends Error {}
 
 /** Reading failed; nothing may be concluded from it. */
-export class StoreUnavailable extends Error {
+export class StoreUnavailable extends Unavailable {
+  override readonly name = 'StoreUnavailable'
+
   constructor(cause: unknown) {
     super(cause instanceof Error ? cause.message : 'store unavailable', { cause })
-    this.name = 'StoreUnavailable'
   }
 }
 

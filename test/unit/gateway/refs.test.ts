@@ -1,6 +1,7 @@
 // Whatever answers a command carries its `ref`, also one that a careless check takes for none.
 import { expect, test } from 'vitest'
 import { Guard } from '../../../src/gateway/guard.ts'
+import { Unavailable } from '../../../src/lib/errors.ts'
 import { MAX_READS_WAITING, MAX_SENDS_IN_FLIGHT, MAX_WATCHED } from '../../../src/protocol/limits.ts'
 import { settled } from '../../support/fake-clock.ts'
 import { gatewayBench } from '../../support/gateway.ts'
@@ -41,6 +42,11 @@ const ANSWERED: Readonly<Record<string, Answered>> = {
     code: 'unavailable',
     command: { type: 'history', with: 'bob' },
     before: ({ store }) => (store.failingReads = 1),
+  },
+  'a read of a server that is away': {
+    code: 'unavailable',
+    command: { type: 'conversations' },
+    before: ({ store }) => (store.conversations = () => Promise.reject(new Unavailable('away'))),
   },
   'a bug': {
     code: 'internal',
