@@ -72,6 +72,12 @@ export class MemoryBroker implements Broker {
     this.#hub.carry(batch, this)
   }
 
+  offer(userId: UserId, envelope: Envelope): void {
+    setImmediate(() => {
+      for (const broker of this.#hub.othersOf(this)) broker.deliver([{ userId, envelope }])
+    })
+  }
+
   tell(message: ControlMessage): void {
     setImmediate(() => {
       for (const broker of this.#hub.othersOf(this)) broker.told(message)

@@ -33,6 +33,8 @@ export interface RedisBrokerOptions {
 const USERS_PER_CALL = 1_000
 /** Payload bytes waiting for Redis' answer beyond which a batch counts as failed: Redis is not keeping up. */
 const MAX_IN_FLIGHT_CHARS = 32 * 1024 * 1024
+/** Payload bytes waiting for it beyond which nothing is published any more that may be lost: far more than waits while Redis keeps up. */
+const MAX_IN_FLIGHT_CHARS_FOR_OFFERS = 1024 * 1024
 
 /** How long after a publish failed it is tried whether Redis takes one again. */
 const PROBE_INTERVAL_MS = 1_000
@@ -105,6 +107,13 @@ export class RedisBroker implements Broker {
     for (const users of chunks([...batch], USERS_PER_CALL)) this.#publish(users)
   }
 
+  offer(userId: UserId, envelope: Envelope): void {
+    const { commands, publisher, instanceId, epoch } = this.#options
+    if (commands.status !== 'ready' || this.#inFlightChars > MAX_IN_FLIGHT_CHARS_FOR_OFFERS) return
+    const payload = encodeEnvelopes(instanceId, [envelope], epoch.current)
+    this.#inFlight(payload.length, publisher.publish(this.#userChannel + userId, payload)).catch(() => undefined)
+  }
+
   tell(message: ControlMessage): void {
     const { publisher, instanceId, logger } = this.#options
     publisher.publish(this.#controlChannel, encodeControl(instanceId, message)).catch((error: unknown) => {
@@ -127,16 +136,15 @@ export class RedisBroker implements Broker {
       args.push(this.#userChannel + userId, payload)
     }
     if (commands.status !== 'ready' || this.#inFlightChars + chars > MAX_IN_FLIGHT_CHARS) return this.#publishFailed()
+    this.#inFlight(chars, publisher.publishAll(args)).catch((error: unknown) => this.#publishFailed(error))
+  }
+
+  /** Settles as the publishing does; until then so much waits for Redis. */
+  #inFlight(chars: number, publishing: Promise<void>): Promise<void> {
     this.#inFlightChars += chars
-    publisher.publishAll(args).then(
-      () => {
-        this.#inFlightChars -= chars
-      },
-      (error: unknown) => {
-        this.#inFlightChars -= chars
-        this.#publishFailed(error)
-      },
-    )
+    return publishing.finally(() => {
+      this.#inFlightChars -= chars
+    })
   }
 
   #publishFailed(error?: unknown): void {

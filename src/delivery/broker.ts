@@ -19,7 +19,7 @@ export interface BrokerListener {
 
 /**
  * Carries events to the OTHER instances that subscribed to their user: at most once, in order per publisher, never back to
- * the publisher. Every possible loss is reported as a gap, here or, when it was a publish that failed, to the
+ * the publisher. Every possible loss of a batch is reported as a gap, here or, when it was a publish that failed, to the
  * others as soon as they can be reached. No method throws or waits for the network, except `subscribe` and `close`.
  */
 export interface Broker {
@@ -33,6 +33,8 @@ export interface Broker {
   add(userId: UserId, envelope: Envelope): void
   /** Publishes the batch, in as few calls as are good for other calls that wait for the broker. */
   flush(): void
+  /** Publishes at once what may be lost: dropped where messages would have to wait for it, and then no gap. */
+  offer(userId: UserId, envelope: Envelope): void
   /** Tells all other instances, at most once. */
   tell(message: ControlMessage): void
   close(): Promise<void>

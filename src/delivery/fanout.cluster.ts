@@ -83,8 +83,7 @@ export class ClusterFanout implements Fanout {
   typing(receiver: UserId, encoded: EncodedEvent): void {
     const { broker, json } = this.#options
     this.#event(receiver, encoded)
-    broker.add(receiver, { json: encoded.frame(json) })
-    broker.flush()
+    broker.offer(receiver, { json: encoded.frame(json) })
   }
 
   /** From another instance. */

@@ -104,6 +104,16 @@ export function describeBroker(name: string, create: () => BrokersUnderTest): vo
       expect(two.got).toEqual(['ann 1'])
     })
 
+    test('brings what may be lost at once, in its place between batches, and never back to the publisher', async () => {
+      const [one, two] = await instances(2)
+      for (const { broker } of [one, two]) await broker.subscribe('ann')
+      publish(one, ['ann', '1'])
+      one.broker.offer('ann', envelope('2'))
+      publish(one, ['ann', '3'])
+      await marked(one, two)
+      expect([one.got, two.got]).toEqual([[], ['ann 1', 'ann 2', 'ann 3']])
+    })
+
     test('delivers from the moment in which a subscription is confirmed', async () => {
       const [one, two] = await instances(2)
       for (let index = 0; index < 200; index += 1) {

@@ -110,6 +110,47 @@ describe('bytes on their way', () => {
   })
 })
 
+describe('what may be lost', () => {
+  const offer = (): void => broker.offer('ann', { json: '{}' })
+  const offered = () => commands.argsOf('publish').filter(([channel]) => channel === 'msg:user:ann').length
+
+  test('is shed while messages wait for Redis, long before one of them is', async () => {
+    commands.fate = () => 'held'
+    offer()
+    expect(offered()).toBe(1)
+    for (let index = 0; index < 3; index += 1) publish('x'.repeat(MIB / 2))
+    offer()
+    expect(offered()).toBe(1)
+    publish('x'.repeat(MIB))
+    expect([published(), failures]).toEqual([4, 0])
+    for (let index = 0; index < 5; index += 1) commands.answer()
+    await settled()
+    offer()
+    expect(offered()).toBe(2)
+  })
+
+  test('counts while it waits itself', () => {
+    commands.fate = () => 'held'
+    for (let index = 0; index < 3; index += 1) broker.offer('ann', { json: 'x'.repeat(MIB) })
+    expect(offered()).toBe(1)
+  })
+
+  test('is no gap when it is lost, and nothing fails by it', async () => {
+    refuse('OOM command not allowed')
+    offer()
+    await settled()
+    commands.fate = () => 'held'
+    offer()
+    commands.lose()
+    offer()
+    commands.connectAgain()
+    commands.fate = () => 'done'
+    await clock.advance(60_000)
+    expect([told(), failures, broker.isConnected]).toEqual([0, 0, true])
+    expect(logs.shown).toEqual([])
+  })
+})
+
 describe('a gap', () => {
   test('is told once for all publishes that failed, when Redis publishes again', async () => {
     refuse('OOM command not allowed')

@@ -60,6 +60,7 @@ function hangingBench() {
     unsubscribe: ignore,
     add: ignore,
     flush: ignore,
+    offer: ignore,
     tell: ignore,
     close: () => Promise.resolve(),
   }
