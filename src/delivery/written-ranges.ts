@@ -7,19 +7,22 @@ export interface SeqRange {
 }
 
 /**
- * What was written to one socket: of each conversation one range without a hole. What lies outside may have been written as
- * well.
+ * What one socket was told: of each conversation one range without a hole, and what was told out of its order. It may have been told
+ * more.
  */
 export class WrittenRanges {
   readonly #ranges = new Map<Address, SeqRange>()
+  /** Hardly any socket has some. */
+  #outOfOrder: Map<Address, Set<number>> | undefined
 
   get isEmpty(): boolean {
-    return this.#ranges.size === 0
+    return this.#ranges.size === 0 && !this.#outOfOrder
   }
 
   has(address: Address, seq: number): boolean {
     const range = this.#ranges.get(address)
-    return range !== undefined && range.from <= seq && seq <= range.to
+    if (range && range.from <= seq && seq <= range.to) return true
+    return this.#outOfOrder?.get(address)?.has(seq) ?? false
   }
 
   /** The first seq, from this one on, that is not known to have been written. */
@@ -36,8 +39,17 @@ export class WrittenRanges {
       this.#ranges.set(address, { from: Math.min(from, known.from), to: Math.max(to, known.to) })
   }
 
+  /** Above or below the range, with others between that were not told. */
+  addOutOfOrder(address: Address, seq: number): void {
+    this.#outOfOrder ??= new Map()
+    const seqs = this.#outOfOrder.get(address) ?? new Set()
+    this.#outOfOrder.set(address, seqs.add(seq))
+  }
+
   /** This message was dropped on its way: it comes again, and after it, in order, all that follows. */
   forgetFrom(address: Address, seq: number): void {
+    const outOfOrder = this.#outOfOrder?.get(address)
+    for (const one of outOfOrder ?? []) if (one >= seq) outOfOrder?.delete(one)
     const known = this.#ranges.get(address)
     if (!known || seq > known.to) return
     if (seq > known.from) this.#ranges.set(address, { from: known.from, to: seq - 1 })
@@ -46,5 +58,6 @@ export class WrittenRanges {
 
   clear(): void {
     this.#ranges.clear()
+    this.#outOfOrder = undefined
   }
 }

@@ -60,7 +60,7 @@ export class Outbound implements ReplayTarget {
   readonly #reader: SlowReader
   readonly #ownSends = new OwnSends()
   readonly #acks: ImplicitAcks | undefined
-  /** Known to be written here, until ten seconds after the last replay. */
+  /** Known to be written here, or told by the reply to its send, until ten seconds after the last replay. */
   readonly #written = new WrittenRanges()
   #cancelForgetting: (() => void) | undefined
   #replay: Replay | undefined
@@ -177,9 +177,9 @@ export class Outbound implements ReplayTarget {
       if (this.#written.firstMissing(peer, from) > known.head) return this.#forgetWrittenLater()
     }
     this.#replayWith((replay) => replay.bring(peer, from))
-    if (wroteAll) for (const seq of known?.late ?? []) this.#ownSends.toldBefore(peer, seq)
+    if (wroteAll) for (const seq of known?.late ?? []) this.#written.addOutOfOrder(peer, seq)
     for (const { seq, asker } of known?.replied ?? []) {
-      if (asker === this.#caller) this.#ownSends.toldBefore(peer, seq)
+      if (asker === this.#caller) this.#written.addOutOfOrder(peer, seq)
     }
   }
 
@@ -225,7 +225,6 @@ export class Outbound implements ReplayTarget {
   #bringAgain(message: MessagePlace): void {
     const peer = addressOf(message, this.userId)
     this.#written.forgetFrom(peer, message.seq)
-    this.#ownSends.forgetToldFrom(peer, message.seq)
     if (this.#replay) this.#replay.bring(peer, message.seq, message.seq)
     else this.replayFrom(peer, message.seq)
   }

@@ -13,8 +13,7 @@ const keyOf = (peer: UserId, id: string): string => `${id} ${peer}`
 
 /**
  * What this connection sends while it is being replayed to. A page may hold such a message before or after its reply; the
- * reply tells of it, so the page leaves it out. So it does with what was told before the replay began: a message whose reply was
- * given, and one that was written out of its order.
+ * reply tells of it, so the page leaves it out.
  */
 export class OwnSends {
   #isReplaying = false
@@ -22,8 +21,6 @@ export class OwnSends {
   #unanswered: Set<string> | undefined
   /** Answered since then, the oldest first. */
   #answered: Set<string> | undefined
-  /** Seqs that were told before it began, by peer: it began because of a hole below them. */
-  #toldBefore: Map<UserId, Set<number>> | undefined
   /** What a replay left out for a reply that is still to come. */
   #leftOut: Map<string, MessagePlace> | undefined
 
@@ -36,7 +33,6 @@ export class OwnSends {
     this.#isReplaying = false
     this.#unanswered = undefined
     this.#answered = undefined
-    this.#toldBefore = undefined
   }
 
   /** A send with this id to that person is on its way; `answered` follows. */
@@ -60,22 +56,8 @@ export class OwnSends {
     return isStored ? undefined : leftOut
   }
 
-  /** The replay under way goes beyond this message, which was sent here, or written out of its order. */
-  toldBefore(peer: UserId, seq: number): void {
-    this.#toldBefore ??= new Map()
-    const seqs = this.#toldBefore.get(peer) ?? new Set()
-    this.#toldBefore.set(peer, seqs.add(seq))
-  }
-
-  /** This message was dropped on its way: it is to come again, and all that follows. */
-  forgetToldFrom(peer: UserId, from: number): void {
-    const seqs = this.#toldBefore?.get(peer)
-    for (const seq of seqs ?? []) if (seq >= from) seqs?.delete(seq)
-  }
-
   /** Whether a page is to leave this message out. */
   leavesOut(peer: UserId, id: string, { seq, sender_id, receiver_id }: MessagePlace): boolean {
-    if (this.#toldBefore?.get(peer)?.has(seq)) return true
     if (!this.#unanswered && !this.#answered) return false
     const key = keyOf(peer, id)
     if (this.#answered?.has(key)) return true

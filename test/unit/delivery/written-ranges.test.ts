@@ -42,6 +42,20 @@ test.each([
   expect(held(ranges, 'cid')).toEqual([1, 2, 3])
 })
 
+test('what was told out of its order is held alone, is no part of the range, and is taken back with what precedes it', () => {
+  const ranges = rangesOf([10, 20])
+  for (const seq of [7, 23, 25]) ranges.addOutOfOrder('ann', seq)
+  expect(held(ranges)).toEqual([7, ...between(10, 20), 23, 25])
+  expect(held(ranges, 'cid')).toEqual([])
+  expect([7, 20, 23].map((seq) => ranges.firstMissing('ann', seq))).toEqual([7, 21, 23])
+  ranges.forgetFrom('ann', 24)
+  expect(held(ranges)).toEqual([7, ...between(10, 20), 23])
+  ranges.forgetFrom('ann', 10)
+  expect([held(ranges), ranges.isEmpty]).toEqual([[7], false])
+  ranges.clear()
+  expect([held(ranges), ranges.isEmpty]).toEqual([[], true])
+})
+
 test('is empty when everything was taken back', () => {
   const ranges = rangesOf([10, 20])
   expect(ranges.isEmpty).toBe(false)
@@ -53,6 +67,7 @@ test('whatever is added and taken back, nothing is held that was not added since
   const seq = fc.integer({ min: 1, max: 40 })
   const step = fc.oneof(
     fc.record({ from: seq, length: fc.integer({ min: 0, max: 10 }) }),
+    fc.record({ outOfOrder: seq }),
     fc.record({ takenBack: seq }),
   )
   fc.assert(
@@ -63,6 +78,9 @@ test('whatever is added and taken back, nothing is held that was not added since
         if ('takenBack' in each) {
           ranges.forgetFrom('ann', each.takenBack)
           for (const seq of between(each.takenBack, 40)) written.delete(seq)
+        } else if ('outOfOrder' in each) {
+          ranges.addOutOfOrder('ann', each.outOfOrder)
+          written.add(each.outOfOrder)
         } else {
           ranges.add('ann', each.from, each.from + each.length)
           for (const seq of between(each.from, each.from + each.length)) written.add(seq)

@@ -39,24 +39,6 @@ describe('own sends during a replay', () => {
     expect(leftOut.lastIndexOf(false)).toBe(75)
   })
 
-  test('that were answered before a replay that goes beyond them are left out of it alone', () => {
-    const sends = replaying()
-    sends.toldBefore('ann', 7)
-    expect(sends.leavesOut('ann', 'one', place(7))).toBe(true)
-    expect(sends.leavesOut('ann', 'two', place(8))).toBe(false)
-    expect(sends.leavesOut('cid', 'one', place(7))).toBe(false)
-    sends.replayEnds()
-    sends.replayBegins()
-    expect(sends.leavesOut('ann', 'one', place(7))).toBe(false)
-  })
-
-  test('that were dropped after all are left out no more, nor what follows them', () => {
-    const sends = replaying()
-    for (const seq of [4, 5, 6]) sends.toldBefore('ann', seq)
-    sends.forgetToldFrom('ann', 5)
-    expect([4, 5, 6].map((seq) => sends.leavesOut('ann', 'one', place(seq)))).toEqual([true, false, false])
-  })
-
   test('are nothing to a replay that begins later', () => {
     const sends = replaying()
     sends.sending('ann', 'one')
