@@ -174,7 +174,7 @@ export class Engine implements LinkListener {
   #forget(isKept: boolean): void {
     const { session, logs } = this.core
     this.sender.close(isKept && session.vault !== undefined && this.#around.isLasting)
-    this.sync.stop()
+    this.sync.lost()
     this.acks.clear()
     this.people.clear()
     this.#standing.clear()
@@ -204,10 +204,6 @@ export class Engine implements LinkListener {
         if (requests.received(event) || this.acks.refused(event) || this.#standing.refused(event)) return
         if (this.sender.refused(event)) return
         return this.core.warn(`the server refused a command: ${event.code}`, event)
-      case 'lagging':
-      case 'draining':
-      case 'pong':
-        return
       default:
         if (!requests.received(event)) this.people.received(event)
     }

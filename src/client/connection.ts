@@ -54,7 +54,7 @@ export type ConnectionEvent =
   | {
       readonly type: 'welcome'
       readonly generation: number
-      readonly heartbeatMs?: number
+      readonly heartbeatMs?: number | undefined
       readonly expiresInMs?: number | undefined
     }
   | { readonly type: 'closed'; readonly generation: number; readonly code: number }
@@ -169,7 +169,11 @@ function welcomed(state: Connection, event: Extract<ConnectionEvent, { type: 'we
 
 function refreshing(state: Connection, event: ConnectionEvent, moment: Moment): Step {
   if (event.type === 'refreshed') return [{ ...state, refreshAt: refreshTime(event.expiresInMs, moment) }, []]
-  return [{ ...state, refreshAt: moment.now + REFRESH_AGAIN_MS }, [{ type: 'refresh' }]]
+  return refresh(state, moment.now)
+}
+
+function refresh(state: Connection, now: number): Step {
+  return [{ ...state, refreshAt: now + REFRESH_AGAIN_MS }, [{ type: 'refresh' }]]
 }
 
 /** At 80 % of the time that is left, and not for all tabs in the same moment. */
@@ -204,13 +208,11 @@ function ticked(state: Connection, armedAt: number, moment: Moment): Step {
     const pongBy = now + WAKE_PONG_LIMIT_MS
     return [{ ...state, pongBy, refreshAt: state.refreshAt && now + REFRESH_AGAIN_MS }, [{ type: 'ping' }]]
   }
-  if (state.until !== undefined && now >= state.until) return open(state, 'connect', now)
-  const isDead = [state.openBy, state.pongBy].some((by) => by !== undefined && now >= by)
-  if (isDead) return lost({ ...state, why: 'timeout' }, 1006, moment)
-  if (state.stableAt !== undefined && now >= state.stableAt)
-    return [{ ...state, stableAt: undefined, attempt: 0, rejectedTokens: 0 }, []]
-  if (state.refreshAt !== undefined && now >= state.refreshAt)
-    return [{ ...state, refreshAt: now + REFRESH_AGAIN_MS }, [{ type: 'refresh' }]]
+  const isOver = (time = Number.POSITIVE_INFINITY): boolean => now >= time
+  if (isOver(state.until)) return open(state, 'connect', now)
+  if (isOver(state.openBy) || isOver(state.pongBy)) return lost({ ...state, why: 'timeout' }, 1006, moment)
+  if (isOver(state.stableAt)) return [{ ...state, stableAt: undefined, attempt: 0, rejectedTokens: 0 }, []]
+  if (isOver(state.refreshAt)) return refresh(state, now)
   return [{ ...state, pongBy: now + PONG_LIMIT_MS }, [{ type: 'ping' }]]
 }
 

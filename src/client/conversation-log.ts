@@ -15,33 +15,33 @@ export const SCREEN = 50
 export class ConversationLog {
   readonly with: UserId
   readonly #me: () => UserId
-  inbox!: Inbox<Message>
-  positions!: Positions
+  declare inbox: Inbox<Message>
+  declare positions: Positions
   /** Whether the server has said the positions: only then is it known where acknowledging begins. */
-  isPlaced!: boolean
+  declare isPlaced: boolean
   /** How often something of it was refused, or its line was left: what was said before that is not confirmed by an answer. */
   refusals = 0
   /** Another number whenever what is here turns out to be of another line of history, or may be: an answer from before is void. */
   line = 0
   /** False after the server's line changed, until it is known whether this conversation is still the same. */
-  isVerified!: boolean
+  declare isVerified: boolean
   /** The newest messages, without a gap, up to the head. */
-  items!: Message[]
-  lastMessage: Message | undefined
-  unread!: number
-  counted!: number
+  declare items: Message[]
+  declare lastMessage: Message | undefined
+  declare unread: number
+  declare counted: number
   /** The server knows, or what is kept shows, that everything up to here was received. */
   #base = 0
   /** Up to here the person has seen it; read when they look, and nothing below is missing. */
-  seen!: number
+  declare seen: number
   /** A position that was read and is not yet written to a connection, or may have been lost with one. */
-  reading!: number
+  declare reading: number
   /** Up to here messages were told to the listeners of this client, in their order. */
-  told: number | undefined
-  isTelling!: boolean
+  declare told: number | undefined
+  declare isTelling: boolean
   /** What the storage holds. */
-  savedRanges!: readonly Range[]
-  savedReading!: number
+  declare savedRanges: readonly Range[]
+  declare savedReading: number
   isChanged = false
   /** Somebody watches its messages. */
   isOpen = false
@@ -70,10 +70,10 @@ export class ConversationLog {
     if (!isWhole) throw new TypeError('not a conversation')
     this.inbox = { ...emptyInbox(ranges), top: kept.last_seq }
     this.savedRanges = ranges
-    this.positions = kept.positions
-    this.#base = kept.positions.delivered_seq
+    this.positions = positions
+    this.#base = positions.delivered_seq
     this.isPlaced = kept.isPlaced
-    this.lastMessage = kept.last_message
+    this.lastMessage = last_message
     this.unread = kept.unread
     this.counted = kept.counted
     this.savedReading = this.reading = kept.reading
@@ -231,7 +231,7 @@ export class ConversationLog {
   summarised(summary: ConversationSummary): void {
     this.place(summary)
     if (summary.last_seq < this.counted) return
-    this.unread = summary.read_seq < this.positions.read_seq ? this.unread : summary.unread
+    if (summary.read_seq >= this.positions.read_seq) this.unread = summary.unread
     this.counted = summary.last_seq
     if (summary.last_message) this.lastMessage = summary.last_message
   }

@@ -104,11 +104,8 @@ export class Conversations {
   }
 
   #viewsOf(other: UserId): Views {
-    let views = this.#views.get(other)
-    if (!views) {
-      views = this.#make(other)
-      this.#views.set(other, views)
-    }
+    const views = this.#views.get(other) ?? this.#make(other)
+    this.#views.set(other, views)
     return views
   }
 

@@ -100,11 +100,8 @@ export class Logs {
   }
 
   of(other: UserId): ConversationLog {
-    let log = this.#all.get(other)
-    if (!log) {
-      log = new ConversationLog(other, this.#me)
-      this.#all.set(other, log)
-    }
+    const log = this.#all.get(other) ?? new ConversationLog(other, this.#me)
+    this.#all.set(other, log)
     return log
   }
 

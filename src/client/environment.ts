@@ -19,8 +19,8 @@ export interface ResponseLike {
 export interface RequestLike {
   readonly method?: string
   readonly headers?: Record<string, string>
-  readonly body?: string | object | null
-  readonly signal?: AbortSignal | null
+  readonly body?: string | object | null | undefined
+  readonly signal?: AbortSignal | null | undefined
   readonly credentials?: 'include' | 'same-origin' | 'omit'
 }
 export type Fetch = (url: string, init?: RequestLike) => Promise<ResponseLike>

@@ -50,10 +50,6 @@ export class Holes {
   lost(): void {
     this.isSynced = false
     for (const waits of this.#waits) waits.clear()
-  }
-
-  stop(): void {
-    this.lost()
     this.#alarm.clear()
   }
 
@@ -90,15 +86,15 @@ export class Holes {
   }
 
   /** The page of the history right below what is shown, from the server. */
-  older(log: ConversationLog, done: (isOlder: boolean) => void = () => undefined): void {
+  older(log: ConversationLog, done?: (isOlder: boolean) => void): void {
     const [first] = log.items
-    this.#page(log, { ...(first && { before: first.seq }), limit: SCREEN }, (page) => {
+    this.#page(log, { before: first?.seq, limit: SCREEN }, (page) => {
       const shown = log.items[0]?.seq ?? Number.POSITIVE_INFINITY
       const { length } = log.items
       if (page) log.prepend(page.messages.filter(({ seq }) => seq < shown))
       this.#core.logs.changed(log)
       // A page that does not join what is shown, as of a database that was set back, is no reason to ask for it again and again.
-      done(log.items.length > length)
+      done?.(log.items.length > length)
     })
   }
 

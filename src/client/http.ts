@@ -22,8 +22,8 @@ export async function request<T>(fetch: Fetch | undefined, { method, url, header
   const response = await ask(url, {
     method,
     headers: { ...headers, ...(body && { 'content-type': isJson ? 'application/json' : (body as Blob).type }) },
-    ...(body && { body: isJson ? JSON.stringify(body) : body }),
-    ...(signal && { signal }),
+    body: isJson ? JSON.stringify(body) : body,
+    signal,
   }).catch((error: unknown) => {
     if (signal?.aborted) throw error
     throw new ChatError({ code: 'network', temporary: true })

@@ -25,7 +25,7 @@ export interface Inbox<T extends Numbered> {
 /** Which page of the history to ask for. Without a bound: the newest. */
 export interface Question {
   readonly after?: number
-  readonly before?: number
+  readonly before?: number | undefined
   readonly limit: number
 }
 

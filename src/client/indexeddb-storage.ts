@@ -3,6 +3,7 @@ import {
   type Change,
   inLine,
   type Kept,
+  type KeptConversation,
   type KeptMeta,
   type Storage,
   type StorageDriver,
@@ -44,13 +45,20 @@ interface Database {
 }
 interface Api {
   readonly IDBKeyRange: { bound(lower: unknown, upper: unknown): object }
-  readonly indexedDB: { open(name: string, version: number): Request<Database>; deleteDatabase(name: string): Request }
+  readonly indexedDB: {
+    open(name: string, version: number): Request<Database>
+    deleteDatabase(name: string): Request<void>
+  }
 }
 const api = (): Api => globalThis as unknown as Api
 
+function found<T>(request: Request<T>, task: (result: T) => void): void {
+  request.onsuccess = () => task(request.result)
+}
+
 function resultOf<T>(request: Request<T>): Promise<T> {
   return new Promise((resolve, reject) => {
-    request.onsuccess = () => resolve(request.result)
+    found(request, resolve)
     request.onerror = () => reject(request.error)
   })
 }
@@ -59,9 +67,7 @@ function resultOf<T>(request: Request<T>): Promise<T> {
 const between = (other: UserId, first: number, last: number): object =>
   api().IDBKeyRange.bound([other, first], [other, last])
 
-async function remove(name: string): Promise<void> {
-  await resultOf(api().indexedDB.deleteDatabase(name))
-}
+const remove = async (name: string): Promise<void> => resultOf(api().indexedDB.deleteDatabase(name))
 
 class IndexedDbStorage implements Storage {
   readonly #database: Database
@@ -86,21 +92,19 @@ class IndexedDbStorage implements Storage {
 
   write(changes: readonly Change[], isStrict: boolean): Promise<void> {
     return this.#transact(isStrict ? 'strict' : 'relaxed', (storeOf) => {
-      const present = storeOf('meta').get<KeptMeta>('epoch')
-      present.onsuccess = () => {
-        for (const change of changes.filter(inLine(present.result)))
+      found(storeOf('meta').get<KeptMeta>('epoch'), (present) => {
+        for (const change of changes.filter(inLine(present)))
           if ('remove' in change) storeOf(change.remove).delete(change.key)
           else storeOf(change.put).put(change.row)
-      }
+      })
     })
   }
 
   trim(): Promise<void> {
     return this.#transact('relaxed', (storeOf) => {
       const conversations = storeOf('conversations')
-      const all = conversations.getAll<Kept['conversations'][number]>()
-      all.onsuccess = () => {
-        for (const row of all.result) {
+      found(conversations.getAll<KeptConversation>(), (all) => {
+        for (const row of all) {
           const [first = 1, head = 0] = row.ranges.at(-1) ?? []
           const from = Math.max(first, head - KEPT_WHEN_TRIMMED + 1)
           storeOf('messages').delete(between(row.with, 0, from - 1))
@@ -108,7 +112,7 @@ class IndexedDbStorage implements Storage {
           storeOf('messages').delete(between(row.with, head + 1, Infinity))
           conversations.put({ ...row, ranges: head ? [[from, head]] : [] })
         }
-      }
+      })
     })
   }
 
@@ -122,9 +126,9 @@ class IndexedDbStorage implements Storage {
     })
   }
 
-  async destroy(): Promise<void> {
+  destroy(): Promise<void> {
     this.close()
-    await remove(this.#database.name)
+    return remove(this.#database.name)
   }
 
   close(): void {

@@ -126,7 +126,7 @@ export class Link {
     if (effect.type === 'open') void this.#open(effect.reason)
     else if (effect.type === 'ping') this.#ping()
     else if (effect.type === 'refresh') void this.#refresh()
-    else if (effect.type === 'probe') void this.#probe()
+    else void this.#probe()
   }
 
   async #open(reason: TokenReason): Promise<void> {
@@ -201,7 +201,7 @@ export class Link {
     this.#serverAhead = Date.parse(server_time) - this.#options.clock.wall()
     const heartbeatMs = heartbeat_seconds > 0 ? heartbeat_seconds * 1000 : undefined
     const expiresInMs = expires_at === undefined ? undefined : this.#leftOf(expires_at)
-    this.step({ type: 'welcome', generation, ...(heartbeatMs && { heartbeatMs }), expiresInMs })
+    this.step({ type: 'welcome', generation, heartbeatMs, expiresInMs })
   }
 
   /** By the server's clock: the wall clock of a client may be hours off. */

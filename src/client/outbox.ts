@@ -38,7 +38,7 @@ export interface Entry {
   readonly isNoted: boolean
   /** Why it failed or is held. */
   readonly code?: string
-  readonly message?: string
+  readonly message?: string | undefined
   readonly tries: number
   readonly blamed: number
   readonly suspected: number
@@ -130,7 +130,7 @@ function changed(entry: Entry, event: Exclude<QueueEvent, { type: 'lost' | 'aged
     }
     case 'refused': {
       const { code, message, isTemporary, now, random, retryAfterMs } = event
-      if (!isTemporary) return { ...entry, state: 'failed', code, ...(message !== undefined && { message }) }
+      if (!isTemporary) return { ...entry, state: 'failed', code, message }
       const waitMs = refusedDelayMs(entry.tries, random, retryAfterMs)
       // It has reached the server, so it was no link that it broke.
       return { ...entry, state: 'queued', tries: entry.tries + 1, blamed: 0, suspected: 0, retryAt: now + waitMs }

@@ -51,7 +51,7 @@ export class PageWatch {
     this.#on(document, 'visibilitychange', () => {
       this.#see()
       this.tell()
-      if (this.#link.state.isVisible) this.#listener.woke()
+      if (link.state.isVisible) this.#listener.woke()
       this.#listener.attended()
     })
     this.#on(document, 'resume', () => {
@@ -87,8 +87,7 @@ export class PageWatch {
 
   /** Tells the server whether a person looks at this client. */
   tell(): void {
-    const { document } = host()
-    if (document) this.#standing.seen(document.visibilityState === 'visible')
+    if (host().document) this.#standing.seen(this.#link.state.isVisible)
   }
 
   #see(): void {

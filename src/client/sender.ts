@@ -119,7 +119,7 @@ export class Sender {
 
   /** Takes up what was kept, and what other tabs have left. */
   async restore(rows: readonly KeptEntry[]): Promise<void> {
-    for (const row of rows.toSorted((a, b) => a.n - b.n)) {
+    for (const row of rows) {
       if (!isEntry(row)) {
         this.#core.session.keep({ remove: 'outbox', key: String((row as { id?: unknown }).id) })
         continue

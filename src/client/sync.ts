@@ -92,11 +92,6 @@ export class Sync {
     this.#compares.clear()
   }
 
-  stop(): void {
-    this.lost()
-    this.holes.stop()
-  }
-
   woke(): void {
     if (this.#core.clock.now() - this.#comparedAt >= COMPARE_AGAIN_MS) this.compare()
   }
@@ -149,7 +144,7 @@ export class Sync {
 
   #list(limit: number, cursor?: string, done?: (next: string | null) => void): void {
     const { requests } = this.#core
-    requests.ask({ type: 'conversations', limit, ...(cursor !== undefined && { cursor }) }, (answer) => {
+    requests.ask({ type: 'conversations', limit, cursor }, (answer) => {
       if (answer?.type !== 'conversations') return
       for (const summary of answer.conversations) this.#listed(summary)
       done?.(answer.next_cursor)

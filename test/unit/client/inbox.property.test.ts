@@ -6,6 +6,7 @@ import {
   type Inbox,
   MAX_HELD,
   pageReceived,
+  type Question,
   questionOf,
   reachesTo,
   received,
@@ -22,7 +23,7 @@ class Log {
   constructor(length: number) {
     this.length = length
   }
-  page({ after, before, limit }: { after?: number; before?: number; limit: number }) {
+  page({ after, before, limit }: Question) {
     const all = Array.from({ length: this.length }, (_, index) => ({ seq: index + 1 }))
     const within = all.filter(({ seq }) => seq > (after ?? 0) && seq < (before ?? Number.POSITIVE_INFINITY))
     const messages = after === undefined ? within.slice(-limit) : within.slice(0, limit)
