@@ -119,10 +119,13 @@ export class Arrivals {
   }
 
   reset(log: ConversationLog): void {
+    const { session, events } = this.#core
     log.reset()
     this.#parts.acks.forget(log)
+    // What it says was read is of what is not there any more.
+    session.keep({ remove: 'conversations', key: log.with, epoch: session.epoch })
     this.#parts.conversations.changed(log.with)
-    this.#core.events.emit('reset', { with: log.with })
+    events.emit('reset', { with: log.with })
     this.#parts.sync.resume(log)
     this.#parts.sync.compare()
   }

@@ -8,6 +8,7 @@ import {
   type Storage,
   type StorageDriver,
   type StoreName,
+  withRead,
 } from './storage.ts'
 
 const VERSION = 1
@@ -95,7 +96,12 @@ class IndexedDbStorage implements Storage {
       found(storeOf('meta').get<KeptMeta>('epoch'), (present) => {
         for (const change of changes.filter(inLine(present)))
           if ('remove' in change) storeOf(change.remove).delete(change.key)
-          else storeOf(change.put).put(change.row)
+          else {
+            const { put, row } = change
+            const store = storeOf(put)
+            if (put !== 'conversations') store.put(row)
+            else found(store.get<KeptConversation>(row.with), (known) => store.put(withRead(row, known)))
+          }
       })
     })
   }

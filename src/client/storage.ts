@@ -47,7 +47,7 @@ export type StoreName = keyof Rows
 /** `epoch`: the line of history that it is of, or that an epoch takes the place of. What people typed is of none. */
 export type Change = (
   | { readonly [Name in StoreName]: { readonly put: Name; readonly row: Rows[Name] } }[StoreName]
-  | { readonly remove: 'outbox' | 'drafts'; readonly key: string }
+  | { readonly remove: 'conversations' | 'outbox' | 'drafts'; readonly key: string }
 ) & { readonly epoch?: string }
 
 export interface Kept {
@@ -73,8 +73,15 @@ export function inLine(known: KeptMeta | undefined): (change: Change) => boolean
 }
 
 /**
+ * A conversation as it is to be kept in the place of `known`: what another tab has kept as read, and may not have said, stays until
+ * the server is known to have it. Of another line of history it means something else.
+ */
+export const withRead = (row: KeptConversation, known?: KeptConversation): KeptConversation =>
+  known?.epoch === row.epoch && known.reading > row.positions.read_seq ? { ...row, reading: known.reading } : row
+
+/**
  * Where one user's messages are kept. A write is one transaction: it resolves when all of it is kept that is `inLine`, and rejects
- * when none is. Several clients may use one storage at a time.
+ * when none is. Several clients may use one storage at a time. In one that outlives them a conversation is put `withRead`.
  */
 export interface Storage {
   load(): Promise<Kept>

@@ -1,6 +1,5 @@
 // IndexedDB as browsers really have it: full, blocked, gone in the middle, with rows that are broken.
-import { IDBFactory, IDBKeyRange } from 'fake-indexeddb'
-import { afterAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import {
   type Change,
   type Client,
@@ -9,33 +8,14 @@ import {
   type Storage,
   type StorageDriver,
 } from '../../../src/client/index.ts'
-import { contentsOf, type FakeChat, fakeChat, rowsOf, told } from '../../support/fake-chat.ts'
+import { contentsOf, type FakeChat, rowsOf, told } from '../../support/fake-chat.ts'
+import { chatWithDatabase, useDatabase } from '../../support/fake-database.ts'
 
 const numbers = (from: number, to: number): string[] =>
   Array.from({ length: to - from + 1 }, (_, index) => String(from + index))
 const NAME = 'messaging-server-client http://fake.test ben'
 
-let factory: InstanceType<typeof IDBFactory>
-
-beforeEach(() => {
-  factory = new IDBFactory()
-  vi.stubGlobal('indexedDB', factory)
-  vi.stubGlobal('IDBKeyRange', IDBKeyRange)
-})
-// The files that come after this one in the same process have no database.
-afterAll(() => void vi.unstubAllGlobals())
-
-/** The database takes turns of its own, which the clock of the test knows nothing of. */
-function chatWithDatabase(): FakeChat {
-  const chat = fakeChat()
-  const advance = async (ms: number): Promise<void> => {
-    for (let left = ms; left >= 0; left -= 50) {
-      for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve))
-      await chat.advance(Math.min(50, left))
-    }
-  }
-  return { ...chat, advance }
-}
+const factory = useDatabase()
 
 /** The driver of the browser, with a storage that a test can break. */
 function breakable(change: (storage: Storage) => Partial<Storage>): StorageDriver {
@@ -188,11 +168,11 @@ test('says when it goes on in memory later, and a logout then still removes what
   await chat.advance(8000)
   expect(await sending.settled).toMatchObject({ outcome: 'ok' })
   expect([told, ben.storage.get()]).toEqual([[{ kind: 'memory', why: 'write' }], { kind: 'memory', why: 'write' }])
-  expect(await factory.databases()).toHaveLength(1)
+  expect(await factory().databases()).toHaveLength(1)
   const left = ben.logout()
   await chat.advance(4000)
   await left
-  expect(await factory.databases()).toEqual([])
+  expect(await factory().databases()).toEqual([])
 })
 
 test('makes room once when the disk is full, and keeps what waits to be sent', async () => {
@@ -358,7 +338,7 @@ test('messages that are gone from the disk are fetched again, and silence nothin
   await storage.write([{ put: 'conversations', row: { ...row, told: 20 } }], true)
   storage.close()
   await new Promise((resolve, reject) => {
-    const opening = factory.open(NAME)
+    const opening = factory().open(NAME)
     opening.onsuccess = () => {
       const database = opening.result
       const emptied = database.transaction('messages', 'readwrite')
@@ -482,9 +462,9 @@ describe.each([
 test('after a logout there is no database left', async () => {
   const chat = chatWithDatabase()
   const ben = await lived(chat, indexedDbStorage())
-  expect((await factory.databases()).map((one: { name?: string }) => one.name)).toEqual([NAME])
+  expect((await factory().databases()).map((one: { name?: string }) => one.name)).toEqual([NAME])
   await ben.logout()
-  expect(await factory.databases()).toEqual([])
+  expect(await factory().databases()).toEqual([])
 })
 
 test('catches up with ten thousand messages of twenty conversations, and keeps them', async () => {
