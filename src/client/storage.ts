@@ -31,8 +31,8 @@ export type KeptEntry = Entry & { readonly v: 1 | 2 }
 export interface KeptMeta {
   readonly key: 'since' | 'epoch' | 'maxContentBytes'
   readonly value: string
-  /** Of an epoch: when the server has said it, by its own clock. What it said last is the present one. */
-  readonly at?: string
+  /** Of an epoch: when the server was in it, by its own clock, as far as is known. Where it was last is the present one. */
+  readonly at?: string | undefined
 }
 
 export interface Rows {

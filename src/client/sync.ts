@@ -59,9 +59,12 @@ export class Sync {
   #turned(epoch: string, at: string): void {
     const { session, logs, events } = this.#core
     const before = session.epoch
+    const isAgain = epoch === before
     session.epoch = epoch
-    session.keep({ put: 'meta', row: { key: 'epoch', value: epoch, at }, epoch: before })
-    if (before && before !== epoch) {
+    // An instance may say a line again that was left a moment ago: it counts from when the server has last compared in it.
+    const row = { key: 'epoch', value: epoch, at: isAgain ? session.since : at } as const
+    session.keep({ put: 'meta', row, epoch: isAgain ? '' : before })
+    if (before && !isAgain) {
       this.#sinceIs('')
       for (const log of logs.all()) {
         log.doubt()

@@ -1,5 +1,5 @@
 // Tabs that do not hear of each other, and write to one database: what one has kept of what nobody else knows stays.
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { type Client, indexedDbStorage, type Kept } from '../../../src/client/index.ts'
 import { contentsOf, type FakeChat } from '../../support/fake-chat.ts'
 import { chatWithDatabase, useDatabase } from '../../support/fake-database.ts'
@@ -27,6 +27,10 @@ async function kept(): Promise<Kept> {
   const all = await storage.load()
   storage.close()
   return all
+}
+
+async function epochKept(): Promise<string | undefined> {
+  return (await kept()).meta.find(({ key }) => key === 'epoch')?.value
 }
 
 /** Amy has written three messages, which two tabs have; the first of them is then cut off. */
@@ -82,4 +86,74 @@ test('what was read counts no more for messages that took the place of those, th
   await advance(5000)
   expect(contentsOf(tab.conversation('amy').messages.get()).slice(-2)).toEqual(['new 2', 'new 3'])
   expect([readOf(chat), (await kept()).conversations[0]?.reading]).toEqual([0, 0])
+})
+
+describe('an instance that has not noticed yet that the line of history was left', () => {
+  test('does not take the storage back to it by saying again what a tab knew', async () => {
+    const chat = chatWithDatabase()
+    const { server, advance } = chat
+    const { first, second } = await twoTabs(chat)
+    second.door.isShut = true
+    server.setBack(1)
+    await advance(6000)
+    expect(first.tab.status.get().state).toBe('live')
+    expect(await epochKept()).toBe('first again')
+    // The second comes to another instance.
+    server.epoch = 'first'
+    second.door.isShut = false
+    second.tab.connect()
+    await advance(500)
+    expect(second.tab.status.get().state).toBe('live')
+    expect(await epochKept()).toBe('first again')
+    server.write('amy', 'ben', 'new 3')
+    await advance(500)
+    expect((await kept()).conversations).toMatchObject([{ epoch: 'first again', last_seq: 3 }])
+    // It notices, and ends its connections.
+    server.epoch = 'first again'
+    server.cut(1012)
+    await advance(6000)
+    for (const { tab } of [first, second])
+      expect(contentsOf(tab.conversation('amy').messages.get())).toEqual(['1', '2', 'new 3'])
+  })
+
+  test('keeps no tab out of the storage for good when a tab that came to it has gone before', async () => {
+    const chat = chatWithDatabase()
+    const { server, advance } = chat
+    server.epoch = 'second'
+    const { first, second } = await twoTabs(chat)
+    await second.tab.close()
+    server.epoch = 'first'
+    const { tab: gone } = tabOf(chat)
+    await advance(100)
+    await gone.close()
+    expect(await epochKept()).toBe('first')
+    server.epoch = 'second'
+    await advance(70_000)
+    server.cut()
+    await advance(5000)
+    expect(await epochKept()).toBe('second')
+    server.write('amy', 'ben', '4')
+    await advance(1000)
+    expect(first.tab.status.get().state).toBe('live')
+    expect((await kept()).conversations).toMatchObject([{ epoch: 'second', last_seq: 4 }])
+  })
+
+  test('does not do so either after a comparison that never came to its end in the new line', async () => {
+    const chat = chatWithDatabase()
+    const { server, advance } = chat
+    const { first, second } = await twoTabs(chat)
+    second.door.isShut = true
+    server.setBack(1)
+    server.frameFault = ({ type }) => (type === 'sync' || type === 'conversations' ? 'drop' : undefined)
+    await advance(6000)
+    server.cut()
+    await advance(6000)
+    expect(first.tab.status.get().state).toBe('live')
+    server.epoch = 'first'
+    second.door.isShut = false
+    second.tab.connect()
+    await advance(500)
+    expect(second.tab.status.get().state).toBe('live')
+    expect(await epochKept()).toBe('first again')
+  })
 })
