@@ -129,12 +129,12 @@ export class CredentialChanges {
 
   #asKnown<T>(userId: UserId, asker: Asker, work: () => Promise<T>): Promise<T> {
     const { guesses, hasher } = this.#options
-    return guesses.attempt('password', undefined, () => hasher.admit(placeOfPerson(userId, asker), work))
+    return hasher.admit(placeOfPerson(userId, asker), () => guesses.attempt('password', undefined, work))
   }
 
   #asStranger(what: Guessed, asker: Asker, work: () => Promise<void>): Promise<void> {
     const { guesses, hasher } = this.#options
-    return guesses.attempt(what, asker, () => hasher.admit(placeOfStranger(asker), work))
+    return hasher.admit(placeOfStranger(asker), () => guesses.attempt(what, asker, work))
   }
 
   #check(password: string, words: readonly string[]): void {

@@ -36,7 +36,10 @@ export class Guesses {
     this.#wide = new TokenBuckets(WIDE * perSecond, WIDE * SECONDS_AT_ONCE * perSecond)
   }
 
-  /** Does this work, and rejects as it does. `from`: undefined for who is known, and must not wait for those who guess beside them. */
+  /**
+   * Does this work, and rejects as it does. `from`: undefined for who is known, and must not wait for those who guess beside them. Who
+   * needs a place has it before: for want of one nothing is looked up, and that is no guess.
+   */
   async attempt<T>(what: Guessed, from: Network | undefined, work: () => Promise<T>): Promise<T> {
     const letOff = from === undefined ? () => undefined : this.#count(from)
     try {

@@ -109,7 +109,7 @@ export class SignIn {
       await takeAttempt(this.#options.throttle, attempt)
       return this.#login(given, client, asker, { lane, known, attempt, look })
     }
-    return guesses.attempt('password', guest ? undefined : asker, () => hasher.admit(place, visit))
+    return hasher.admit(place, () => guesses.attempt('password', guest ? undefined : asker, visit))
   }
 
   async #login(given: Given, client: Client, asker: Asker, { lane, known, attempt, look }: Visit): Promise<SignedIn> {
@@ -149,7 +149,7 @@ export class SignIn {
   register(given: NewPerson, client: Client, asker: Asker): Promise<SignedIn> {
     const { hasher, guesses } = this.#options
     const visit = (): Promise<SignedIn> => this.#register(given, client, asker)
-    return guesses.attempt('invite', asker, () => hasher.admit(placeOfStranger(asker), visit))
+    return hasher.admit(placeOfStranger(asker), () => guesses.attempt('invite', asker, visit))
   }
 
   async #register(given: NewPerson, client: Client, asker: Asker): Promise<SignedIn> {
