@@ -58,9 +58,7 @@ export class CredentialChanges {
     given: { current: string; next: string },
     asker: Asker,
   ): Promise<void> {
-    return this.#options.hasher.admit(placeOfPerson(userId, asker), () =>
-      this.#changePassword(userId, sessionId, given, asker),
-    )
+    return this.#asKnown(userId, asker, () => this.#changePassword(userId, sessionId, given, asker))
   }
 
   async #changePassword(
