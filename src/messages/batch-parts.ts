@@ -61,6 +61,11 @@ export class ConversationPart {
     this.#fresh = []
   }
 
+  /** The head of a conversation to which this batch adds nothing. */
+  foundHead(head: number): void {
+    for (const message of this.messages) if (message.fate === 'duplicate') message.isNewest = message.seq === head
+  }
+
   advance(change: PositionChange): void {
     if (change.user === this.conversation.lo) this.lo = this.lo ? furthest(this.lo, change) : change
     else this.hi = this.hi ? furthest(this.hi, change) : change
@@ -72,6 +77,7 @@ export class ConversationPart {
       message.fate = 'pending'
       message.seq = 0
       message.created_at = ''
+      message.isNewest = false
     }
     this.#fresh = undefined
   }

@@ -41,6 +41,7 @@ export function* numberAndWrite(
     let seq = (lastSeqs[index] ?? 0) - part.fresh.length
     // Numbers of another line: nobody may be told of them before everybody knows that it is another.
     if (!heads.locked(part.conversation, seq)) throw new Error('a conversation is shorter than it was known to be')
+    if (part.fresh.length === 0) part.foundHead(seq)
     for (const message of part.fresh) {
       seq += 1
       message.seq = seq

@@ -65,9 +65,10 @@ export class Outcomes implements SettledListener {
 
 /**
  * Stored by this commit, or by an earlier one whose answer was lost. That one may have been an instance's that died while its COMMIT
- * waited for a standby, so that nobody was told: a repeat above all that is known here is announced as well.
+ * waited for a standby, so that nobody was told: the newest message of a conversation is announced as well, unless it is known here.
+ * An older one is found missing by what follows it.
  */
-function isNews({ fate, wasUnknown, conversation, seq }: QueuedSend, heads: KnownHeads): boolean {
+function isNews({ fate, wasUnknown, isNewest, conversation, seq }: QueuedSend, heads: KnownHeads): boolean {
   if (fate !== 'duplicate') return fate === 'stored'
-  return wasUnknown === true || seq > heads.of(conversation)
+  return wasUnknown === true || (isNewest === true && seq > heads.of(conversation))
 }

@@ -144,6 +144,7 @@ export class MemoryMessageStore implements MessageStore {
     const headBefore = log.messages.length
     for (const message of part.messages) this.#append(log, message, new Date(now).toISOString())
     const stored = part.messages.filter(({ fate }) => fate === 'stored')
+    if (stored.length === 0) part.foundHead(headBefore)
     for (const [person, change] of [
       [log.lo, part.lo],
       [log.hi, part.hi],

@@ -16,6 +16,8 @@ export interface PendingMessage {
    * stored for either.
    */
   fate: 'pending' | 'stored' | 'duplicate' | 'conflict' | 'closed'
+  /** Of a duplicate: nothing has followed it in its conversation, so it may be that nobody was ever told of it. */
+  isNewest?: boolean
 }
 
 /** "This user has received, and perhaps read, everything up to here." Never above the conversation's head. */

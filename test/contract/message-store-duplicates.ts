@@ -149,6 +149,22 @@ export function describeDuplicates(store: () => MessageStore): void {
       expect(outcome(again)).toEqual({ fate: 'duplicate', seq: 1, created_at: first.created_at })
     })
 
+    test('is the newest message alone where nothing has followed, also not in the same batch', async () => {
+      const [a, b] = strangers()
+      const stored = ['one', 'two'].map((content) => pendingMessage(a, b, content))
+      await fast(...stored)
+      const again = (): PendingMessage[] => stored.map(({ content, id }) => pendingMessage(a, b, content, id))
+      const alone = again()
+      await careful(...alone)
+      expect(alone.map(({ isNewest }) => isNewest === true)).toEqual([false, true])
+      const followed = again()
+      await careful(...followed, pendingMessage(b, a, 'three'))
+      expect(followed.map(({ fate, isNewest }) => [fate, isNewest === true])).toEqual([
+        ['duplicate', false],
+        ['duplicate', false],
+      ])
+    })
+
     test('means nothing in another conversation', async () => {
       const [a, b] = strangers()
       const [c] = strangers()

@@ -134,6 +134,19 @@ describe('listeners', () => {
     expect(heads.of({ key: 'ann bob', lo: 'ann', hi: 'bob' })).toBe(1)
   })
 
+  test('hear nothing of an old repeat, although nobody here has heard of it: all that followed would seem to be missing', async () => {
+    const died = bench()
+    const id = died.send('one')
+    died.send('two')
+    await settled()
+    const recorder = new Recorder()
+    const { send, told } = bench([recorder], died.store)
+    send('one', { id })
+    await settled()
+    expect(told).toEqual(['one duplicate'])
+    expect(recorder.heard).toEqual(['done'])
+  })
+
   test('hear nothing of a repeat, a conflict or a refusal', async () => {
     const recorder = new Recorder()
     const { send, told } = bench([recorder])
