@@ -11,6 +11,7 @@ export type Received = ServerEvent | UnknownEntry
 
 const POSITIONS = 'with delivered_seq read_seq'
 const MESSAGE = 'id seq sender_id receiver_id content created_at'
+const NUMBERED = 'with seq'
 /** What has to be there of frames that change what is kept; whatever else a frame has is ignored. */
 const SHAPES: Readonly<Record<string, string>> = {
   welcome: 'user_id server_time',
@@ -20,6 +21,7 @@ const SHAPES: Readonly<Record<string, string>> = {
   conversations: 'conversations',
   sync: 'changed server_time',
   receipt: POSITIONS,
+  unknown: NUMBERED,
 }
 /** Lists in frames, and what their items have to have. */
 const ITEMS: Readonly<Record<string, string>> = {
@@ -30,15 +32,14 @@ const ITEMS: Readonly<Record<string, string>> = {
 
 type Fields = Readonly<Record<string, unknown>>
 const isRecord = (value: unknown): value is Fields => typeof value === 'object' && value !== null
-const kindOf = (name: string): string =>
-  /seq$|^(n|at)$/.test(name) ? 'number' : name === 'has_more' ? 'boolean' : 'string'
+/** A number that is none, or has no end, would be the highest for ever, or compare with nothing. */
+const isOfKind = (name: string, value: unknown): boolean =>
+  /seq$|^(n|at)$/.test(name) ? Number.isFinite(value) : typeof value === (name === 'has_more' ? 'boolean' : 'string')
 
 /** Whether a value, of a frame or of a storage, has all of these fields, each of its kind. */
 export const fits = (value: unknown, shape: string): boolean =>
   isRecord(value) &&
-  shape
-    .split(' ')
-    .every((name) => (ITEMS[name] ? isListOf(value[name], ITEMS[name]) : typeof value[name] === kindOf(name)))
+  shape.split(' ').every((name) => (ITEMS[name] ? isListOf(value[name], ITEMS[name]) : isOfKind(name, value[name])))
 
 const isListOf = (value: unknown, shape: string): boolean =>
   Array.isArray(value) && value.every((item) => fits(item, shape))
@@ -60,10 +61,10 @@ export function decodeEvent(frame: unknown): Received | undefined {
   }
   if (!isRecord(value) || typeof value.type !== 'string') return undefined
   const { type } = value
-  const shape = Object.hasOwn(SHAPES, type) ? SHAPES[type] : undefined
-  // The fields that are read were looked at one by one.
-  if (shape) return fits(value, shape) ? (value as unknown as Received) : undefined
-  if (fits(value, 'with seq')) return { type: 'unknown', with: value.with, seq: value.seq } as UnknownEntry
+  const shape = SHAPES[type]
+  // The fields that are read were looked at one by one. Of names like `toString` an object has something by itself.
+  if (typeof shape === 'string') return fits(value, shape) ? (value as unknown as Received) : undefined
+  if (fits(value, NUMBERED)) return { type: 'unknown', with: value.with, seq: value.seq } as UnknownEntry
   // Taken as it is: the worst that a wrong one does is to show something wrong for a moment, and a later kind does nothing.
   return value as unknown as Received
 }

@@ -279,6 +279,7 @@ test('a row that is broken is fetched again, or dropped, and keeps nobody out', 
     [
       { put: 'conversations', row: { with: 'amy', ranges: 'x' } as never },
       { put: 'outbox', row: { id: 'broken', n: 'x' } as never },
+      { put: 'outbox', row: { id: 'of no order', with: 'amy', content: 'x', n: Number.NaN, at: 1 } as never },
     ],
     true,
   )

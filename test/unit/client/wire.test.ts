@@ -53,6 +53,8 @@ test.each([
   ['no object', '[1]'],
   ['no type', '{}'],
   ['null', 'null'],
+  ['a later kind that is not said, and has no number', '{"type":"unknown"}'],
+  ['a number without end', '{"type":"receipt","with":"b","delivered_seq":1e999,"read_seq":0}'],
   ['a field of another kind', '{"type":"receipt","with":"b","delivered_seq":"1","read_seq":0}'],
   ['a missing field', '{"type":"message","id":"i"}'],
   ['a list that is none', '{"type":"history","with":"b","messages":{},"has_more":false}'],
