@@ -123,7 +123,7 @@ export class ConversationLog {
       // A jump: the newest page has come before what lies between.
       if (last && seq > last.seq + 1) this.items = []
       this.items.push(message)
-    }
+    } else this.prepend([message]) // An own one, say, whose reply was lost: it must not vanish.
     if (seq <= this.counted) return
     this.counted = seq
     const isTheirs = message.sender_id !== this.#me() && message.id !== ''

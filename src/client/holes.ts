@@ -87,14 +87,14 @@ export class Holes {
 
   /** The page of the history right below what is shown, from the server. */
   older(log: ConversationLog, done?: (isOlder: boolean) => void): void {
-    const [first] = log.items
-    this.#page(log, { before: first?.seq, limit: SCREEN }, (page) => {
-      const shown = log.items[0]?.seq ?? Number.POSITIVE_INFINITY
-      const { length } = log.items
+    const first = (): number | undefined => log.items[0]?.seq
+    const before = first()
+    this.#page(log, { before, limit: SCREEN }, (page) => {
+      const shown = first() ?? Number.POSITIVE_INFINITY
       if (page) log.prepend(page.messages.filter(({ seq }) => seq < shown))
       this.#core.logs.changed(log)
       // A page that does not join what is shown, as of a database that was set back, is no reason to ask for it again and again.
-      done?.(log.items.length > length)
+      done?.(page !== undefined && first() !== before)
     })
   }
 

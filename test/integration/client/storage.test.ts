@@ -78,6 +78,30 @@ test('a reload shows what was there, with the server down, and goes on where it 
   off()
 })
 
+test.each([1, 3])(
+  'a first message whose reply was lost does not vanish when %i others come before it',
+  async (count) => {
+    const { client, server, advance } = chatWithDatabase()
+    const amy = client('amy', { storage: indexedDbStorage() })
+    await advance(100)
+    let cuts = 0
+    server.sendFault = () => {
+      cuts += 1
+      return cuts === 1 ? 'cut_after' : undefined
+    }
+    const { messages, send } = amy.conversation('ben')
+    send('hers')
+    const shown: string[][] = []
+    messages.subscribe(() => shown.push(contentsOf(messages.get())))
+    await advance(20)
+    for (const text of numbers(1, count)) server.write('ben', 'amy', text)
+    await advance(10_000)
+    expect(cuts).toBe(2)
+    expect(shown.filter((contents) => !contents.includes('hers'))).toEqual([])
+    expect(shown.at(-1)).toEqual(['hers', ...numbers(1, count)])
+  },
+)
+
 test('acknowledges nothing before the transaction that keeps it is complete', async () => {
   const chat = chatWithDatabase()
   let release: () => void = () => undefined
