@@ -98,6 +98,54 @@ describe('a link that is dead and looks open', () => {
   })
 })
 
+test('what came while the network was away is shown within five seconds, though the next attempt was not due yet', async () => {
+  const context = await site().person()
+  const tab = await site().open(context, { host: TRUSTED_HOST, user: 'traveller', with: 'amy' })
+  await tab.untilState('live')
+  // An answer that is on its way when the network goes would let the page believe in its connection for some seconds more.
+  site().proxy.set('silent')
+  await context.setOffline(true)
+  await tab.untilState('offline')
+  for (const content of numbered('missed', 50))
+    await post({ port: site().port ?? 0 }, { sender_id: 'amy', receiver_id: 'traveller', content })
+  await tab.until('chat.client.status.get().until - Date.now() > 5000')
+  site().proxy.set('open')
+  const before = await tab.number('performance.now()')
+  await context.setOffline(false)
+  await tab.untilRows(50, 'received')
+  const shownAt = await tab.number('chat.startedAt + Math.max(chat.toldAt, chat.newest[50])')
+  expectAtMost('fifty missed messages are shown after the network is back', shownAt - before, 5000)
+  expect((await tab.rows()).map(({ content }) => content)).toEqual(numbered('missed', 50))
+  expect(await tab.faults()).toEqual([])
+})
+
+test('what is typed around twenty reconnects is on the screen once at every moment', async () => {
+  const user = 'talker'
+  const tab = await site().open(await site().person(), { host: TRUSTED_HOST, user, with: 'amy' })
+  await tab.untilState('live')
+  for (let round = 1; round <= 20; round += 1) {
+    // Every other message is stored, and its reply lost.
+    site().proxy.set(round % 2 ? 'mute' : 'silent')
+    const committed = round % 2 ? site().proxy.withheld('"sent"') : undefined
+    await tab.sendAll([`before ${round}`])
+    await committed
+    site().proxy.set('refused')
+    await tab.until(`chat.client.status.get().state !== 'live'`)
+    await post({ port: site().port ?? 0 }, { sender_id: 'amy', receiver_id: user, content: `meanwhile ${round}` })
+    site().proxy.set('open')
+    await tab.page.evaluate('chat.client.connect()')
+    await tab.sendAll([`after ${round}`])
+    await tab.untilRows(3 * round, 'sent', 'received')
+  }
+  expect(await tab.faults()).toEqual([])
+  const stored = await site().stored(user, 'amy')
+  expect((await tab.rows()).map(({ id }) => id)).toEqual(stored.map(({ id }) => id))
+  for (const word of ['before', 'meanwhile', 'after'])
+    expect(stored.map(({ content }) => content).filter((content) => content.startsWith(word))).toEqual(
+      numbered(word, 20),
+    )
+})
+
 describe('storage that fails', () => {
   /** Starts without storage, receives and sends; a later visit has everything. */
   async function worksInMemory(context: BrowserContext, user: string, why: string): Promise<ChatTab> {
@@ -159,6 +207,94 @@ describe('storage that fails', () => {
     await devtools.send('Storage.overrideQuotaForOrigin', { origin })
     await tab.page.reload()
     await hasAll(tab, 'full')
+  })
+})
+
+describe('storage that is damaged', () => {
+  const say = (user: string, content: string): Promise<unknown> =>
+    post({ port: site().port ?? 0 }, { sender_id: 'amy', receiver_id: user, content })
+
+  /** Everything is there after a reload, and on the disk again. */
+  async function isWhole(tab: ChatTab, ...contents: readonly string[]): Promise<void> {
+    await tab.page.reload()
+    await tab.untilState('live')
+    expectAtMost('a page is live, with a storage that was damaged', await tab.number('chat.times.live'), 3500)
+    // As a page does whose list leaves room.
+    await tab.page.evaluate(`chat.client.conversation('amy').loadOlder()`)
+    await tab.untilRows(contents.length, 'received', 'sent')
+    expect((await tab.rows()).map(({ content }) => content)).toEqual(contents)
+    expect(await tab.number(`chat.client.storage.get().kind === 'persistent'`)).toBe(1)
+    expect(await tab.faults()).toEqual([])
+  }
+
+  test('because the browser ends a transaction in the middle', async () => {
+    const user = 'torn'
+    const context = await site().person()
+    await context.addInitScript(`
+      const { put } = IDBObjectStore.prototype
+      globalThis.torn = 0
+      IDBObjectStore.prototype.put = function (row) {
+        const request = put.call(this, row)
+        if (this.name === 'messages' && torn === 0) {
+          torn += 1
+          this.transaction.abort()
+        }
+        return request
+      }`)
+    const tab = await site().open(context, { host: TRUSTED_HOST, user, with: 'amy' })
+    await tab.untilState('live')
+    await say(user, 'one')
+    await tab.sendAll(['two'])
+    await tab.untilRows(2, 'received', 'sent')
+    await tab.until('torn === 1')
+    await isWhole(tab, 'one', 'two')
+  })
+
+  test('because the browser takes it away from a page that is open', async () => {
+    const user = 'cleared'
+    const context = await site().person()
+    const tab = await site().open(context, { host: TRUSTED_HOST, user, with: 'amy' })
+    await tab.untilState('live')
+    await say(user, 'one')
+    await tab.untilRows(1, 'received')
+    const devtools = await context.newCDPSession(tab.page)
+    const { origin } = new URL(tab.page.url())
+    await devtools.send('Storage.clearDataForOrigin', { origin, storageTypes: 'indexeddb' })
+    await tab.sendAll(['two'])
+    await say(user, 'three')
+    await tab.untilRows(3, 'received', 'sent')
+    await isWhole(tab, 'one', 'two', 'three')
+  })
+
+  test('because its rows are broken', async () => {
+    const user = 'broken'
+    const context = await site().person()
+    const tab = await site().open(context, { host: TRUSTED_HOST, user, with: 'amy' })
+    await tab.untilState('live')
+    for (const content of ['one', 'two', 'three']) await say(user, content)
+    await tab.untilRows(3, 'received')
+    await tab.page.close()
+    const blank = await site().openBlank(context, TRUSTED_HOST)
+    await blank.evaluate(`(async () => {
+      const [{ name }] = await indexedDB.databases()
+      const database = await new Promise((resolve) => {
+        const opening = indexedDB.open(name)
+        opening.onsuccess = () => resolve(opening.result)
+      })
+      const stores = ['messages', 'conversations', 'outbox', 'drafts']
+      const transaction = database.transaction(stores, 'readwrite')
+      const put = (store, row) => transaction.objectStore(store).put(row)
+      put('messages', { with: 'amy', seq: 2, content: 7 })
+      put('conversations', { with: 'zed', ranges: 'none' })
+      put('outbox', { id: 'x', with: 'amy', content: 'of nobody', n: NaN, at: 1 })
+      put('drafts', { with: 'amy', text: 7 })
+      await new Promise((resolve) => { transaction.oncomplete = resolve })
+      database.close()
+    })()`)
+    await blank.close()
+    const again = await site().open(context, { host: TRUSTED_HOST, user, with: 'amy' })
+    await again.untilRows(3, 'received')
+    await isWhole(again, 'one', 'two', 'three')
   })
 })
 

@@ -238,6 +238,25 @@ test('misses nothing that is committed while it connects', async () => {
   expect(seen).toEqual(seen.map((_, round) => [String(round)]))
 })
 
+test('fetches what never came, once something behind it has', async () => {
+  const [amy, ben] = [somebody('amy'), somebody('ben')]
+  const swallowed: string[] = []
+  const swallows = (frame: string): boolean => {
+    const is = frame.includes('"type":"message"') && frame.includes('"content":"two"')
+    if (is) swallowed.push(frame)
+    return is
+  }
+  const hers = connect(amy)
+  const his = connect(ben, { WebSocket: faultySockets({ swallows }) })
+  const messages = told(his)
+  await Promise.all([live(hers), live(his)])
+  for (const text of ['one', 'two', 'three']) await hers.conversation(ben).send(text).settled
+  await until(his.conversation(amy).messages, (rows) => rows.length === 3)
+  await until(hers.conversation(ben).messages, (rows) => rows.at(-1)?.state === 'delivered')
+  expect(contentsOf(messages)).toEqual(['one', 'two', 'three'])
+  expect(swallowed).toHaveLength(1)
+})
+
 test('reads on one device clear the number of unread messages on the other, now and after a time away', async () => {
   const [amy, ben] = [somebody('amy'), somebody('ben')]
   const hers = connect(amy)

@@ -361,7 +361,15 @@ test('while it sends and reconnects, each row is on the screen exactly once at e
 
 test('a hundred reconnects leave one socket and one event a message, and an old socket changes nothing', async () => {
   const { client, server, advance } = fakeChat()
-  const ben = client('ben')
+  const sockets: InstanceType<typeof server.WebSocket>[] = []
+  const WebSocket = new Proxy(server.WebSocket, {
+    construct(socket, [url, protocols]) {
+      const opened = new socket(url, protocols)
+      sockets.push(opened)
+      return opened
+    },
+  })
+  const ben = client('ben', { WebSocket })
   const messages = told(ben)
   await advance(100)
   for (let turn = 0; turn < 100; turn += 1) {
@@ -370,9 +378,11 @@ test('a hundred reconnects leave one socket and one event a message, and an old 
   }
   expect(server.openCount).toBe(1)
   expect(server.socketCount).toBe(101)
-  server.write('amy', 'ben', 'one')
+  const late = { type: 'message', ...server.write('amy', 'ben', 'one'), seq: 2, id: 'late', content: 'late' }
+  for (const socket of sockets.slice(0, -1)) socket.onmessage?.({ data: JSON.stringify(late) })
   await advance(1000)
   expect(contentsOf(messages)).toEqual(['one'])
+  expect(rowsOf(ben, 'amy')).toEqual(['one received'])
 })
 
 describe('what waits for too long, or for somebody else', () => {
