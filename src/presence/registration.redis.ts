@@ -223,8 +223,9 @@ export class Registration {
   }
 
   #call(what: 'join' | 'leave', userIds: readonly UserId[]): Promise<unknown> {
-    const { prefix, instanceId, scripts } = this.#options
-    return scripts[what](prefix, instanceId, ...userIds)
+    const { prefix, instanceId, leaseMs, scripts } = this.#options
+    if (what === 'leave') return scripts.leave(prefix, instanceId, ...userIds)
+    return scripts.join(prefix, instanceId, leaseMs, ...userIds)
   }
 
   /** Makes what Redis holds of this instance equal to what is. */

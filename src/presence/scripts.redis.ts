@@ -2,7 +2,8 @@ import { type Commands, defineScript } from '../redis/client.ts'
 
 /**
  * Keys, all under one prefix:
- *   instances          sorted set: instance → when its lease ends (Redis' clock, milliseconds); 0: it has had none
+ *   instances          sorted set: instance → when its lease ends (Redis' clock, milliseconds); negative: it has had none, and
+ *                      is taken for dead from then on
  *   instance:ID        set: users connected to that instance, and MARK once all of them are listed
  *   where:USER         set: instances that the user is connected to
  *   online             sorted set, all scores 0: users with a non-empty where, so in order of their ids; before them, for
@@ -25,15 +26,16 @@ export const MARK = '!'
 export const BEHIND_MARKS = '"'
 
 /**
- * ARGV: prefix, instance, users … Each is connected to the instance from now on. Returns how many entries were not there. An
- * instance that is not listed, as after a wipe, is listed without a lease, so that its users are swept if it dies before it
- * renews.
+ * ARGV: prefix, instance, lease in milliseconds, users … Each is connected to the instance from now on. Returns how many entries were
+ * not there. An instance that is not listed, as after a wipe, is listed without a lease, so that its users are swept if it dies
+ * before it renews; not at once, because its first renewal may have failed.
  */
 const JOIN = `
 local p, instance = ARGV[1], ARGV[2]
-redis.call('ZADD', p .. 'instances', 'NX', 0, instance)
+local t = redis.call('TIME')
+redis.call('ZADD', p .. 'instances', 'NX', -(t[1] * 1000 + math.floor(t[2] / 1000) + ARGV[3]), instance)
 local added = 0
-for i = 3, #ARGV do
+for i = 4, #ARGV do
   local user = ARGV[i]
   added = added + redis.call('SADD', p .. 'instance:' .. instance, user)
   added = added + redis.call('SADD', p .. 'where:' .. user, instance)
@@ -81,7 +83,7 @@ for i = 3, #ARGV do leave(ARGV[1], ARGV[2], ARGV[i]) end`
 const SWEEP = `${LEAVE_FUNCTIONS}
 local p, instance = ARGV[1], ARGV[2]
 local ends = redis.call('ZSCORE', p .. 'instances', instance)
-if ends and tonumber(ends) > now then return 0 end
+if ends and math.abs(tonumber(ends)) > now then return 0 end
 local users = redis.call('SPOP', p .. 'instance:' .. instance, ARGV[3])
 for _, user in ipairs(users) do
   if user ~= '${MARK}' then leave(p, instance, user) end
@@ -143,7 +145,7 @@ return {
   listStood and 1 or 0,
   unlisted,
   living,
-  redis.call('ZRANGEBYSCORE', p .. 'instances', '-inf', '(' .. now)
+  redis.call('ZRANGEBYSCORE', p .. 'instances', -now, '(' .. now)
 }`
 
 export interface Renewal {

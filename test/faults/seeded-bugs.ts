@@ -176,11 +176,7 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
   },
   {
     name: 'presence without a lease',
-    patches: one(
-      'presence/scripts.redis.js',
-      "redis.call('ZRANGEBYSCORE', p .. 'instances', '-inf', '(' .. now)",
-      '{}',
-    ),
+    patches: one('presence/scripts.redis.js', "redis.call('ZRANGEBYSCORE', p .. 'instances', -now, '(' .. now)", '{}'),
     scenario: 'presence after a kill',
   },
   {

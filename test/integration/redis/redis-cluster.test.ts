@@ -188,6 +188,23 @@ test('what is published while a slot is half moved is repeated in that slot alon
   })
 })
 
+/** Looks at this user until told to end; what they were said to be. */
+function lookAt({ presence }: Awaited<ReturnType<typeof open>>, user: string) {
+  const seen = new Set<string>()
+  let isOver = false
+  const look = async (): Promise<boolean> => {
+    for (const { status } of await presence.states([user])) seen.add(status)
+    return isOver
+  }
+  const looking = eventually(look, 'the end of the look')
+  const end = async (): Promise<Set<string>> => {
+    isOver = true
+    await looking
+    return seen
+  }
+  return { end }
+}
+
 test('presence is unknown while its slot is half moved, and soon after it what it became meanwhile', async () => {
   const logs = keepLogs()
   const [one, two] = [await open(logs), await open(logs)]
@@ -195,6 +212,7 @@ test('presence is unknown while its slot is half moved, and soon after it what i
   const asked = ['here', 'leaves', 'comes', 'nobody']
   const statuses = async (): Promise<string[]> => (await one.presence.states(asked)).map(({ status }) => status)
   await eventually(async () => String(await statuses()) === 'online,online,offline,offline', 'presence')
+  const look = lookAt(one, 'here')
   let stages = 0
   await cluster.reshard(slotOf('presence'), async () => {
     stages += 1
@@ -215,6 +233,7 @@ test('presence is unknown while its slot is half moved, and soon after it what i
     'presence after the move',
     10_000,
   )
+  expect(await look.end()).toEqual(new Set(['online', 'unknown']))
 })
 
 test('who looks is known while a slot is half moved', async () => {

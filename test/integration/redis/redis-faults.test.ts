@@ -213,10 +213,23 @@ describe('presence', () => {
   test('of an instance that died before it had a lease, as right after a wipe, is cleared up', async () => {
     const one = await connect()
     await allSay([])
-    await presenceScripts(one.commands).join(PREFIX, 'dead', 'ghost')
-    expect(await online(one)).toEqual(['ghost'])
+    expect(await presenceScripts(one.commands).join(PREFIX, 'dead', 500, 'ghost')).toBe(3)
     await allSay([])
     expect(await server.run('ZSCORE', `${PREFIX}instances`, 'dead')).toBe(null)
+  })
+
+  test('of an instance that has no lease yet, as its first renewal failed, is not cleared up for as long as one', async () => {
+    const one = await connect()
+    await allSay([])
+    await presenceScripts(one.commands).join(PREFIX, 'new', 600_000, 'ann')
+    const leaseMs = async (): Promise<number> => Number(await server.run('ZSCORE', `${PREFIX}instances`, one.id))
+    for (let renewal = 1; renewal <= 4; renewal += 1) {
+      const before = await leaseMs()
+      await eventually(async () => (await leaseMs()) > before, 'a renewal')
+    }
+    expect(await online(one)).toEqual(['ann'])
+    await server.run('ZADD', `${PREFIX}instances`, -1, 'new')
+    await allSay([])
   })
 
   test('is unknown, not offline, to an instance that lists a new user in a Redis that was wiped', async () => {
