@@ -63,6 +63,7 @@ const reservedFor: Record<string, RegExp> = {
   zod: /^(gateway\/wire\/|config(\/|\.ts$))/,
   '@node-rs/argon2': /^accounts\/hashing-thread\.ts$/,
   commander: /^cli(\/|\.ts$)/,
+  'web-push': /^push\//,
   undici: /^outbound\//,
   '@opentelemetry/api': /^tracing\//,
   '@opentelemetry/core': /^tracing\//,

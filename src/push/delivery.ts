@@ -1,9 +1,9 @@
+import webPush from 'web-push'
 import { reasonOf } from '../lib/errors.ts'
 import type { Logger } from '../lib/logger.ts'
 import type { OutboundHttp } from '../outbound/outbound-http.ts'
 import { fateOf, type PushFate } from './answer.ts'
 import type { Breaker } from './breaker.ts'
-import { encrypted } from './encryption.ts'
 import { type HostClass, hostClassOf, type PushHosts } from './hosts.ts'
 import type { SharedKeys } from './keys.ts'
 import type { PushObserver } from './observer.ts'
@@ -59,8 +59,10 @@ export class PushDelivery {
 
   async #ask({ subscription, message, url, reach, key }: Asking): Promise<Answered> {
     const { http, headers, logger } = this.#options
+    const { p256dh, auth } = subscription
     if (message.payload.byteLength > MAX_PLAINTEXT_BYTES) return { fate: 'too_large' }
     try {
+      const { cipherText } = webPush.encrypt(p256dh, auth, message.payload, 'aes128gcm')
       const answer = await http.send({
         method: 'POST',
         url,
@@ -73,7 +75,7 @@ export class PushDelivery {
           Urgency: message.urgency,
           Topic: message.topic,
         },
-        body: encrypted(message.payload, subscription),
+        body: cipherText,
       })
       const fate = fateOf(answer.status, answer.retryAfterSeconds)
       if (fate !== 'sent' && fate !== 'gone') {
