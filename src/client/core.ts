@@ -28,11 +28,11 @@ export interface Core {
 /** What belongs to one user: exchanged as a whole when another one logs in. */
 export class Session {
   userId: UserId = ''
-  vault: Keeper | undefined
-  tabs: Tabs | undefined
+  declare vault: Keeper | undefined
+  declare tabs: Tabs | undefined
   maxContentBytes = 16_384
   /** Up to when everything was compared with the server, by the server's clock. */
-  since: string | undefined
+  declare since: string | undefined
   /** The server's line of history; '' until it has said one. */
   epoch = ''
   readonly #soon: (task: () => void) => void

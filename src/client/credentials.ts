@@ -36,9 +36,9 @@ export class Credentials {
   #asking: { readonly reason: TokenReason; readonly token: Promise<string> } | undefined
   #shared: { readonly token: string; readonly at: number } | undefined
   /** The tabs of the same user, once it is known who that is. */
-  tabs: Tabs | undefined
+  declare tabs: Tabs | undefined
   /** The last token that was used. */
-  token: string | undefined
+  declare token: string | undefined
 
   constructor(auth: Auth, { http }: Addresses, tools: Tools) {
     this.#auth = auth

@@ -9,7 +9,7 @@ interface OrphansOptions {
   readonly core: Core
   readonly tab: string
   readonly queues: Queues
-  /** This tab sends the message from now on. */
+  /** Its owner, this tab or another, sends the message from now on. */
   readonly take: (entry: Entry) => void
   readonly taken: () => void
 }
@@ -46,7 +46,11 @@ export class Orphans {
   heard(entry: Entry): void {
     const { tab, queues } = this.#options
     const own = queues.find(entry.id)
-    if (own?.owner === tab && !isAside(own.state) && tab < entry.owner) return
+    if (own && !isAside(own.state)) {
+      if (own.owner === tab && tab < entry.owner) return
+      // Who takes over one message of a tab that is gone takes over all: in two hands they would overtake each other.
+      if (own.owner !== tab && own.owner !== entry.owner) this.#takeOver(own.owner, entry.owner)
+    }
     queues.put(entry)
     this.follow(entry.owner)
   }
@@ -64,9 +68,9 @@ export class Orphans {
     })
   }
 
-  #takeOver(owner: string): void {
-    const { queues, tab, take } = this.#options
+  #takeOver(owner: string, by = this.#options.tab): void {
+    const { queues, take } = this.#options
     for (const entry of queues.entries())
-      if (entry.owner === owner) take({ ...entry, owner: tab, state: stateLeft(entry) })
+      if (entry.owner === owner) take({ ...entry, owner: by, state: stateLeft(entry) })
   }
 }

@@ -80,7 +80,7 @@ export class Vault implements Keeper {
     }
     const isLong = changes.length > MAX_BATCH
     const messages = isLong ? changes.filter((change) => 'put' in change && change.put === 'messages') : []
-    const ordered = isLong ? [...new Set([...messages, ...changes])] : changes
+    const ordered = [...new Set([...messages, ...changes])]
     const end = Math.min(MAX_BATCH, messages.length || MAX_BATCH)
     const batch: Batch = { changes: ordered.slice(0, end), isStrict, written: Promise.resolve() }
     batch.written = this.#last.then(() => {
@@ -156,7 +156,7 @@ export class Vault implements Keeper {
 
   #lost(why: string): void {
     // The next write opens it again; a page that must make way for another version does not.
-    if (why === 'superseded' && !this.#isClosed) this.#forMemory(why)
+    if (why === 'superseded') this.#forMemory(why)
   }
 
   #forMemory(why: string): void {

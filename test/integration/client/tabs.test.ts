@@ -1,6 +1,7 @@
 // Several tabs of one origin: one database, one channel, and locks that the death of a tab releases.
 import { IDBFactory } from 'fake-indexeddb'
 import { afterAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
+import { host } from '../../../src/client/environment.ts'
 import { type Client, type ClientOptions, createClient, indexedDbStorage } from '../../../src/client/index.ts'
 import { queued } from '../../../src/client/outbox.ts'
 import { FakeServer, seededRandom } from '../../../src/client/testing/index.ts'
@@ -253,6 +254,44 @@ test('without locks, as over plain http, tabs race and the message is still stor
   await advance(30_000)
   expect(contentsOf(server.log.of('ben', 'amy').messages)).toEqual(['raced'])
   for (const client of clients) expect(rowsOf(client, 'amy')).toEqual(['raced sent'])
+})
+
+test('what a tab has left goes out in its order when one that takes it over has said so of the first message alone', async () => {
+  const { server, clients, advance } = tabs(1)
+  const [client] = clients as [Client]
+  await advance(500)
+  server.isDown = true
+  server.cut()
+  const locks = host().navigator?.locks
+  const ends = new Map<string, () => void>()
+  for (const tab of ['left', 'next'])
+    void locks?.request(`${NAME} tab ${tab}`, {}, () => new Promise<void>((end) => void ends.set(tab, end)))
+  const channel = new BroadcastChannel(NAME)
+  onTestFinished(() => channel.close())
+  const say = (n: number, owner: string): void => {
+    const entry = {
+      ...queued(`0000000${n}-0000-7000-8000-000000000000`, 'amy', String(n), { n, at: server.clock.wall(), owner }),
+    }
+    channel.postMessage({
+      type: 'outbox',
+      id: entry.id,
+      with: 'amy',
+      entry: { ...entry, state: 'queued', isNoted: true },
+    })
+  }
+  for (const n of [1, 2, 3]) say(n, 'left')
+  await advance(100)
+  say(1, 'next')
+  await advance(100)
+  ends.get('left')?.()
+  server.isDown = false
+  client.connect()
+  await advance(1000)
+  const stored = (): string[] => contentsOf(server.log.of('ben', 'amy').messages)
+  expect([client.status.get().state, stored()]).toEqual(['live', []])
+  ends.get('next')?.()
+  await advance(5000)
+  expect(stored()).toEqual(['1', '2', '3'])
 })
 
 test('what a tab that is gone left a day ago is not sent without asking', async () => {
