@@ -49,11 +49,11 @@ export function encoded(answer: RestAnswer): RestAnswer {
   return { ...answer, body: Buffer.from(answer.body) }
 }
 
-/** A document that never changes: everybody may ask for it, so it is written out once, when somebody first does. */
-export function documentAnswer(value: unknown): () => RestAnswer {
+/** A document that never changes: everybody may ask for it, so it is made and written out once, when somebody first does. */
+export function documentAnswer(make: () => unknown): () => RestAnswer {
   let answer: RestAnswer | undefined
   return () => {
-    answer ??= encoded(jsonAnswer(200, value))
+    answer ??= encoded(jsonAnswer(200, make()))
     return answer
   }
 }

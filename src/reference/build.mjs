@@ -21,6 +21,6 @@ async function buildInto(directory) {
   const style = readFileSync(join(root, 'src/reference/reference.css'), 'utf8')
   mkdirSync(directory, { recursive: true })
   const path = join(directory, 'docs.html')
-  writeFileSync(path, referencePage(openApiDocument, asyncApiDocument, style))
+  writeFileSync(path, referencePage(openApiDocument(), asyncApiDocument(), style))
   compress(path)
 }

@@ -20,36 +20,38 @@ const commandKey = (type: Command['type']): string => `command.${type}`
 const eventKey = (type: ServerEvent['type']): string => `event.${type}`
 
 /** AsyncAPI 3.0 of /ws (https://www.asyncapi.com/docs/reference/specification/v3.0.0), from the service's point of view. */
-export const asyncApiDocument: Json = {
-  asyncapi: '3.0.0',
-  info: {
-    title: 'Messaging server',
-    version: '1',
-    description: 'Real-time 1:1 messaging: commands and events of the WebSocket at /ws. The REST API: /openapi.json.',
-  },
-  defaultContentType: 'application/json',
-  channels: {
-    ws: {
-      address: '/ws',
-      description: `Subprotocols: ${Object.entries(SUBPROTOCOLS)
-        .map(([name, encoding]) => `${name} (${encoding})`)
-        .join(', ')}; both carry the same fields. ${closeCodes()}`,
-      messages: Object.fromEntries(
-        [...commandTypes.map(commandKey), ...eventTypes.map(eventKey)].map((key) => [
-          key,
-          { $ref: `#/components/messages/${key}` },
-        ]),
-      ),
-      bindings: { ws: { method: 'GET', query: schemaOf(tokenSocketQuery) } },
+export function asyncApiDocument(): Json {
+  return {
+    asyncapi: '3.0.0',
+    info: {
+      title: 'Messaging server',
+      version: '1',
+      description: 'Real-time 1:1 messaging: commands and events of the WebSocket at /ws. The REST API: /openapi.json.',
     },
-  },
-  operations: Object.fromEntries([...commandTypes.map(receiving), ...eventTypes.filter(isPush).map(sending)]),
-  components: {
-    messages: Object.fromEntries([
-      ...commandTypes.map((type) => [commandKey(type), messageOf(type, COMMAND_SCHEMAS[type], COMMAND_NOTES[type])]),
-      ...eventTypes.map((type) => [eventKey(type), messageOf(type, EVENT_SCHEMAS[type], EVENT_NOTES[type])]),
-    ]),
-  },
+    defaultContentType: 'application/json',
+    channels: {
+      ws: {
+        address: '/ws',
+        description: `Subprotocols: ${Object.entries(SUBPROTOCOLS)
+          .map(([name, encoding]) => `${name} (${encoding})`)
+          .join(', ')}; both carry the same fields. ${closeCodes()}`,
+        messages: Object.fromEntries(
+          [...commandTypes.map(commandKey), ...eventTypes.map(eventKey)].map((key) => [
+            key,
+            { $ref: `#/components/messages/${key}` },
+          ]),
+        ),
+        bindings: { ws: { method: 'GET', query: schemaOf(tokenSocketQuery) } },
+      },
+    },
+    operations: Object.fromEntries([...commandTypes.map(receiving), ...eventTypes.filter(isPush).map(sending)]),
+    components: {
+      messages: Object.fromEntries([
+        ...commandTypes.map((type) => [commandKey(type), messageOf(type, COMMAND_SCHEMAS[type], COMMAND_NOTES[type])]),
+        ...eventTypes.map((type) => [eventKey(type), messageOf(type, EVENT_SCHEMAS[type], EVENT_NOTES[type])]),
+      ]),
+    },
+  }
 }
 
 function isPush(type: ServerEvent['type']): boolean {

@@ -7,14 +7,16 @@ import * as rest from './rest.ts'
 type Json = Readonly<Record<string, unknown>>
 
 /** OpenAPI 3.1 of the REST API, made from the schemas that the server validates by. */
-export const openApiDocument: Json = {
-  openapi: '3.1.0',
-  info: {
-    title: 'Messaging server',
-    version: '1',
-    description: 'Real-time 1:1 messaging. Everything that changes while you wait comes over the WebSocket at /ws.',
-  },
-  paths: pathsOf(OPERATIONS),
+export function openApiDocument(): Json {
+  return {
+    openapi: '3.1.0',
+    info: {
+      title: 'Messaging server',
+      version: '1',
+      description: 'Real-time 1:1 messaging. Everything that changes while you wait comes over the WebSocket at /ws.',
+    },
+    paths: pathsOf(OPERATIONS),
+  }
 }
 
 function pathsOf(operations: readonly Operation[]): Json {

@@ -8,8 +8,8 @@ import { CLOSES, ERRORS } from '../../../src/protocol/codes.ts'
 import { type AsyncApi, curlOf, type OpenApi, referencePage } from '../../../src/reference/page.ts'
 import { exampleOf, fieldsOf } from '../../../src/reference/schema.ts'
 
-const openApi = JSON.parse(JSON.stringify(openApiDocument)) as OpenApi
-const asyncApi = JSON.parse(JSON.stringify(asyncApiDocument)) as AsyncApi
+const openApi = JSON.parse(JSON.stringify(openApiDocument())) as OpenApi
+const asyncApi = JSON.parse(JSON.stringify(asyncApiDocument())) as AsyncApi
 const style = readFileSync(new URL('../../../src/reference/reference.css', import.meta.url), 'utf8')
 const page = referencePage(openApi, asyncApi, style)
 const idsOf = (html: string) => [...html.matchAll(/ id="([^"]+)"/g)].map(([, id]) => id)

@@ -14,7 +14,7 @@ interface Described {
   readonly payload: object
   readonly examples: readonly { readonly payload: Record<string, unknown> }[]
 }
-const document = JSON.parse(JSON.stringify(asyncApiDocument)) as {
+const document = JSON.parse(JSON.stringify(asyncApiDocument())) as {
   channels: { ws: { description: string; messages: Record<string, { $ref: string }> } }
   operations: Record<string, { action: string; reply?: { messages: { $ref: string }[] } }>
   components: { messages: Record<string, Described> }

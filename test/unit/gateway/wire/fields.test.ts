@@ -25,7 +25,7 @@ describe('what is asked for', () => {
   })
 
   test('of a text is at least one character, also by the OpenAPI document', () => {
-    const text = JSON.stringify(openApiDocument)
+    const text = JSON.stringify(openApiDocument())
     const body = JSON.parse(text).paths['/api/send_message'].post.requestBody.content['application/json'].schema
     expect(body.properties.content).toEqual({
       type: 'string',
