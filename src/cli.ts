@@ -21,7 +21,6 @@ import { type CliServices, createProgram } from './cli/program.ts'
 import { traceIn } from './cli/trace.postgres.ts'
 import { LONGEST_GOOD_SECONDS } from './config/auth.ts'
 import { type Config, ConfigError, loadConfig, WRONG_CONFIGURATION } from './config.ts'
-import { doctorChecks } from './doctor.ts'
 import { PublicAddress } from './gateway/public-address.ts'
 import { machineTime } from './lib/clock.ts'
 import { reasonOf } from './lib/errors.ts'
@@ -149,7 +148,11 @@ const program = createProgram({
     const config = loadConfig()
     return withDatabase(config, (database) => command(servicesOf(config, database)))
   },
-  checks: () => doctorChecks((config, work) => withDatabase(config, work, 'leave')),
+  checks: async () => {
+    // It alone needs clients of Redis and of push services, which take longer to load than all the rest.
+    const { doctorChecks } = await import('./doctor.ts')
+    return doctorChecks((config, work) => withDatabase(config, work, 'leave'))
+  },
   storage: storageTools({
     config: () => loadConfig(),
     logger: commandLogger,

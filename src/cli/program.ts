@@ -39,7 +39,7 @@ export interface ProgramOptions {
   readonly version: string
   /** Runs a command with the services of the configuration, and closes them. */
   readonly withServices: <T>(command: (services: CliServices) => Promise<T>) => Promise<T>
-  readonly checks: () => readonly Check[]
+  readonly checks: () => Promise<readonly Check[]>
   readonly storage: StorageTools
   readonly output: Output
 }
@@ -216,7 +216,7 @@ function addDoctor(program: Command, { checks, output }: ProgramOptions, print: 
     .command('doctor')
     .description('check what the service needs: configuration, database, clock, Redis, key set, open files')
     .action(async (_, command: Command) => {
-      const { results, exitCode } = await runChecks(checks())
+      const { results, exitCode } = await runChecks(await checks())
       const line = ({ name, status, detail }: CheckResult) => `${status.padEnd(7)} ${name}: ${detail}`
       print(command, { json: results, text: results.map(line).join('\n') })
       if (exitCode !== 0) output.fail(exitCode)
