@@ -8,7 +8,7 @@ import { joinInstances } from './instances.ts'
 import { systemClock as clock } from './lib/clock.ts'
 import { maxSockets } from './lib/open-files.ts'
 import { CLOSES } from './protocol/codes.ts'
-import { type Push, pushFor } from './push.ts'
+import type { Push } from './push.ts'
 import { Shutdown } from './shutdown.ts'
 import { openStorage } from './storage.ts'
 import { openLogOutput } from './telemetry/log-output.ts'
@@ -96,7 +96,10 @@ export async function startApp(
   }
   const pageUrl = config.publicUrl ?? addressToOpen({ ...config.http, tls: config.http.tls !== undefined })
   const audience = instances.audience
-  push = await pushFor(config.push, { database, audience, logger, metrics, pageUrl }).catch(releaseAfter)
+  const pushOptions = { database, audience, logger, metrics, pageUrl }
+  // Loaded only where it is on: it brings an HTTP client and encryption of its own.
+  const loading = config.push && import('./push.ts')
+  push = await loading?.then(({ pushFor }) => pushFor(config.push, pushOptions)).catch(releaseAfter)
   const shutdown = new Shutdown(config.shutdown)
   feed.subscribe(instances.fanout)
   if (tracing) feed.subscribe(tracing.traces)
