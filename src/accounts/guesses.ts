@@ -1,7 +1,7 @@
 import type { Clock } from '../lib/clock.ts'
 import { TokenBuckets } from '../lib/token-bucket.ts'
 import type { ErrorCode } from '../protocol/codes.ts'
-import { countedAs, type Network } from './network.ts'
+import { type Counted, countedAs, type Network } from './network.ts'
 import { AccountRefusal } from './refusal.ts'
 
 /** What a stranger may guess; as metrics name it. */
@@ -26,14 +26,14 @@ const WRONG: ReadonlySet<ErrorCode> = new Set(['unauthorized', 'invalid_credenti
  */
 export class Guesses {
   readonly #options: GuessesOptions
-  readonly #own: TokenBuckets<string>
-  readonly #wide: TokenBuckets<string>
+  readonly #buckets: Readonly<Record<Counted['as'], TokenBuckets<string>>>
 
   constructor(options: GuessesOptions) {
     this.#options = options
     const { perSecond } = options
-    this.#own = new TokenBuckets(perSecond, SECONDS_AT_ONCE * perSecond)
-    this.#wide = new TokenBuckets(WIDE * perSecond, WIDE * SECONDS_AT_ONCE * perSecond)
+    const own = new TokenBuckets<string>(perSecond, SECONDS_AT_ONCE * perSecond)
+    const wide = new TokenBuckets<string>(WIDE * perSecond, WIDE * SECONDS_AT_ONCE * perSecond)
+    this.#buckets = { own, wide }
   }
 
   /**
@@ -57,11 +57,7 @@ export class Guesses {
 
   /** Throws when this network was wrong too often. */
   #count(network: Network): () => void {
-    const { own, wide } = countedAs(network)
-    const taken = [
-      ...(own === undefined ? [] : [{ buckets: this.#own, name: own }]),
-      ...(wide === undefined ? [] : [{ buckets: this.#wide, name: wide }]),
-    ]
+    const taken = countedAs(network).map(({ name, as }) => ({ name, buckets: this.#buckets[as] }))
     const now = this.#options.clock.now()
     const retryAfterMs = Math.max(0, ...taken.map(({ buckets, name }) => buckets.waitMs(name, now)))
     if (retryAfterMs > 0) throw new AccountRefusal('rate_limited', { retryAfterMs })

@@ -9,10 +9,15 @@ export function siteOf(address: string): string | undefined {
   return groups
 }
 
-/** What a network counts as by itself, unless many share it, and what it counts as together with others. */
-export function countedAs({ address, isNetworkShared }: Network): {
-  own?: string | undefined
-  wide?: string | undefined
-} {
-  return isNetworkShared ? { wide: address } : { own: address, wide: siteOf(address) }
+/** One name that a network counts by: `own` by itself, `wide` together with others, who have more. */
+export interface Counted {
+  readonly name: string
+  readonly as: 'own' | 'wide'
+}
+
+/** All that a network counts as: one that many share is no network by itself. */
+export function countedAs({ address, isNetworkShared }: Network): readonly Counted[] {
+  if (isNetworkShared) return [{ name: address, as: 'wide' }]
+  const site = siteOf(address)
+  return [{ name: address, as: 'own' }, ...(site === undefined ? [] : [{ name: site, as: 'wide' } as const])]
 }

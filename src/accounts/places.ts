@@ -1,5 +1,5 @@
 import type { UserId } from '../protocol/message.ts'
-import { countedAs, type Network } from './network.ts'
+import { type Counted, countedAs, type Network } from './network.ts'
 import { AccountRefusal } from './refusal.ts'
 
 /**
@@ -21,30 +21,19 @@ export interface Place {
   readonly holders: readonly Holder[]
 }
 
-interface Holder {
-  readonly name: string
-  readonly share: keyof typeof SHARES
-}
+type Holder = Counted | { readonly name: string; readonly as: 'person' }
 
 export function placeOfStranger(network: Network): Place {
-  return { lane: 'stranger', holders: ofNetwork(network) }
+  return { lane: 'stranger', holders: countedAs(network) }
 }
 
 export function placeToLook(network: Network): Place {
-  return { lane: 'look', holders: ofNetwork(network) }
+  return { lane: 'look', holders: countedAs(network) }
 }
 
 /** Of a person who is known. Whoever may register has as many names as they like, so the network counts, too. */
 export function placeOfPerson(userId: UserId, network: Network): Place {
-  return { lane: 'known', holders: [...ofNetwork(network), { name: userId, share: 'person' }] }
-}
-
-function ofNetwork(network: Network): Holder[] {
-  const { own, wide } = countedAs(network)
-  return [
-    ...(own === undefined ? [] : [{ name: own, share: 'own' } as const]),
-    ...(wide === undefined ? [] : [{ name: wide, share: 'wide' } as const]),
-  ]
+  return { lane: 'known', holders: [...countedAs(network), { name: userId, as: 'person' }] }
 }
 
 /** The places of this process. */
@@ -69,16 +58,16 @@ export class Places {
 
   #requireRoom({ lane, holders }: Place): void {
     if (this.#taken[lane] >= PLACES[lane]) throw new AccountRefusal('overloaded', TOO_MANY)
-    for (const { name, share } of holders) {
-      const held = this.#held.get(keyOf(lane, share, name)) ?? 0
-      if (held >= Math.floor(PLACES[lane] * SHARES[share])) throw new AccountRefusal('rate_limited', TOO_MANY_OF[share])
+    for (const { name, as } of holders) {
+      const held = this.#held.get(keyOf(lane, as, name)) ?? 0
+      if (held >= Math.floor(PLACES[lane] * SHARES[as])) throw new AccountRefusal('rate_limited', TOO_MANY_OF[as])
     }
   }
 
   #add({ lane, holders }: Place, change: 1 | -1): void {
     this.#taken[lane] += change
-    for (const { name, share } of holders) {
-      const key = keyOf(lane, share, name)
+    for (const { name, as } of holders) {
+      const key = keyOf(lane, as, name)
       const held = (this.#held.get(key) ?? 0) + change
       if (held > 0) this.#held.set(key, held)
       else this.#held.delete(key)
@@ -86,8 +75,8 @@ export class Places {
   }
 }
 
-function keyOf(lane: Lane, share: Holder['share'], name: string): string {
-  return `${lane} ${share} ${name}`
+function keyOf(lane: Lane, as: Holder['as'], name: string): string {
+  return `${lane} ${as} ${name}`
 }
 
 const TOO_MANY = { message: 'Too many people are signing in right now.' } as const
