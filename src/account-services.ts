@@ -4,6 +4,7 @@ import { Administration } from './accounts/administration.ts'
 import type { Actor } from './accounts/audit.ts'
 import { CredentialChanges } from './accounts/credential-changes.ts'
 import { Guesses, type GuessesOptions } from './accounts/guesses.ts'
+import { KnownSessions } from './accounts/known-sessions.ts'
 import { OpenSessions } from './accounts/open-sessions.ts'
 import { Argon2Hasher } from './accounts/passwords.ts'
 import { PostgresProfileStore } from './accounts/profile-store.postgres.ts'
@@ -53,6 +54,7 @@ const GATE_INTERVAL_MS = 60_000
 const BOOTSTRAP_SECONDS = 3_600
 
 const SERVICE: Actor = { kind: 'service', id: '', address: '', requestId: '' }
+const NOT_REMEMBERED = 'sessions from before the start are told to wait for those who guess beside them'
 
 /** The part of the composition root about built-in accounts; none unless `AUTH=accounts`. */
 export async function openAccounts(config: Config, options: AccountsOptions): Promise<Accounts | undefined> {
@@ -64,9 +66,8 @@ export async function openAccounts(config: Config, options: AccountsOptions): Pr
   const life = { lifetimeSeconds: auth.maxLifetimeSeconds + auth.leewaySeconds }
   const hasher = await Argon2Hasher.create()
   const signInQueries = database.openQueries(SIGN_IN_CONNECTIONS, { keepsPlans: true })
-  const signIns = { queries: signInQueries, expected: () => hasher.admitted }
-  const store = new PostgresAccountStore(queries, life, signIns)
-  const sessions = new PostgresSessionStore(queries, life)
+  const store = new PostgresAccountStore(queries, life, { queries: signInQueries, expected: () => hasher.admitted })
+  const sessionStore = new PostgresSessionStore(queries, life)
   const adminStore = new PostgresAdminStore({ queries, life, gate: CONVERSATION_GATE })
   const throttle = new PostgresThrottle(signInQueries)
   const address = new PublicAddress({ publicUrl, host: http.host, tls: http.tls !== undefined })
@@ -74,11 +75,15 @@ export async function openAccounts(config: Config, options: AccountsOptions): Pr
   const contextWords = (): string[] => address.hostname.split('.')
   const guesses = new Guesses({ clock, perSecond: guard.addressRefusalsPerSecond, observer: metrics })
   const credentials = { store, hasher, throttle, guesses, revocations, contextWords }
+  const known = new KnownSessions()
+  const sessions = new OpenSessions({ store: sessionStore, tokens: issuer, revocations, guesses, known })
+  // Not waited for: whoever asks before it is done is looked up as anybody else.
+  sessions.remember().catch((error: unknown) => logger.warn({ reason: reasonOf(error) }, NOT_REMEMBERED))
   const cancel = keepUp(store, adminStore, logger)
   return {
     services: {
-      signIn: new SignIn({ ...credentials, tokens: issuer, logger, registration: auth.registration }),
-      sessions: new OpenSessions({ store: sessions, tokens: issuer, revocations, guesses }),
+      signIn: new SignIn({ ...credentials, tokens: issuer, known, logger, registration: auth.registration }),
+      sessions,
       changes: new CredentialChanges({ ...credentials, ownThrottle: new PostgresThrottle(queries) }),
       profiles: new Profiles(new PostgresProfileStore(queries)),
       administration: new Administration({ store: adminStore, revoked: () => revocations.added() }),

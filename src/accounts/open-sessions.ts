@@ -1,10 +1,11 @@
 import type { Revocations } from '../auth/revocations.ts'
 import type { TokenIssuer } from '../auth/token-issuer.ts'
-import { RecentSet } from '../lib/recent-set.ts'
+import { Semaphore } from '../lib/semaphore.ts'
 import type { UserId } from '../protocol/message.ts'
 import type { OpenSession } from './account-store.ts'
 import { type Asker, actorOf } from './asker.ts'
 import type { Guesses } from './guesses.ts'
+import { type KnownSessions, MAX_KNOWN, type SessionKey } from './known-sessions.ts'
 import { isGenuine, parseRefreshToken, type RefreshToken, refreshToken } from './refresh-token.ts'
 import { AccountRefusal } from './refusal.ts'
 import { hashOf } from './secrets.ts'
@@ -17,6 +18,7 @@ export interface OpenSessionsOptions {
   readonly tokens: Pick<TokenIssuer, 'issue'>
   readonly revocations: Pick<Revocations, 'added'>
   readonly guesses: Pick<Guesses, 'attempt'>
+  readonly known: KnownSessions
 }
 
 export interface IssuedToken {
@@ -28,33 +30,46 @@ export interface IssuedToken {
 const FRESH_SECONDS = 300
 /** A second process of one client may come with a token that the first has just used; so long after its use nobody is thrown out. */
 const IN_PROGRESS_MS = 10_000
-/** Sessions that went on here of late; some megabytes. */
-const MAX_KNOWN = 20_000
 
 type Renewed = IssuedToken & { readonly refreshToken: string }
 
 /** What goes on after a login: access tokens are renewed, and sessions end. Rejects with an AccountRefusal. */
 export class OpenSessions {
   readonly #options: OpenSessionsOptions
-  /** Session ids and hashes of cookies. These go on while somebody beside them, behind one address, tries one secret after another. */
-  readonly #known = new RecentSet<string>(MAX_KNOWN)
+  /** Who leaves by a cookie that is not known here comes one at a time. */
+  readonly #leaving = new Semaphore(1)
 
   constructor(options: OpenSessionsOptions) {
     this.#options = options
   }
 
-  /** A page's cookie gets an access token; the cookie stays as it is, so tabs cannot race. */
-  async tokenByCookie(cookie: string, asker: Asker): Promise<IssuedToken> {
-    return this.#issue(await this.byCookie(cookie, asker))
+  /** Those that went on before this process began, or all of a network would wait there for one that guesses. */
+  async remember(): Promise<void> {
+    const { store, known } = this.#options
+    known.addOlder(await store.usedLast(MAX_KNOWN))
   }
 
-  byCookie(cookie: string, asker: Asker): Promise<OpenSession> {
+  /** A page's cookie gets an access token; the cookie stays as it is, so tabs cannot race. */
+  async tokenByCookie(cookie: string, asker: Asker): Promise<IssuedToken> {
     const hash = hashOf(cookie)
-    return this.#attempt('cookie', { name: hash.toString('base64'), asker }, async () => {
-      const session = await this.#options.store.byCookie(hash)
-      if (!session) throw new AccountRefusal('unauthorized')
-      return session
-    })
+    return this.#issue(await this.#attempt('cookie', { key: hash, asker }, () => this.#byCookie(hash)))
+  }
+
+  /**
+   * The session that somebody leaves. Nobody is told to wait with that, however wrong others of their network are; whoever tries
+   * cookies here gets one look at a time with all who do.
+   */
+  leaving(cookie: string): Promise<OpenSession> {
+    const { guesses, known } = this.#options
+    const hash = hashOf(cookie)
+    const look = (): Promise<OpenSession> => this.#byCookie(hash)
+    return guesses.attempt('cookie', undefined, known.has(hash) ? look : () => this.#leaving.run(look))
+  }
+
+  async #byCookie(hash: Buffer): Promise<OpenSession> {
+    const session = await this.#options.store.byCookie(hash)
+    if (!session) throw new AccountRefusal('unauthorized')
+    return session
   }
 
   /**
@@ -65,7 +80,7 @@ export class OpenSessions {
    */
   refresh(text: string, attempt: string, asker: Asker): Promise<Renewed> {
     const given = parseRefreshToken(text)
-    return this.#attempt('refresh_token', { name: given?.sessionId ?? '', asker }, () =>
+    return this.#attempt('refresh_token', { key: given?.sessionId ?? '', asker }, () =>
       this.#refresh(given, attempt, asker),
     )
   }
@@ -112,15 +127,16 @@ export class OpenSessions {
   /** What a session goes on by. One that was right of late waits for nobody; one that is not is as any other from then on. */
   async #attempt<T>(
     what: 'cookie' | 'refresh_token',
-    { name, asker }: { readonly name: string; readonly asker: Asker },
+    { key, asker }: { readonly key: SessionKey; readonly asker: Asker },
     work: () => Promise<T>,
   ): Promise<T> {
+    const { guesses, known } = this.#options
     try {
-      const result = await this.#options.guesses.attempt(what, this.#known.has(name) ? undefined : asker, work)
-      this.#known.add(name)
+      const result = await guesses.attempt(what, known.has(key) ? undefined : asker, work)
+      known.add(key)
       return result
     } catch (error) {
-      if (error instanceof AccountRefusal && error.code === 'unauthorized') this.#known.delete(name)
+      if (error instanceof AccountRefusal && error.code === 'unauthorized') known.delete(key)
       throw error
     }
   }

@@ -5,6 +5,7 @@ import type { UserId } from '../protocol/message.ts'
 import { holdAccount } from './account-rows.postgres.ts'
 import type { OpenSession } from './account-store.ts'
 import { writeAudit } from './audit-log.postgres.ts'
+import type { SessionKey } from './known-sessions.ts'
 import { IDLE_SECONDS, type Session } from './session.ts'
 import { endSessions, revokeUser, type TokenLife } from './session-rows.postgres.ts'
 import type { RefreshState, SessionStore, SessionsEnd } from './session-store.ts'
@@ -36,6 +37,7 @@ const ROTATE = `update sessions s
   set refresh_counter = $2::int + 1, last_attempt = $3, rotated_at = clock_timestamp(), last_used_at = clock_timestamp(),
     rotated_before = (array_prepend(rotated_at, rotated_before))[1:${REMEMBERED_USES - 1}]
   where s.session_id = $1 and s.refresh_counter <= $2 and ${IS_OPEN} returning ${OPEN_COLUMNS}`
+const USED_LAST = `select s.session_id::text, s.secret_hash from sessions s where ${IS_OPEN} order by s.last_used_at desc limit $1`
 const LIST = `select s.session_id::text, s.user_id, s.device_name, s.created_at, s.last_used_at from sessions s
   where s.user_id = $1 and ${IS_OPEN} order by s.last_used_at desc, s.session_id`
 /** $1 which, $2 seconds: a row if it is younger. */
@@ -74,6 +76,11 @@ export class PostgresSessionStore implements SessionStore {
   async rotate(sessionId: string, counter: number, attempt: string): Promise<OpenSession | undefined> {
     const [row] = await this.#queries.query<OpenRow>(ROTATE, [sessionId, counter, attempt])
     return row && toOpen(row)
+  }
+
+  async usedLast(count: number): Promise<SessionKey[]> {
+    const rows = await this.#queries.query<{ session_id: string; secret_hash: Buffer | null }>(USED_LAST, [count])
+    return rows.map(({ session_id, secret_hash }) => secret_hash ?? session_id).reverse()
   }
 
   async list(userId: UserId): Promise<Session[]> {

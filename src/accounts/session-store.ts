@@ -1,6 +1,7 @@
 import type { UserId } from '../protocol/message.ts'
 import type { OpenSession } from './account-store.ts'
 import type { Actor, AuditAction } from './audit.ts'
+import type { SessionKey } from './known-sessions.ts'
 import type { EndReason, Session } from './session.ts'
 
 /** What decides whether a refresh token is good. */
@@ -26,6 +27,8 @@ export interface SessionStore {
   refreshState(sessionId: string): Promise<RefreshState | undefined>
   /** Makes `counter + 1` the next one, unless a later one is: then undefined. A counter that the database has forgotten counts. */
   rotate(sessionId: string, counter: number, attempt: string): Promise<OpenSession | undefined>
+  /** What those that were used last go on by, so many at most, the oldest first. Looks through all sessions. */
+  usedLast(count: number): Promise<SessionKey[]>
   list(userId: UserId): Promise<Session[]>
   /** Ends one session of this person, or all, and with all of them tokens that belong to none. Returns how many were open. */
   end(userId: UserId, sessionId: string | undefined, end: SessionsEnd): Promise<number>

@@ -6,6 +6,7 @@ import type { AccountStore, Credentials, Door, Opening, OpenSession } from './ac
 import { type Asker, actorOf } from './asker.ts'
 import { type Attempt, codeAttempt, deviceAttempt, strangerAttempt, takeAttempt } from './attempts.ts'
 import type { Guesses } from './guesses.ts'
+import type { KnownSessions } from './known-sessions.ts'
 import { passwordFault } from './password-rules.ts'
 import type { PasswordHasher } from './passwords.ts'
 import { type HashingLane, placeOfPerson, placeOfStranger, placeToLook } from './places.ts'
@@ -23,6 +24,7 @@ export interface SignInOptions {
   readonly hasher: PasswordHasher
   readonly throttle: Throttle
   readonly guesses: Pick<Guesses, 'attempt'>
+  readonly known: Pick<KnownSessions, 'add'>
   readonly tokens: Pick<TokenIssuer, 'issue'>
   readonly revocations: Pick<Revocations, 'added'>
   readonly logger: Logger
@@ -190,11 +192,12 @@ export class SignIn {
     open: OpenSession,
     { opening, secrets }: { opening: Opening; secrets: OpeningSecrets },
   ): Promise<SignedIn> {
-    const { tokens, revocations } = this.#options
+    const { tokens, revocations, known } = this.#options
     // The session before has ended; one too many is found by the next look.
     if (opening.replaces !== undefined) await revocations.added()
     const { token, expiresAtMs } = tokens.issue(open.userId, ACCESS_SECONDS, open)
     const { secret } = opening.session
+    known.add(secret.kind === 'cookie' ? secret.secretHash : open.sessionId)
     return {
       account,
       token,

@@ -22,6 +22,11 @@ export class RecentSet<T> {
     }
   }
 
+  /** What was met before all that is in here, the oldest first. */
+  addOlder(entries: readonly T[]): void {
+    for (const entry of [...entries, ...this.#entries]) this.add(entry)
+  }
+
   delete(entry: T): void {
     this.#entries.delete(entry)
   }

@@ -174,28 +174,49 @@ describe('a refresh token', () => {
 
 describe('wrong secrets of sessions', () => {
   test('are counted by what they are, and looked up no more where there are too many; who is in goes on', async () => {
-    const slowed = await bench.start({ ADDRESS_REFUSALS_PER_SECOND: '1' })
     const network = someNetwork()
-    const right = { username: (await register(app, undefined)).username, password: PASSWORD, client: 'token' }
-    const { body } = await ask(slowed, '/api/auth/login', right, network)
-    const page = await ask(slowed, '/api/auth/login', { ...right, client: 'cookie' }, { ...OWN_PAGE, ...network })
-    const cookie = cookiesOf(page).replace(/^(session_\d+)=.*$/, `$1=${randomUUID()}`)
+    const username = (await register(app, undefined)).username
+    const sign = async (target: App, client: 'token' | 'cookie'): Promise<Answer> =>
+      ask(target, '/api/auth/login', { username, password: PASSWORD, client }, { ...OWN_PAGE, ...network })
+    const before = [await sign(app, 'token'), await sign(app, 'cookie')]
+    const slowed = await bench.start({ ADDRESS_REFUSALS_PER_SECOND: '1' })
+    const here = [await sign(slowed, 'token'), await sign(slowed, 'cookie')]
+    // Each port has cookies of its own name.
+    const [ownName = ''] = cookiesOf(here[1] as Answer).split('=')
+    const cookieOf = (page: Answer | undefined): string => cookiesOf(page as Answer).replace(/^[^=]+/, ownName)
+    // Of another instance, so this one does not know it.
+    const elsewhere = cookieOf(await sign(app, 'cookie'))
     const renew = (refresh_token: unknown, from = network) =>
       ask(slowed, '/api/auth/refresh', { refresh_token, attempt: randomUUID() }, from)
-    const next = (await renew(body?.['refresh_token'])).body?.['refresh_token']
+    const byCookie = (path: string, Cookie: string) => ask(slowed, path, undefined, { ...OWN_PAGE, ...network, Cookie })
+    const token = (cookie: string) => byCookie('/api/auth/token', cookie)
     const forged = () => `mrt_${randomUUID()}.0.${'A'.repeat(43)}`
-    const token = () => ask(slowed, '/api/auth/token', {}, { ...OWN_PAGE, ...network, Cookie: cookie })
-    const wrong = (at: number) => (at % 2 === 0 ? renew(forged()) : token())
+    const forgedCookie = elsewhere.replace(/=.*$/, `=${randomUUID()}`)
+    const wrong = (at: number) => (at % 2 === 0 ? renew(forged()) : token(forgedCookie))
     const answers = await Promise.all(Array.from({ length: 60 }, (_, at) => wrong(at)))
     const statuses = answers.map(({ status }) => status)
     expect(new Set(statuses)).toEqual(new Set([401, 429]))
     expect(statuses.filter((status) => status === 401).length).toBeLessThan(60)
-    expect((await renew(next)).status).toBe(200)
+    for (const [program, page] of [before, here]) {
+      expect((await renew(program?.body?.['refresh_token'])).status).toBe(200)
+      expect((await token(cookieOf(page))).status).toBe(200)
+    }
+    expect((await byCookie('/api/auth/logout', forgedCookie)).status).toBe(401)
+    expect((await byCookie('/api/auth/logout', elsewhere)).status).toBe(204)
     expect((await renew(forged(), someNetwork())).status).toBe(401)
     const { text } = await call(slowed, 'GET', '/metrics')
     for (const fault of ['refresh_token', 'cookie']) {
       expect(text).toMatch(new RegExp(`^messaging_credentials_refused_total\\{fault="${fault}"\\} [1-9]`, 'm'))
     }
+  })
+
+  test('are told apart from those before the start by a look that the start does not wait for', async () => {
+    const held = await openTransaction(bench.database.dsn, 'lock table sessions')
+    const started = await bench.start()
+    const waiting = () => rowsOf(bench.database.dsn, WAITING_FOR_LOCK)
+    await expect.poll(waiting, { interval: 5, timeout: 60_000 }).toHaveLength(1)
+    expect((await call(started, 'GET', '/readyz')).status).toBe(200)
+    await held.end()
   })
 })
 

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Opening, OpenSession } from '../../../src/accounts/account-store.ts'
 import { checkAudit } from '../../../src/accounts/audit-check.postgres.ts'
+import { KnownSessions } from '../../../src/accounts/known-sessions.ts'
 import type { PasswordHasher } from '../../../src/accounts/passwords.ts'
 import { SignIn } from '../../../src/accounts/sign-in.ts'
 import type { Queries } from '../../../src/postgres/queries.ts'
@@ -166,6 +167,7 @@ test('a password whose parameters have risen is hashed anew by one of two device
     ...{ store: accounts, hasher, registration: 'open', contextWords: () => [] },
     throttle: { take: async () => 0, giveBack: async () => undefined },
     guesses: { attempt: (_what, _from, work) => work() },
+    known: new KnownSessions(),
     tokens: { issue: () => ({ token: 'token', expiresAtMs: 0 }) },
     revocations: { added: async () => undefined },
     logger: silentLogger,

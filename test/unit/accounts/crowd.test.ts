@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 import type { AccountStore } from '../../../src/accounts/account-store.ts'
 import { CredentialChanges } from '../../../src/accounts/credential-changes.ts'
 import { Guesses } from '../../../src/accounts/guesses.ts'
+import { KnownSessions } from '../../../src/accounts/known-sessions.ts'
 import type { PasswordHasher } from '../../../src/accounts/passwords.ts'
 import { Places } from '../../../src/accounts/places.ts'
 import { AccountRefusal } from '../../../src/accounts/refusal.ts'
@@ -41,7 +42,13 @@ function bench() {
     contextWords: () => [],
   }
   const tokens = { issue: () => ({ token: '', expiresAtMs: 0 }) }
-  const signIn = new SignIn({ ...shared, tokens, logger: silentLogger, registration: 'open' })
+  const signIn = new SignIn({
+    ...shared,
+    tokens,
+    known: new KnownSessions(),
+    logger: silentLogger,
+    registration: 'open',
+  })
   return { signIn, changes: new CredentialChanges({ ...shared, ownThrottle: throttle }), ends }
 }
 type Bench = ReturnType<typeof bench>

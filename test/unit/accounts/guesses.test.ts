@@ -1,9 +1,11 @@
 import { describe, expect, test } from 'vitest'
 import { Guesses } from '../../../src/accounts/guesses.ts'
+import { KnownSessions } from '../../../src/accounts/known-sessions.ts'
 import type { Network } from '../../../src/accounts/network.ts'
 import { OpenSessions } from '../../../src/accounts/open-sessions.ts'
 import { newMacKey, refreshToken } from '../../../src/accounts/refresh-token.ts'
 import { AccountRefusal } from '../../../src/accounts/refusal.ts'
+import { hashOf } from '../../../src/accounts/secrets.ts'
 import type { SessionStore } from '../../../src/accounts/session-store.ts'
 import type { ErrorCode } from '../../../src/protocol/codes.ts'
 
@@ -90,27 +92,40 @@ describe('a session', () => {
   function sessionBench() {
     const { guesses, faults } = bench()
     let asked = 0
+    let underWay = 0
+    let atOnce = 0
     let isOpen = true
     const noted = <T>(answer: () => T) => {
       return async (id: unknown): Promise<T | undefined> => {
         asked += 1
+        underWay += 1
+        atOnce = Math.max(atOnce, underWay)
+        await undefined
+        underWay -= 1
         return isOpen && (id === ID || Buffer.isBuffer(id)) ? answer() : undefined
       }
     }
     const state = { ...open, macKey, counter: 0, lastAttempt: undefined, usedAgoMs: [] }
-    const store = { byCookie: noted(() => open), refreshState: noted(() => state), rotate: noted(() => open) }
+    const store = {
+      byCookie: noted(() => open),
+      refreshState: noted(() => state),
+      rotate: noted(() => open),
+      usedLast: async () => [ID, hashOf('secret')],
+    }
     const sessions = new OpenSessions({
       store: store as unknown as SessionStore,
       tokens: { issue: () => ({ token: 'token', expiresAtMs: 0 }) },
       revocations: { added: async () => undefined },
       guesses,
+      known: new KnownSessions(),
     })
     const refresh = (text: string): Promise<unknown> =>
       sessions.refresh(text, 'attempt', ASKER).then(() => 'renewed', codeOf)
     const byCookie = (): Promise<unknown> => sessions.tokenByCookie('secret', ASKER).then(() => 'renewed', codeOf)
     return {
-      ...{ refresh, byCookie, faults },
+      ...{ refresh, byCookie, faults, sessions },
       asked: () => asked,
+      atOnce: () => atOnce,
       end: () => {
         isOpen = false
       },
@@ -141,5 +156,24 @@ describe('a session', () => {
     expect(asked() - before).toBe(11)
     expect([await byCookie(), await refresh(refreshToken(ID, 0, macKey))]).toEqual(['rate_limited', 'unauthorized'])
     expect(await refresh(refreshToken(ID, 0, macKey))).toBe('rate_limited')
+  })
+
+  test('from before the process began goes on there, too, while somebody beside it is wrong', async () => {
+    const { refresh, byCookie, sessions } = sessionBench()
+    await sessions.remember()
+    for (let at = 0; at < 30; at += 1) await refresh(unknown(at))
+    expect(await refresh(unknown(30))).toBe('rate_limited')
+    expect([await refresh(refreshToken(ID, 0, macKey)), await byCookie()]).toEqual(['renewed', 'renewed'])
+  })
+
+  test('that is not known there is left all the same, and what nobody has is looked for one at a time', async () => {
+    const { refresh, byCookie, sessions, end, faults, atOnce } = sessionBench()
+    for (let at = 0; at < 30; at += 1) await refresh(unknown(at))
+    expect(await byCookie()).toBe('rate_limited')
+    expect(await sessions.leaving('secret')).toBe(open)
+    end()
+    const left = await Promise.allSettled(Array.from({ length: 5 }, (_, at) => sessions.leaving(`cookie ${at}`)))
+    for (const one of left) expect(one).toMatchObject({ reason: { code: 'unauthorized' } })
+    expect([faults.slice(-5), atOnce()]).toEqual([Array(5).fill('cookie'), 1])
   })
 })

@@ -6,6 +6,7 @@ import type { AccountStore } from '../../../src/accounts/account-store.ts'
 import { CredentialChanges } from '../../../src/accounts/credential-changes.ts'
 import type { Guesses } from '../../../src/accounts/guesses.ts'
 import { HashingThread } from '../../../src/accounts/hashing-thread.ts'
+import { KnownSessions } from '../../../src/accounts/known-sessions.ts'
 import { passwordFault } from '../../../src/accounts/password-rules.ts'
 import { Argon2Hasher } from '../../../src/accounts/passwords.ts'
 import type { HashingLane, Lane, Place } from '../../../src/accounts/places.ts'
@@ -185,6 +186,7 @@ describe('hashing', () => {
     const signIn = new SignIn({
       ...shared,
       tokens,
+      known: new KnownSessions(),
       logger: silentLogger,
       registration: 'open',
     })

@@ -1,0 +1,30 @@
+// What is read of the sessions that went on before a process began.
+import { randomUUID } from 'node:crypto'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { PostgresSessionStore } from '../../../src/accounts/session-store.postgres.ts'
+import { type AccountStores, LIFE, openAccountStores, opening, signIn, somebody } from '../../support/account-store.ts'
+
+let stores: AccountStores
+
+beforeAll(async () => {
+  stores = await openAccountStores()
+})
+afterAll(() => stores?.close())
+
+test('those that were used last, by what they go on by; none that has ended', async () => {
+  const { queries } = stores
+  const { session } = await somebody(stores)
+  const secretHash = Buffer.from(randomUUID())
+  const { session: page } = opening()
+  const byCookie = { session: { ...page, secret: { kind: 'cookie', secretHash } } } as const
+  const opened = [session, await signIn(stores, session.userId, byCookie), await signIn(stores, session.userId)]
+  const [first, , third] = opened.map(({ sessionId }) => sessionId)
+  const used = 'update sessions set last_used_at = now() - make_interval(hours => $2) where session_id::text = $1'
+  for (const [at, { sessionId }] of opened.entries()) await queries.query(used, [sessionId, 3 - at])
+  const store = new PostgresSessionStore(queries, LIFE)
+  expect(await store.usedLast(9)).toEqual([first, secretHash, third])
+  expect(await store.usedLast(2)).toEqual([secretHash, third])
+  await queries.query('update sessions set revoked_at = now() where session_id::text = $1', [third])
+  await queries.query(used, [first, 31 * 24])
+  expect(await store.usedLast(9)).toEqual([secretHash])
+})
