@@ -71,12 +71,14 @@ export class ConversationLog {
     this.inbox = { ...emptyInbox(ranges), top: kept.last_seq }
     this.savedRanges = ranges
     this.positions = positions
-    this.#base = positions.delivered_seq
     this.isPlaced = kept.isPlaced
     this.lastMessage = last_message
     this.unread = kept.unread
     this.counted = kept.counted
     this.savedReading = this.reading = kept.reading
+    // Another tab may have read further than the one that wrote the row; the server need not know of it.
+    this.move({ read_seq: kept.reading })
+    this.#base = positions.delivered_seq
     this.told = kept.told
     // Kept before the line was another one, and not compared with it since.
     if (kept.epoch !== epoch) this.doubt()

@@ -214,13 +214,17 @@ export class FakeServer {
     this.#connections.send(connection, { type: 'error', ...names, code: error, message: error, ...wait })
   }
 
-  #moved({ userId }: Connection, other: UserId, seq: number, isRead: boolean): void {
+  #moved(by: Connection, other: UserId, seq: number, isRead: boolean): void {
+    const { userId } = by
     const moved = this.log.move(userId, other, seq, isRead)
     if (moved === undefined) return this.push(userId, { type: 'error', code: 'invalid_ack', message: 'too far' })
     if (!moved) return
     const { delivered_seq, read_seq } = this.log.positions(userId, other)
     this.push(other, { type: 'receipt', with: userId, delivered_seq, read_seq })
-    this.push(userId, { type: 'receipt', with: other, delivered_seq, read_seq, user_id: userId })
+    // Who moved it has no need of it, as with the service.
+    const others = this.#connections.of(userId).filter((one) => one !== by)
+    const receipt = { type: 'receipt', with: other, delivered_seq, read_seq, user_id: userId } as const
+    for (const connection of others) this.#connections.send(connection, receipt)
   }
 
   #synced(connection: Connection, { heads, since = '', ref }: CommandOf<'sync'>): void {
