@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { type App, startApp } from './app.ts'
+import type { App } from './app.ts'
 import { type Config, ConfigError, isStartedByNpm, loadConfig, WRONG_CONFIGURATION } from './config.ts'
 import { systemClock } from './lib/clock.ts'
 import { openLogOutput } from './telemetry/log-output.ts'
@@ -50,6 +50,8 @@ export function run(worker: number | undefined): Control {
   }
   const start = async (): Promise<App | Workers> => {
     if (isSupervisor) return startWorkers(config, logger)
+    // A supervisor does without.
+    const { startApp } = await import('./app.ts')
     const app = await startApp(config, logger, instanceId, {
       isFirst: worker === undefined || worker === 0,
       ...(worker !== undefined && { metricsOfAll }),
