@@ -26,6 +26,11 @@ export interface IssuedToken {
   readonly expiresAtMs: number
 }
 
+/**
+ * Lookups for sessions that are not known here: an attempt counts as a guess while it is under way, and a crowd behind one address is
+ * none. More at once would wait for a connection all the same.
+ */
+const NEWCOMERS_AT_ONCE = 8
 /** How old a login may be for what a borrowed phone must not do. */
 const FRESH_SECONDS = 300
 /** A second process of one client may come with a token that the first has just used; so long after its use nobody is thrown out. */
@@ -36,6 +41,7 @@ type Renewed = IssuedToken & { readonly refreshToken: string }
 /** What goes on after a login: access tokens are renewed, and sessions end. Rejects with an AccountRefusal. */
 export class OpenSessions {
   readonly #options: OpenSessionsOptions
+  readonly #newcomers = new Semaphore(NEWCOMERS_AT_ONCE)
   /** Who leaves by a cookie that is not known here comes one at a time. */
   readonly #leaving = new Semaphore(1)
 
@@ -132,7 +138,9 @@ export class OpenSessions {
   ): Promise<T> {
     const { guesses, known } = this.#options
     try {
-      const result = await guesses.attempt(what, known.has(key) ? undefined : asker, work)
+      const result = await (known.has(key)
+        ? guesses.attempt(what, undefined, work)
+        : this.#newcomers.run(() => guesses.attempt(what, asker, work)))
       known.add(key)
       return result
     } catch (error) {
