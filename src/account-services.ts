@@ -54,6 +54,8 @@ const GATE_INTERVAL_MS = 60_000
 const BOOTSTRAP_SECONDS = 3_600
 
 const SERVICE: Actor = { kind: 'service', id: '', address: '', requestId: '' }
+/** After the database could not say which sessions there are. */
+const REMEMBER_INTERVAL_MS = 60_000
 const NOT_REMEMBERED = 'sessions from before the start are told to wait for those who guess beside them'
 
 /** The part of the composition root about built-in accounts; none unless `AUTH=accounts`. */
@@ -76,10 +78,8 @@ export async function openAccounts(config: Config, options: AccountsOptions): Pr
   const guesses = new Guesses({ clock, perSecond: guard.addressRefusalsPerSecond, observer: metrics })
   const credentials = { store, hasher, throttle, guesses, revocations, contextWords }
   const known = new KnownSessions()
-  const sessions = new OpenSessions({ store: sessionStore, tokens: issuer, revocations, guesses, known })
-  // Not waited for: whoever asks before it is done is looked up as anybody else.
-  sessions.remember().catch((error: unknown) => logger.warn({ reason: reasonOf(error) }, NOT_REMEMBERED))
-  const cancel = keepUp(store, adminStore, logger)
+  const sessions = new OpenSessions({ store: sessionStore, tokens: issuer, revocations, guesses, known, clock })
+  const cancels = [keepUp(store, adminStore, logger), rememberOnce(sessions, logger)]
   return {
     services: {
       signIn: new SignIn({ ...credentials, tokens: issuer, known, logger, registration: auth.registration }),
@@ -99,7 +99,7 @@ export async function openAccounts(config: Config, options: AccountsOptions): Pr
       if (tell) await tellFirstLink(store, address, tell)
     },
     async close() {
-      cancel()
+      for (const cancel of cancels) cancel()
       await hasher.close()
       await store.finish()
     },
@@ -132,6 +132,17 @@ function keepUp(store: PostgresAccountStore, adminStore: PostgresAdminStore, log
     cancelCleanUp()
     cancelGates()
   }
+}
+
+/** Not waited for: whoever asks before it is done is looked up as anybody else. Returns what ends the attempts. */
+function rememberOnce(sessions: Pick<OpenSessions, 'remember'>, logger: Logger): () => void {
+  const remember = async (): Promise<void> => {
+    await sessions.remember()
+    cancel()
+  }
+  const failed = (reason: string): void => logger.warn({ reason }, NOT_REMEMBERED)
+  const cancel = repeatedly(REMEMBER_INTERVAL_MS, remember, { delayMs: 0, failed })
+  return cancel
 }
 
 /** Does it after `delayMs`, and then so long after each end, whatever comes of it. Returns what ends that. */

@@ -55,15 +55,25 @@ export class Guesses {
     }
   }
 
+  /** How long this network, which was wrong too often, has to wait; 0: it need not. */
+  waitMs(network: Network): number {
+    const now = this.#options.clock.now()
+    return Math.max(0, ...this.#bucketsOf(network).map(({ buckets, name }) => buckets.waitMs(name, now)))
+  }
+
   /** Throws when this network was wrong too often. */
   #count(network: Network): () => void {
-    const taken = countedAs(network).map(({ name, as }) => ({ name, buckets: this.#buckets[as] }))
-    const now = this.#options.clock.now()
-    const retryAfterMs = Math.max(0, ...taken.map(({ buckets, name }) => buckets.waitMs(name, now)))
+    const retryAfterMs = this.waitMs(network)
     if (retryAfterMs > 0) throw new AccountRefusal('rate_limited', { retryAfterMs })
+    const taken = this.#bucketsOf(network)
+    const now = this.#options.clock.now()
     for (const { buckets, name } of taken) buckets.take(name, now)
     return () => {
       for (const { buckets, name } of taken) buckets.giveBack(name)
     }
+  }
+
+  #bucketsOf(network: Network): { name: string; buckets: TokenBuckets<string> }[] {
+    return countedAs(network).map(({ name, as }) => ({ name, buckets: this.#buckets[as] }))
   }
 }

@@ -1,5 +1,6 @@
 import type { Revocations } from '../auth/revocations.ts'
 import type { TokenIssuer } from '../auth/token-issuer.ts'
+import type { Clock } from '../lib/clock.ts'
 import { Semaphore } from '../lib/semaphore.ts'
 import type { UserId } from '../protocol/message.ts'
 import type { OpenSession } from './account-store.ts'
@@ -17,8 +18,9 @@ export interface OpenSessionsOptions {
   readonly store: SessionStore
   readonly tokens: Pick<TokenIssuer, 'issue'>
   readonly revocations: Pick<Revocations, 'added'>
-  readonly guesses: Pick<Guesses, 'attempt'>
+  readonly guesses: Pick<Guesses, 'attempt' | 'waitMs'>
   readonly known: KnownSessions
+  readonly clock: Clock
 }
 
 export interface IssuedToken {
@@ -31,6 +33,9 @@ export interface IssuedToken {
  * none. More at once would wait for a connection all the same.
  */
 const NEWCOMERS_AT_ONCE = 8
+/** Lookups that may wait for those before them; beyond it, and after so long, `overloaded`: while the database hangs each takes seconds. */
+const MAX_WAITING = 1_024
+const WAIT_LIMIT_MS = 10_000
 /** How old a login may be for what a borrowed phone must not do. */
 const FRESH_SECONDS = 300
 /** A second process of one client may come with a token that the first has just used; so long after its use nobody is thrown out. */
@@ -42,7 +47,7 @@ type Renewed = IssuedToken & { readonly refreshToken: string }
 export class OpenSessions {
   readonly #options: OpenSessionsOptions
   readonly #newcomers = new Semaphore(NEWCOMERS_AT_ONCE)
-  /** Who leaves by a cookie that is not known here comes one at a time. */
+  /** Who leaves from a network that is wrong too often, by a cookie that is not known here, comes one at a time. */
   readonly #leaving = new Semaphore(1)
 
   constructor(options: OpenSessionsOptions) {
@@ -62,14 +67,16 @@ export class OpenSessions {
   }
 
   /**
-   * The session that somebody leaves. Nobody is told to wait with that, however wrong others of their network are; whoever tries
-   * cookies here gets one look at a time with all who do.
+   * The session that somebody leaves. Nobody is told to wait because others of their network are wrong: all such cookies get one look
+   * at a time.
    */
-  leaving(cookie: string): Promise<OpenSession> {
+  leaving(cookie: string, asker: Asker): Promise<OpenSession> {
     const { guesses, known } = this.#options
     const hash = hashOf(cookie)
     const look = (): Promise<OpenSession> => this.#byCookie(hash)
-    return guesses.attempt('cookie', undefined, known.has(hash) ? look : () => this.#leaving.run(look))
+    if (known.has(hash)) return guesses.attempt('cookie', undefined, look)
+    if (guesses.waitMs(asker) === 0) return this.#inTurn(this.#newcomers, () => guesses.attempt('cookie', asker, look))
+    return this.#inTurn(this.#leaving, () => guesses.attempt('cookie', undefined, look))
   }
 
   async #byCookie(hash: Buffer): Promise<OpenSession> {
@@ -137,16 +144,22 @@ export class OpenSessions {
     work: () => Promise<T>,
   ): Promise<T> {
     const { guesses, known } = this.#options
+    const visit = (): Promise<T> => guesses.attempt(what, known.has(key) ? undefined : asker, work)
+    // Who is not looked up keeps nobody waiting.
+    const isAtOnce = known.has(key) || guesses.waitMs(asker) > 0
     try {
-      const result = await (known.has(key)
-        ? guesses.attempt(what, undefined, work)
-        : this.#newcomers.run(() => guesses.attempt(what, asker, work)))
+      const result = await (isAtOnce ? visit() : this.#inTurn(this.#newcomers, visit))
       known.add(key)
       return result
     } catch (error) {
       if (error instanceof AccountRefusal && error.code === 'unauthorized') known.delete(key)
       throw error
     }
+  }
+
+  async #inTurn<T>(turns: Semaphore, work: () => Promise<T>): Promise<T> {
+    if (turns.waiting >= MAX_WAITING) throw new AccountRefusal('overloaded')
+    return turns.run(work, { clock: this.#options.clock, ms: WAIT_LIMIT_MS })
   }
 
   async #ended(count: number): Promise<boolean> {

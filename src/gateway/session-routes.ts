@@ -1,3 +1,4 @@
+import type { Asker } from '../accounts/asker.ts'
 import type { TokenIdentity } from '../auth/claims.ts'
 import { type AccountServices, askerOf, DONE, tokenToWire } from './account-routes.ts'
 import type { AuthServices } from './auth-routes.ts'
@@ -30,6 +31,7 @@ interface OwnSession {
 /** The session that a request ends: the bearer's, else the cookie's, where a page of the own origin sends it. */
 async function sessionOf(
   request: RestRequest,
+  asker: Asker,
   { accounts, auth }: { readonly accounts: AccountServices; readonly auth: AuthServices },
 ): Promise<OwnSession> {
   if (request.headers.has('authorization')) {
@@ -40,7 +42,7 @@ async function sessionOf(
   }
   const cookie = ownSessionCookie(request, accounts.address)
   if (cookie === undefined) throw unauthorized()
-  return accounts.sessions.leaving(cookie)
+  return accounts.sessions.leaving(cookie, asker)
 }
 
 /** `POST /api/auth/logout` */
@@ -51,7 +53,7 @@ export async function logoutRoute(
 ): Promise<RestAnswer> {
   const asker = askerOf(request, accounts)
   parseNoFields(request)
-  const { userId, sessionId } = await sessionOf(request, { accounts, auth })
+  const { userId, sessionId } = await sessionOf(request, asker, { accounts, auth })
   if (sessionId === undefined) throw new RequestError('forbidden', { message: 'This token belongs to no login.' })
   await accounts.sessions.end(userId, sessionId, 'logout', asker)
   return { ...DONE, cookies: [cookieToForget('session', accounts.address)] }
@@ -65,7 +67,7 @@ export async function logoutAllRoute(
 ): Promise<RestAnswer> {
   const asker = askerOf(request, accounts)
   parseNoFields(request)
-  const { userId } = await sessionOf(request, { accounts, auth })
+  const { userId } = await sessionOf(request, asker, { accounts, auth })
   await accounts.sessions.endAll(userId, asker)
   return { ...DONE, cookies: [cookieToForget('session', accounts.address)] }
 }

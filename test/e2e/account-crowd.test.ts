@@ -50,7 +50,12 @@ test('nobody of a crowd is refused for guesses: there may be no place, and that 
   for (const target of [app, other]) {
     const renew = (refresh_token: string) =>
       ask(target, '/api/auth/refresh', { refresh_token, attempt: randomUUID() }, NETWORK)
-    const renewed = await Promise.all(tokens.map(renew))
+    const renewed: Answer[] = []
+    // Where all are known none waits for the others: no more at once than a busy database answers in time.
+    const atOnce = target === app ? PLACES : tokens.length
+    for (let at = 0; at < tokens.length; at += atOnce) {
+      renewed.push(...(await Promise.all(tokens.slice(at, at + atOnce).map(renew))))
+    }
     expect(toldTo(renewed)).toEqual(new Set(['200']))
     tokens = renewed.map(({ body }) => String(body?.['refresh_token']))
   }

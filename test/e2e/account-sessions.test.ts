@@ -212,9 +212,10 @@ describe('wrong secrets of sessions', () => {
 
   test('are told apart from those before the start by a look that the start does not wait for', async () => {
     const held = await openTransaction(bench.database.dsn, 'lock table sessions')
-    const started = await bench.start()
+    const starting = bench.start()
     const waiting = () => rowsOf(bench.database.dsn, WAITING_FOR_LOCK)
     await expect.poll(waiting, { interval: 5, timeout: 60_000 }).toHaveLength(1)
+    const started = await starting
     expect((await call(started, 'GET', '/readyz')).status).toBe(200)
     await held.end()
   })

@@ -8,16 +8,18 @@ import { AccountRefusal } from '../../../src/accounts/refusal.ts'
 import { hashOf } from '../../../src/accounts/secrets.ts'
 import type { SessionStore } from '../../../src/accounts/session-store.ts'
 import type { ErrorCode } from '../../../src/protocol/codes.ts'
+import { FakeClock, settled } from '../../support/fake-clock.ts'
 
 const from = (address: string, isNetworkShared = false): Network => ({ address, isNetworkShared })
 const ASKER = { address: '192.0.2.1', isNetworkShared: false, userAgent: undefined, requestId: 'r1' }
+const ELSEWHERE = { ...ASKER, address: '192.0.2.2' }
 const codeOf = (error: unknown): unknown => (error instanceof AccountRefusal ? error.code : error)
 
 function bench(perSecond = 1) {
-  let nowMs = 0
+  const clock = new FakeClock()
   const faults: string[] = []
   const observer = { credentialRefused: (fault: string) => void faults.push(fault) }
-  const guesses = new Guesses({ clock: { now: () => nowMs }, perSecond, observer })
+  const guesses = new Guesses({ clock, perSecond, observer })
   /** How many of so many attempts are looked at. */
   const looks = async (network: Network, count: number, code: ErrorCode = 'unauthorized'): Promise<number> => {
     let looked = 0
@@ -28,10 +30,7 @@ function bench(perSecond = 1) {
     for (let at = 0; at < count; at += 1) await guesses.attempt('cookie', network, look).catch(codeOf)
     return looked
   }
-  const later = (ms: number): void => {
-    nowMs += ms
-  }
-  return { guesses, faults, looks, later }
+  return { guesses, faults, looks, clock, later: (ms: number) => clock.advance(ms) }
 }
 
 describe('what a network gets wrong', () => {
@@ -40,7 +39,7 @@ describe('what a network gets wrong', () => {
     expect(await looks(from('192.0.2.1'), 30)).toBe(10)
     expect(faults).toEqual(Array(10).fill('cookie'))
     expect(await looks(from('192.0.2.2'), 30)).toBe(10)
-    later(2_000)
+    await later(2_000)
     expect(await looks(from('192.0.2.1'), 30)).toBe(2)
     const refused = guesses.attempt('cookie', from('192.0.2.1'), async () => 'right')
     await expect(refused).rejects.toMatchObject({ code: 'rate_limited', detail: { retryAfterMs: 1_000 } })
@@ -90,17 +89,18 @@ describe('a session', () => {
   const open = { userId: 'ann', sessionId: ID, issuedAtSeconds: 1 }
 
   function sessionBench() {
-    const { guesses, faults } = bench()
+    const { guesses, faults, clock } = bench()
     let asked = 0
     let underWay = 0
     let atOnce = 0
     let isOpen = true
+    let hangs = false
     const noted = <T>(answer: () => T) => {
       return async (id: unknown): Promise<T | undefined> => {
         asked += 1
         underWay += 1
         atOnce = Math.max(atOnce, underWay)
-        await undefined
+        await (hangs ? new Promise(() => undefined) : undefined)
         underWay -= 1
         return isOpen && (id === ID || Buffer.isBuffer(id)) ? answer() : undefined
       }
@@ -118,12 +118,16 @@ describe('a session', () => {
       revocations: { added: async () => undefined },
       guesses,
       known: new KnownSessions(),
+      clock,
     })
     const refresh = (text: string): Promise<unknown> =>
       sessions.refresh(text, 'attempt', ASKER).then(() => 'renewed', codeOf)
     const byCookie = (): Promise<unknown> => sessions.tokenByCookie('secret', ASKER).then(() => 'renewed', codeOf)
     return {
-      ...{ refresh, byCookie, faults, sessions },
+      ...{ refresh, byCookie, faults, sessions, clock },
+      hang: () => {
+        hangs = true
+      },
       asked: () => asked,
       atOnce: () => atOnce,
       end: () => {
@@ -170,10 +174,34 @@ describe('a session', () => {
     const { refresh, byCookie, sessions, end, faults, atOnce } = sessionBench()
     for (let at = 0; at < 30; at += 1) await refresh(unknown(at))
     expect(await byCookie()).toBe('rate_limited')
-    expect(await sessions.leaving('secret')).toBe(open)
+    expect(await sessions.leaving('secret', ASKER)).toBe(open)
     end()
-    const left = await Promise.allSettled(Array.from({ length: 5 }, (_, at) => sessions.leaving(`cookie ${at}`)))
+    const left = await Promise.allSettled(Array.from({ length: 5 }, (_, at) => sessions.leaving(`cookie ${at}`, ASKER)))
     for (const one of left) expect(one).toMatchObject({ reason: { code: 'unauthorized' } })
     expect([faults.slice(-5), atOnce()]).toEqual([Array(5).fill('cookie'), 1])
   })
+
+  test.each([
+    ['is renewed', 8, 0],
+    ['is left, in a network that is wrong too often', 1, 30],
+  ])(
+    'that is not known and %s waits in a queue that has an end while the database hangs',
+    async (what, atOnce, wrong) => {
+      const { refresh, sessions, hang, asked, clock } = sessionBench()
+      for (let at = 0; at < wrong; at += 1) await refresh(unknown(at))
+      hang()
+      const before = asked()
+      const ask = (at: number): Promise<unknown> =>
+        what === 'is renewed'
+          ? sessions.refresh(unknown(at), 'attempt', ELSEWHERE)
+          : sessions.leaving(`cookie ${at}`, ASKER)
+      const ends: unknown[] = []
+      for (let at = 0; at < 1_100; at += 1) ask(at).catch((error: unknown) => ends.push(codeOf(error)))
+      await settled()
+      expect([asked() - before, ends.length]).toEqual([atOnce, 1_100 - atOnce - 1_024])
+      expect(new Set(ends)).toEqual(new Set(['overloaded']))
+      await clock.advance(10_000)
+      expect(ends).toHaveLength(1_100 - atOnce)
+    },
+  )
 })
