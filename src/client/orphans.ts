@@ -46,12 +46,13 @@ export class Orphans {
   heard(entry: Entry): void {
     const { tab, queues } = this.#options
     const own = queues.find(entry.id)
+    const isOwn = own?.owner === tab
     if (own && !isAside(own.state)) {
-      if (own.owner === tab && tab < entry.owner) return
+      if (isOwn && tab < entry.owner) return
       // Who takes over one message of a tab that is gone takes over all: in two hands they would overtake each other.
-      if (own.owner !== tab && own.owner !== entry.owner) this.#takeOver(own.owner, entry.owner)
+      if (!isOwn && own.owner !== entry.owner) this.#takeOver(own.owner, entry.owner)
     }
-    queues.put(entry)
+    queues.put({ ...entry, isYielded: isOwn || own?.isYielded })
     this.follow(entry.owner)
   }
 

@@ -36,6 +36,8 @@ export interface Entry {
   readonly wasWritten: boolean
   /** Whether the storage says so. It does before any attempt: after a crash nobody may take the message for unsent. */
   readonly isNoted: boolean
+  /** Of another tab that goes on with it, where this one would have sent it as well. */
+  readonly isYielded?: boolean | undefined
   /** Why it failed or is held. */
   readonly code?: string
   readonly message?: string | undefined
@@ -93,9 +95,11 @@ export function queued(id: string, to: UserId, content: string, order: Pick<Entr
 export function nextToWrite(queue: Queue, owner: string, window: number, now: number): Entry | undefined {
   let room = window
   for (const entry of queue) {
-    if (entry.owner !== owner || isAside(entry.state)) continue
+    const isOwn = entry.owner === owner
+    // One that this tab has isYielded is on its way elsewhere: what was typed behind it must not overtake it.
+    if (isAside(entry.state) || !(isOwn || entry.isYielded)) continue
     if (room <= 0 || entry.state === 'saving') return undefined
-    if (entry.state === 'queued' && entry.retryAt <= now) return entry
+    if (isOwn && entry.state === 'queued' && entry.retryAt <= now) return entry
     // One that waits takes room as well: only who asked for speed in place of order has it overtaken.
     room -= 1
   }

@@ -37,9 +37,8 @@ export class Queues {
   put(entry: Entry): void {
     const queue = this.of(entry.with)
     const index = queue.findIndex(({ id }) => id === entry.id)
-    const isLast = entry.n > (queue.at(-1)?.n ?? 0)
-    if (index >= 0) this.set(entry.with, queue.with(index, entry))
-    else this.set(entry.with, isLast ? [...queue, entry] : [...queue, entry].toSorted((a, b) => a.n - b.n))
+    const next = index < 0 ? [...queue, entry].toSorted((a, b) => a.n - b.n) : queue.with(index, entry)
+    this.set(entry.with, next)
     this.#places.set(entry.id, entry.with)
   }
 
@@ -59,9 +58,6 @@ export class Queues {
   }
 
   clear(): void {
-    const others = this.conversations()
-    this.#all.clear()
-    this.#places.clear()
-    for (const other of others) this.#changed(other)
+    for (const entry of this.entries()) this.remove(entry)
   }
 }

@@ -63,7 +63,9 @@ export class Sender {
     this.#waiting = new Waiting(options, () => this.pump())
     const { clock, link } = options.core
     this.orphans = new Orphans({
-      ...{ core: options.core, tab: options.tab, queues: this.queues, taken: () => this.#aged() },
+      ...options,
+      queues: this.queues,
+      taken: () => this.#aged(),
       take: (entry) => this.#waiting.replace(entry),
     })
     this.#retry = new Alarm(clock, () => this.pump())
@@ -75,10 +77,10 @@ export class Sender {
   }
 
   send(to: UserId, text: string, signal?: AbortSignal): Sending {
-    const { core, makeId, tab, ended } = this.#options
+    const { core, makeId, ended } = this.#options
     const wall = core.clock.wall()
     this.#lastN = Math.max(this.#lastN + 1, wall)
-    const entry = queued(makeId(), to, text, { n: this.#lastN, at: wall, owner: tab })
+    const entry = queued(makeId(), to, text, { n: this.#lastN, at: wall, owner: this.tab })
     const sending = this.#waiting.handles.open(entry.id)
     const code = faultOf(entry, core.session.maxContentBytes)
     if (code || ended.aborted) {
@@ -103,7 +105,7 @@ export class Sender {
     this.#waiting.handles.settle(id, cancelled(id, true))
     const sending = this.#waiting.handles.open(id)
     this.#waiting.change(entry.with, { type: 'retry', id })
-    const again = { ...(this.queues.find(id) ?? entry), owner: this.#options.tab, at: this.#core.clock.wall() }
+    const again = { ...(this.queues.find(id) ?? entry), owner: this.tab, at: this.#core.clock.wall() }
     this.#waiting.replace({ ...again, state: 'saving' })
     this.#waiting.save(again)
     return sending
@@ -135,9 +137,9 @@ export class Sender {
 
   /** What another tab says of its messages. */
   heard({ id, with: other, entry, stored, epoch }: OutboxMessage): void {
-    if (entry) return this.orphans.heard(entry)
+    if (entry) this.orphans.heard(entry)
     // It takes its place in the log in the same moment: until this tab's own connection brings it, it must not vanish.
-    if (stored && epoch === this.#core.session.epoch) this.#options.stored(stored)
+    else if (stored && epoch === this.#core.session.epoch) this.#options.stored(stored)
     else {
       this.queues.remove({ id, with: other })
       this.#waiting.handles.settle(id, stored ? storedAs(stored, false) : cancelled(id, false))
@@ -231,7 +233,7 @@ export class Sender {
     const entry = this.queues.find(id)
     if (!entry) return
     // Without a reply to expect, it was an attempt on an earlier connection that stored it.
-    const wasBefore = entry.owner === this.#options.tab && entry.wasWritten && !this.#inFlight.has(id)
+    const wasBefore = entry.owner === this.tab && entry.wasWritten && !this.#inFlight.has(id)
     const duplicate = id === this.#duplicate || wasBefore
     const outcome = storedAs(message, duplicate)
     this.#inFlight.delete(id)
