@@ -33,7 +33,7 @@ export interface IssuedToken {
  * none. More at once would wait for a connection all the same.
  */
 const NEWCOMERS_AT_ONCE = 8
-/** Lookups that may wait for those before them; beyond it, and after so long, `overloaded`: while the database hangs each takes seconds. */
+/** Lookups that may wait for those before them, and for how long: while the database hangs each takes seconds. */
 const MAX_WAITING = 1_024
 const WAIT_LIMIT_MS = 10_000
 /** How old a login may be for what a borrowed phone must not do. */
@@ -47,7 +47,7 @@ type Renewed = IssuedToken & { readonly refreshToken: string }
 export class OpenSessions {
   readonly #options: OpenSessionsOptions
   readonly #newcomers = new Semaphore(NEWCOMERS_AT_ONCE)
-  /** Who leaves from a network that is wrong too often, by a cookie that is not known here, comes one at a time. */
+  /** For who leaves from a network that is wrong too often, by a cookie that is not known here. */
   readonly #leaving = new Semaphore(1)
 
   constructor(options: OpenSessionsOptions) {
@@ -75,8 +75,10 @@ export class OpenSessions {
     const hash = hashOf(cookie)
     const look = (): Promise<OpenSession> => this.#byCookie(hash)
     if (known.has(hash)) return guesses.attempt('cookie', undefined, look)
-    if (guesses.waitMs(asker) === 0) return this.#inTurn(this.#newcomers, () => guesses.attempt('cookie', asker, look))
-    return this.#inTurn(this.#leaving, () => guesses.attempt('cookie', undefined, look))
+    const isOver = (): boolean => guesses.waitMs(asker) > 0
+    // Asked again at its turn: others of the network may have been wrong meanwhile.
+    const visit = (): Promise<OpenSession> => guesses.attempt('cookie', isOver() ? undefined : asker, look)
+    return this.#inTurn(isOver() ? this.#leaving : this.#newcomers, visit)
   }
 
   async #byCookie(hash: Buffer): Promise<OpenSession> {
@@ -157,6 +159,7 @@ export class OpenSessions {
     }
   }
 
+  /** Rejects with `overloaded` where too many wait, and with `Unavailable` after so long. */
   async #inTurn<T>(turns: Semaphore, work: () => Promise<T>): Promise<T> {
     if (turns.waiting >= MAX_WAITING) throw new AccountRefusal('overloaded')
     return turns.run(work, { clock: this.#options.clock, ms: WAIT_LIMIT_MS })

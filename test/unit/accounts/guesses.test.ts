@@ -15,6 +15,14 @@ const ASKER = { address: '192.0.2.1', isNetworkShared: false, userAgent: undefin
 const ELSEWHERE = { ...ASKER, address: '192.0.2.2' }
 const codeOf = (error: unknown): unknown => (error instanceof AccountRefusal ? error.code : error)
 
+function withResolvers(): { promise: Promise<void>; resolve: () => void } {
+  let resolve: () => void = () => undefined
+  const promise = new Promise<void>((done) => {
+    resolve = done
+  })
+  return { promise, resolve }
+}
+
 function bench(perSecond = 1) {
   const clock = new FakeClock()
   const faults: string[] = []
@@ -94,13 +102,13 @@ describe('a session', () => {
     let underWay = 0
     let atOnce = 0
     let isOpen = true
-    let hangs = false
+    let gate: Promise<void> | undefined
     const noted = <T>(answer: () => T) => {
       return async (id: unknown): Promise<T | undefined> => {
         asked += 1
         underWay += 1
         atOnce = Math.max(atOnce, underWay)
-        await (hangs ? new Promise(() => undefined) : undefined)
+        await gate
         underWay -= 1
         return isOpen && (id === ID || Buffer.isBuffer(id)) ? answer() : undefined
       }
@@ -125,8 +133,12 @@ describe('a session', () => {
     const byCookie = (): Promise<unknown> => sessions.tokenByCookie('secret', ASKER).then(() => 'renewed', codeOf)
     return {
       ...{ refresh, byCookie, faults, sessions, clock },
-      hang: () => {
-        hangs = true
+      guesses,
+      /** From now on, until the returned function is called. */
+      hang: (): (() => void) => {
+        const { promise, resolve } = withResolvers()
+        gate = promise
+        return resolve
       },
       asked: () => asked,
       atOnce: () => atOnce,
@@ -179,6 +191,21 @@ describe('a session', () => {
     const left = await Promise.allSettled(Array.from({ length: 5 }, (_, at) => sessions.leaving(`cookie ${at}`, ASKER)))
     for (const one of left) expect(one).toMatchObject({ reason: { code: 'unauthorized' } })
     expect([faults.slice(-5), atOnce()]).toEqual([Array(5).fill('cookie'), 1])
+  })
+
+  test('that is left is not refused when others of its network are wrong while it waits for its turn', async () => {
+    const { refresh, sessions, hang, guesses } = sessionBench()
+    const goOn = hang()
+    const others = Array.from({ length: 8 }, (_, at) =>
+      sessions.refresh(unknown(at), 'attempt', ELSEWHERE).catch(codeOf),
+    )
+    const left = sessions.leaving('secret', ASKER)
+    const wrong = (): Promise<never> => Promise.reject(new AccountRefusal('unauthorized'))
+    for (let at = 0; at < 30; at += 1) await guesses.attempt('cookie', ASKER, wrong).catch(codeOf)
+    goOn()
+    expect(await left).toBe(open)
+    expect(new Set(await Promise.all(others))).toEqual(new Set(['unauthorized']))
+    expect(await refresh(unknown(9))).toBe('rate_limited')
   })
 
   test.each([
