@@ -113,9 +113,11 @@ export class ConversationLog {
     if (this.isPlaced) this.told ??= this.positions.delivered_seq
     else if (wasEmpty && isNews && this.line === 1) this.told ??= first.seq - 1
     for (const message of applied) this.#place(message)
-    this.#trim()
     const last = applied.at(-1)
-    if (last && last.seq >= (this.lastMessage?.seq ?? 0) && last.id) this.lastMessage = last
+    if (!last || last.seq < (this.lastMessage?.seq ?? 0)) return
+    // By what is new alone: older messages were asked for.
+    this.#trim()
+    if (last.id) this.lastMessage = last
   }
 
   #place(message: Message): void {

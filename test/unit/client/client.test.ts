@@ -275,6 +275,23 @@ describe('receiving', () => {
     off()
   })
 
+  test('loads what is older above what is there, also for a program that watches none of it', async () => {
+    const { client, server, advance } = fakeChat()
+    for (let n = 1; n <= 250; n += 1) server.write('amy', 'ben', String(n))
+    server.log.move('ben', 'amy', 250, true)
+    const ben = client('ben')
+    await advance(100)
+    const { messages, loadOlder } = ben.conversation('amy')
+    messages.subscribe(() => undefined)()
+    await advance(100)
+    for (const count of [100, 150, 200]) {
+      const older = loadOlder()
+      await advance(100)
+      expect(await older).toBe(true)
+      expect(contentsOf(messages.get())).toEqual(numbers(251 - count, 250))
+    }
+  })
+
   test('a reader that falls too far behind is told so', async () => {
     const { client, server, advance } = fakeChat()
     const ben = client('ben')
