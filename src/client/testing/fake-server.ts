@@ -217,7 +217,8 @@ export class FakeServer {
   #moved(by: Connection, other: UserId, seq: number, isRead: boolean): void {
     const { userId } = by
     const moved = this.log.move(userId, other, seq, isRead)
-    if (moved === undefined) return this.push(userId, { type: 'error', code: 'invalid_ack', message: 'too far' })
+    if (moved === undefined)
+      return this.#connections.send(by, { type: 'error', code: 'invalid_ack', message: 'too far' })
     if (!moved) return
     const { delivered_seq, read_seq } = this.log.positions(userId, other)
     this.push(other, { type: 'receipt', with: userId, delivered_seq, read_seq })
