@@ -96,10 +96,13 @@ export async function startApp(
   }
   const pageUrl = config.publicUrl ?? addressToOpen({ ...config.http, tls: config.http.tls !== undefined })
   const audience = instances.audience
-  const pushOptions = { database, audience, logger, metrics, pageUrl }
-  // Loaded only where it is on: it brings an HTTP client and encryption of its own.
-  const loading = config.push && import('./push.ts')
-  push = await loading?.then(({ pushFor }) => pushFor(config.push, pushOptions)).catch(releaseAfter)
+  const { push: pushConfig } = config
+  if (pushConfig) {
+    const options = { database, audience, logger, metrics, pageUrl }
+    // Loaded only where it is on: it brings an HTTP client and encryption of its own.
+    const opening = import('./push.ts').then(({ openPush }) => openPush(pushConfig, options))
+    push = await opening.catch(releaseAfter)
+  }
   const shutdown = new Shutdown(config.shutdown)
   feed.subscribe(instances.fanout)
   if (tracing) feed.subscribe(tracing.traces)

@@ -58,12 +58,8 @@ function delaysOf(afterMs: number): PushDelays {
 /** How much older than what the instances look at by themselves a message is before it is looked for. */
 const SWEEP_SLACK_MS = 3_000
 
-/** The part of the composition root about notifications. Undefined: push is off; then this file need not be loaded. */
-export async function pushFor(config: PushConfig, options: PushOptions): Promise<Push | undefined> {
-  return config && assembled(config, options)
-}
-
-async function assembled(config: NonNullable<PushConfig>, options: PushOptions): Promise<Push> {
+/** The part of the composition root about notifications. */
+export async function openPush(config: NonNullable<PushConfig>, options: PushOptions): Promise<Push> {
   const { database, audience, logger, metrics } = options
   const pageUrl = options.pageUrl.replace(/\/$/, '')
   const queries = database.openQueries(1)
