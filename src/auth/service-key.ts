@@ -72,13 +72,10 @@ export function isServiceKey(text: string): boolean {
 }
 
 /** Makes a key: 256 random bits, of which only the hash is to be kept. `key` is shown to its owner once. */
-export function newServiceKey(
-  name: string,
-  scopes: readonly Scope[],
-): { key: string; stored: ServiceKey & { readonly secretHash: Buffer } } {
+export function newServiceKey(name: string, scopes: readonly Scope[]): { key: string; stored: NewServiceKey } {
   const keyId = randomId(16)
   const secret = randomBytes(32).toString('base64url')
-  const stored = { keyId, name, scopes, expiresAtMs: undefined, secretHash: hashOfSecret(secret) }
+  const stored = { keyId, name, scopes, secretHash: hashOfSecret(secret) }
   return { key: `msk_${keyId}_${secret}`, stored }
 }
 

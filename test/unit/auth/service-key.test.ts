@@ -8,7 +8,7 @@ import { silentLogger } from '../../support/silent-logger.ts'
 function storeOf(revokedAtMs: number | undefined) {
   const { stored } = newServiceKey('test', ['send:any'])
   const steps: string[] = []
-  const key: StoredServiceKey = { ...stored, revokedAtMs }
+  const key: StoredServiceKey = { ...stored, expiresAtMs: undefined, revokedAtMs }
   return {
     keyId: stored.keyId,
     steps,
@@ -42,7 +42,7 @@ test.each([
 
 test("a key that was found is looked up again when the database's history is another one, also where that look was under way", async () => {
   const { key: text, stored: made } = newServiceKey('test', ['send:any'])
-  const stored: StoredServiceKey = { ...made, revokedAtMs: undefined }
+  const stored: StoredServiceKey = { ...made, expiresAtMs: undefined, revokedAtMs: undefined }
   const { keyId } = stored
   const answers: ((key: StoredServiceKey | undefined) => void)[] = []
   const store = {
@@ -67,7 +67,7 @@ test("a key that was found is looked up again when the database's history is ano
 
 test('ids that somebody guesses push out no key that is in use', async () => {
   const { key: text, stored: made } = newServiceKey('test', [])
-  const stored: StoredServiceKey = { ...made, revokedAtMs: undefined }
+  const stored: StoredServiceKey = { ...made, expiresAtMs: undefined, revokedAtMs: undefined }
   const looked: string[] = []
   const find = async (keyId: string) => {
     looked.push(keyId)
