@@ -15,11 +15,8 @@ export class RecentSet<T> {
     // Behind all others: what is met again and again stays.
     this.#entries.delete(entry)
     this.#entries.add(entry)
-    if (this.#entries.size <= this.#size) return
-    for (const oldest of this.#entries) {
-      this.#entries.delete(oldest)
-      return
-    }
+    const [oldest] = this.#entries
+    if (this.#entries.size > this.#size) this.#entries.delete(oldest as T)
   }
 
   /** What was met before all that is in here, the oldest first. */
