@@ -96,7 +96,7 @@ export function nextToWrite(queue: Queue, owner: string, window: number, now: nu
   let room = window
   for (const entry of queue) {
     const isOwn = entry.owner === owner
-    // One that this tab has isYielded is on its way elsewhere: what was typed behind it must not overtake it.
+    // One that this tab has yielded is on its way elsewhere: what was typed behind it must not overtake it.
     if (isAside(entry.state) || !(isOwn || entry.isYielded)) continue
     if (room <= 0 || entry.state === 'saving') return undefined
     if (isOwn && entry.state === 'queued' && entry.retryAt <= now) return entry

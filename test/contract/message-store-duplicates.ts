@@ -149,7 +149,7 @@ export function describeDuplicates(store: () => MessageStore): void {
       expect(outcome(again)).toEqual({ fate: 'duplicate', seq: 1, created_at: first.created_at })
     })
 
-    test('is the newest message alone where nothing has followed, also not in the same batch', async () => {
+    test('is marked where it is the newest message, and nothing has followed in the same batch', async () => {
       const [a, b] = strangers()
       const stored = ['one', 'two'].map((content) => pendingMessage(a, b, content))
       await fast(...stored)

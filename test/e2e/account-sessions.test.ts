@@ -210,7 +210,7 @@ describe('wrong secrets of sessions', () => {
     }
   })
 
-  test('are told apart from those before the start by a look that the start does not wait for', async () => {
+  test('keep no start waiting: the look for the sessions from before it may take as long as it likes', async () => {
     const held = await openTransaction(bench.database.dsn, 'lock table sessions')
     const starting = bench.start()
     const waiting = () => rowsOf(bench.database.dsn, WAITING_FOR_LOCK)

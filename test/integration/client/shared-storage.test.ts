@@ -89,6 +89,16 @@ test('what was read counts no more for messages that took the place of those, th
 })
 
 describe('an instance that has not noticed yet that the line of history was left', () => {
+  /** Connects this tab to it: what is kept stays in the new line. */
+  async function comesToOther({ server, advance }: FakeChat, { tab, door }: ReturnType<typeof tabOf>): Promise<void> {
+    server.epoch = 'first'
+    door.isShut = false
+    tab.connect()
+    await advance(500)
+    expect(tab.status.get().state).toBe('live')
+    expect(await epochKept()).toBe('first again')
+  }
+
   test('does not take the storage back to it by saying again what a tab knew', async () => {
     const chat = chatWithDatabase()
     const { server, advance } = chat
@@ -98,13 +108,7 @@ describe('an instance that has not noticed yet that the line of history was left
     await advance(6000)
     expect(first.tab.status.get().state).toBe('live')
     expect(await epochKept()).toBe('first again')
-    // The second comes to another instance.
-    server.epoch = 'first'
-    second.door.isShut = false
-    second.tab.connect()
-    await advance(500)
-    expect(second.tab.status.get().state).toBe('live')
-    expect(await epochKept()).toBe('first again')
+    await comesToOther(chat, second)
     server.write('amy', 'ben', 'new 3')
     await advance(500)
     expect((await kept()).conversations).toMatchObject([{ epoch: 'first again', last_seq: 3 }])
@@ -149,11 +153,6 @@ describe('an instance that has not noticed yet that the line of history was left
     server.cut()
     await advance(6000)
     expect(first.tab.status.get().state).toBe('live')
-    server.epoch = 'first'
-    second.door.isShut = false
-    second.tab.connect()
-    await advance(500)
-    expect(second.tab.status.get().state).toBe('live')
-    expect(await epochKept()).toBe('first again')
+    await comesToOther(chat, second)
   })
 })
