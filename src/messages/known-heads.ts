@@ -7,6 +7,8 @@ const MAX_KNOWN = 100_000
 export interface DoubtedHead {
   readonly conversation: Conversation
   readonly seq: number
+  /** How many servers were lost before it was handed out. */
+  readonly losses: number
 }
 
 export interface HeadsListener {
@@ -21,11 +23,13 @@ export interface HeadsListener {
  * acknowledgement at or below it is valid without asking the database.
  *
  * That holds for one line of history. Heads of a server that was lost are doubted: they are no bound any more, but a
- * database that has less than one of them was set back.
+ * database that has less than one of them was set back. A doubt that has passed leaves the head known: the database may be set
+ * back right after it, as by an operator who ends all sessions first.
  */
 export class KnownHeads {
   #heads = new Map<string, number>()
   #doubted = new Map<string, number>()
+  #losses = 0
   #listener: HeadsListener | undefined
 
   listen(listener: HeadsListener): void {
@@ -51,7 +55,7 @@ export class KnownHeads {
     const doubted = this.#doubted.size > 0 ? (this.#doubted.get(conversation.key) ?? 0) : 0
     const isBehind = head < Math.max(doubted, this.of(conversation))
     if (isBehind) this.#listener?.behind()
-    else if (doubted > 0) this.#doubted.delete(conversation.key)
+    else if (doubted > 0) this.#holds(conversation, head)
     return !isBehind
   }
 
@@ -69,6 +73,7 @@ export class KnownHeads {
 
   /** What answers next may be another server. */
   doubt(): void {
+    this.#losses += 1
     const lost = this.#heads
     this.#heads = new Map()
     if (this.#doubted.size === 0) {
@@ -83,19 +88,25 @@ export class KnownHeads {
 
   /** Heads to be compared with what the store has now; of more than so many the latest. */
   doubted(max: number): DoubtedHead[] {
-    return [...this.#doubted].slice(-max).map(([key, seq]) => ({ conversation: conversationOf(key), seq }))
+    const losses = this.#losses
+    return [...this.#doubted].slice(-max).map(([key, seq]) => ({ conversation: conversationOf(key), seq, losses }))
   }
 
-  /** The head that the store had some time after this one was doubted. */
-  compared({ conversation, seq }: DoubtedHead, head: number): void {
+  /** The head that the store had some time after this one was doubted. A server that was lost since says nothing of the next. */
+  compared({ conversation, seq, losses }: DoubtedHead, head: number): void {
     if (head < seq) this.#listener?.behind()
-    else if (this.#doubted.get(conversation.key) === seq) this.#doubted.delete(conversation.key)
+    else if (losses === this.#losses) this.#holds(conversation, head)
   }
 
   /** Nothing that was known is true any more. */
   forget(): void {
     this.#heads = new Map()
     this.#doubted = new Map()
+  }
+
+  #holds(conversation: Conversation, head: number): void {
+    this.#doubted.delete(conversation.key)
+    this.saw(conversation, head)
   }
 }
 

@@ -160,28 +160,39 @@ describe.each([
   ['with others over Redis', true],
 ])('an instance %s', (_where, withRedis) => {
   test.each([
-    ['ended', `${SET_BACK}; ${END_SESSIONS}`],
-    ['kept', SET_BACK],
-  ])('notices that its database was set back, its sessions %s, and makes everybody look again', async (_how, sql) => {
-    const [ann, bob] = await twentyRead(withRedis)
-    await execute(database.dsn, sql)
-    for (let count = 1; count <= 5; count += 1) ann.say(`new ${count}`)
-    await eventually(
-      () => ann.hasSentAll && people.every((person) => person.screen().join() === RIGHT.join()),
-      'the right messages on both screens',
-    )
-    bob.read(15)
-    await eventually(() => ann.screen().length === 15 && ann.readSeq === 15, 'a receipt of the new line')
-    const stored = await rowsOf(database.dsn, 'select seq, content from messages order by seq')
-    expect(stored.map((row) => Object.values(row).join(' '))).toEqual(RIGHT)
-    for (const { closings, epochs } of people) {
-      expect(closings).toEqual([1012])
-      expect(epochs).toHaveLength(2)
-    }
-    expect(ann.epochs).toEqual(bob.epochs)
-    const [state] = await rowsOf(database.dsn, 'select epoch from service_state')
-    expect(ann.epochs.at(-1)).toBe(state?.epoch)
-  })
+    ['ended', async () => execute(database.dsn, `${SET_BACK}; ${END_SESSIONS}`)],
+    ['kept', async () => execute(database.dsn, SET_BACK)],
+    [
+      'ended before, and new ones at work',
+      async () => {
+        await execute(database.dsn, END_SESSIONS)
+        await anotherLook()
+        await execute(database.dsn, SET_BACK)
+      },
+    ],
+  ])(
+    'notices that its database was set back, its sessions %s, and makes everybody look again',
+    async (_how, setBack) => {
+      const [ann, bob] = await twentyRead(withRedis)
+      await setBack()
+      for (let count = 1; count <= 5; count += 1) ann.say(`new ${count}`)
+      await eventually(
+        () => ann.hasSentAll && people.every((person) => person.screen().join() === RIGHT.join()),
+        'the right messages on both screens',
+      )
+      bob.read(15)
+      await eventually(() => ann.screen().length === 15 && ann.readSeq === 15, 'a receipt of the new line')
+      const stored = await rowsOf(database.dsn, 'select seq, content from messages order by seq')
+      expect(stored.map((row) => Object.values(row).join(' '))).toEqual(RIGHT)
+      for (const { closings, epochs } of people) {
+        expect(closings).toEqual([1012])
+        expect(epochs).toHaveLength(2)
+      }
+      expect(ann.epochs).toEqual(bob.epochs)
+      const [state] = await rowsOf(database.dsn, 'select epoch from service_state')
+      expect(ann.epochs.at(-1)).toBe(state?.epoch)
+    },
+  )
 
   test('whose sessions are ended, and nothing else, disturbs nobody', async () => {
     const [ann, bob] = await twentyRead(withRedis)
