@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto'
 import { decodeBase64url } from '../lib/base64url.ts'
 import type { TimeOfDay } from '../lib/clock.ts'
+import { dropOldest } from '../lib/drop-oldest.ts'
 import { type ClaimRules, readClaims, type TokenIdentity } from './claims.ts'
 import type { KeySource } from './key-source.ts'
 import { type Algorithm, MAX_TOKEN_BYTES, type ParsedToken, parseToken, TokenError, type TokenFault } from './token.ts'
@@ -92,9 +93,7 @@ export class TokenVerifier {
   #remember(digest: string, identity: TokenIdentity, now: number): void {
     const untilMs = Math.min(now + REMEMBERED_MS, identity.expiresAtMs + this.#options.rules.leewaySeconds * 1000)
     this.#verified.set(digest, { identity, untilMs })
-    if (this.#verified.size <= MAX_REMEMBERED) return
-    const [oldest] = this.#verified.keys()
-    if (oldest !== undefined) this.#verified.delete(oldest)
+    dropOldest(this.#verified, MAX_REMEMBERED)
   }
 }
 

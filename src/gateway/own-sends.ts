@@ -1,4 +1,5 @@
 import type { MessagePlace } from '../delivery/recipient.ts'
+import { dropOldest } from '../lib/drop-oldest.ts'
 import { MAX_SENDS_IN_FLIGHT } from '../protocol/limits.ts'
 import type { UserId } from '../protocol/message.ts'
 
@@ -70,8 +71,6 @@ export class OwnSends {
   #noteAnswered(key: string): void {
     this.#answered ??= new Set()
     this.#answered.add(key)
-    if (this.#answered.size <= MAX_ANSWERED) return
-    const oldest = this.#answered.keys().next()
-    if (!oldest.done) this.#answered.delete(oldest.value)
+    dropOldest(this.#answered, MAX_ANSWERED)
   }
 }

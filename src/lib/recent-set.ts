@@ -1,3 +1,5 @@
+import { dropOldest } from './drop-oldest.ts'
+
 /** What was met of late, the last `size` of it: bounded, whoever makes it grow. */
 export class RecentSet<T> {
   readonly #size: number
@@ -15,8 +17,7 @@ export class RecentSet<T> {
     // Behind all others: what is met again and again stays.
     this.#entries.delete(entry)
     this.#entries.add(entry)
-    const [oldest] = this.#entries
-    if (this.#entries.size > this.#size) this.#entries.delete(oldest as T)
+    dropOldest(this.#entries, this.#size)
   }
 
   /** What was met before all that is in here, the oldest first. */

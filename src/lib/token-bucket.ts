@@ -1,3 +1,5 @@
+import { dropOldest } from './drop-oldest.ts'
+
 interface Bucket {
   tokens: number
   updatedMs: number
@@ -66,10 +68,7 @@ export class TokenBuckets<Key> {
       if (nowMs - updatedMs >= fullAfterMs) this.#buckets.delete(key)
     }
     // All in use at once: the oldest go, which forgives the keys that had used theirs up.
-    for (const key of this.#buckets.keys()) {
-      if (this.#buckets.size <= 0.9 * MAX_BUCKETS) break
-      this.#buckets.delete(key)
-    }
+    dropOldest(this.#buckets, 0.9 * MAX_BUCKETS)
   }
 }
 

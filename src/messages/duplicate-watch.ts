@@ -1,3 +1,4 @@
+import { dropOldest } from '../lib/drop-oldest.ts'
 import type { QueuedSend } from './send-queue.ts'
 import type { CommitError, CommitPath } from './store.ts'
 
@@ -84,9 +85,7 @@ export class DuplicateWatch {
   #suspect(key: string): void {
     this.#suspects.delete(key)
     this.#suspects.set(key, SUSPECTED_BATCHES)
-    if (this.#suspects.size <= MAX_SUSPECTS) return
-    const oldest = this.#suspects.keys().next()
-    if (!oldest.done) this.#suspects.delete(oldest.value)
+    dropOldest(this.#suspects, MAX_SUSPECTS)
   }
 }
 

@@ -1,3 +1,4 @@
+import { dropOldest } from '../lib/drop-oldest.ts'
 import { type Conversation, conversationOf } from './conversation.ts'
 
 /** Conversations kept; the one known for the longest goes first, and is back with its next message. */
@@ -44,7 +45,7 @@ export class KnownHeads {
     const known = this.#heads.get(key)
     if (known !== undefined && known >= seq) return
     this.#heads.set(key, seq)
-    if (known === undefined) dropOldest(this.#heads)
+    if (known === undefined) dropOldest(this.#heads, MAX_KNOWN)
   }
 
   /**
@@ -82,7 +83,7 @@ export class KnownHeads {
     }
     for (const [key, seq] of lost) {
       this.#doubted.set(key, Math.max(seq, this.#doubted.get(key) ?? 0))
-      dropOldest(this.#doubted)
+      dropOldest(this.#doubted, MAX_KNOWN)
     }
   }
 
@@ -108,10 +109,4 @@ export class KnownHeads {
     this.#doubted.delete(conversation.key)
     this.saw(conversation, head)
   }
-}
-
-function dropOldest(map: Map<string, number>): void {
-  if (map.size <= MAX_KNOWN) return
-  const oldest = map.keys().next()
-  if (!oldest.done) map.delete(oldest.value)
 }

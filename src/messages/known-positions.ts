@@ -1,3 +1,4 @@
+import { dropOldest } from '../lib/drop-oldest.ts'
 import type { PositionChange } from './store.ts'
 
 /** Positions kept; the longest untouched goes first. */
@@ -24,9 +25,7 @@ export class KnownPositions {
     const key = keyOf(change)
     this.#positions.delete(key)
     this.#positions.set(key, { delivered, read })
-    if (this.#positions.size <= MAX_KNOWN) return
-    const oldest = this.#positions.keys().next()
-    if (!oldest.done) this.#positions.delete(oldest.value)
+    dropOldest(this.#positions, MAX_KNOWN)
   }
 }
 

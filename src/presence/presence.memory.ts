@@ -1,4 +1,5 @@
 import type { Clock } from '../lib/clock.ts'
+import { dropOldest } from '../lib/drop-oldest.ts'
 import type { UserId } from '../protocol/message.ts'
 import type { OnlinePage, Presence, PresenceState } from './presence.ts'
 import { SortedUsers } from './sorted-users.ts'
@@ -93,8 +94,6 @@ export class MemoryPresence implements Presence {
 
   #remember(userId: UserId): void {
     this.#lastSeenMs.set(userId, this.#clock.now())
-    if (this.#lastSeenMs.size <= MAX_LAST_SEEN) return
-    const earliest = this.#lastSeenMs.keys().next()
-    if (!earliest.done) this.#lastSeenMs.delete(earliest.value)
+    dropOldest(this.#lastSeenMs, MAX_LAST_SEEN)
   }
 }

@@ -1,4 +1,5 @@
 import type { Clock } from '../lib/clock.ts'
+import { dropOldest } from '../lib/drop-oldest.ts'
 import type { UserId } from '../protocol/message.ts'
 import type { PushFate } from './answer.ts'
 
@@ -116,8 +117,7 @@ export class Breaker {
     const state = { failed: 0, succeededMs: undefined, closedUntilMs: 0, closings: 0, ...known, ...fresh }
     this.#hosts.delete(host)
     this.#hosts.set(host, state)
-    const [oldest] = this.#hosts.keys()
-    if (this.#hosts.size > MAX_HOSTS && oldest !== undefined) this.#hosts.delete(oldest)
+    dropOldest(this.#hosts, MAX_HOSTS)
     return state
   }
 }

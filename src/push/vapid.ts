@@ -1,6 +1,7 @@
 import { createECDH, createPrivateKey, type KeyObject, sign } from 'node:crypto'
 import { encodeJson } from '../lib/base64url.ts'
 import type { TimeOfDay } from '../lib/clock.ts'
+import { dropOldest } from '../lib/drop-oldest.ts'
 
 /** A pair of keys by which push services know this server (RFC 8292). */
 export interface VapidKey {
@@ -60,10 +61,7 @@ export class VapidHeaders {
     const text = this.#make(origin, key, now)
     this.#headers.delete(name)
     this.#headers.set(name, { text, madeMs: now })
-    for (const oldest of this.#headers.keys()) {
-      if (this.#headers.size <= MAX_HEADERS) break
-      this.#headers.delete(oldest)
-    }
+    dropOldest(this.#headers, MAX_HEADERS)
     return text
   }
 
