@@ -37,7 +37,14 @@ const ROTATE = `update sessions s
   set refresh_counter = $2::int + 1, last_attempt = $3, rotated_at = clock_timestamp(), last_used_at = clock_timestamp(),
     rotated_before = (array_prepend(rotated_at, rotated_before))[1:${REMEMBERED_USES - 1}]
   where s.session_id = $1 and s.refresh_counter <= $2 and ${IS_OPEN} returning ${OPEN_COLUMNS}`
-const USED_LAST = `select s.session_id::text, s.secret_hash from sessions s where ${IS_OPEN} order by s.last_used_at desc limit $1`
+/**
+ * $1 how many, $2 of how many logins, the latest: those have an index, where the time of the last use would be written there again
+ * and again. All logins last equally long, so the order of their ends is that of their beginnings.
+ */
+const USED_LAST = `select session_id::text, secret_hash
+  from (select * from sessions s where ${IS_OPEN} order by s.expires_at desc limit $2) latest
+  order by last_used_at desc limit $1`
+const LOGINS_PER_USED = 5
 const LIST = `select s.session_id::text, s.user_id, s.device_name, s.created_at, s.last_used_at from sessions s
   where s.user_id = $1 and ${IS_OPEN} order by s.last_used_at desc, s.session_id`
 /** $1 which, $2 seconds: a row if it is younger. */
@@ -79,7 +86,10 @@ export class PostgresSessionStore implements SessionStore {
   }
 
   async usedLast(count: number): Promise<SessionKey[]> {
-    const rows = await this.#queries.query<{ session_id: string; secret_hash: Buffer | null }>(USED_LAST, [count])
+    const rows = await this.#queries.query<{ session_id: string; secret_hash: Buffer | null }>(USED_LAST, [
+      count,
+      LOGINS_PER_USED * count,
+    ])
     return rows.map(({ session_id, secret_hash }) => secret_hash ?? session_id).reverse()
   }
 

@@ -27,7 +27,7 @@ export interface SessionStore {
   refreshState(sessionId: string): Promise<RefreshState | undefined>
   /** Makes `counter + 1` the next one, unless a later one is: then undefined. A counter that the database has forgotten counts. */
   rotate(sessionId: string, counter: number, attempt: string): Promise<OpenSession | undefined>
-  /** What those that were used last go on by, so many at most, the oldest first. Looks through all sessions. */
+  /** What those that were used last go on by, so many at most, the oldest first. Looks among the latest logins. */
   usedLast(count: number): Promise<SessionKey[]>
   list(userId: UserId): Promise<Session[]>
   /** Ends one session of this person, or all, and with all of them tokens that belong to none. Returns how many were open. */
