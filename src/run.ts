@@ -7,7 +7,7 @@ import { createLogger, type RootLogger } from './telemetry/logger.ts'
 import type { Metrics } from './telemetry/metrics.ts'
 import type { ToWorker } from './telemetry/metrics-hub.ts'
 import { WorkerMetrics } from './telemetry/worker-metrics.ts'
-import { startWorkers, type Workers } from './workers.ts'
+import { SERVES, startWorkers, type Workers } from './workers.ts'
 
 type Reason = NodeJS.Signals | 'supervisor gone' | 'npm gone'
 
@@ -60,6 +60,7 @@ export function run(worker: number | undefined): Control {
       { url: app.url, host: config.http.host, port: app.port, tls: config.http.tls !== undefined },
       'listening',
     )
+    if (worker !== undefined) process.send?.(SERVES, undefined, undefined, () => undefined)
     return app
   }
   const lifetime = new Lifetime({ logger, isWorker: worker !== undefined, timeoutMs: config.shutdown.timeoutMs, start })
@@ -85,15 +86,14 @@ class Lifetime implements Control {
   constructor(options: LifetimeOptions) {
     this.#options = options
     this.#running = options.start()
-    this.#running.then(
-      () => {
-        this.#hasStarted = true
-      },
-      (error: unknown) => {
-        options.logger.fatal({ err: error }, 'could not start')
-        this.#leave(this.#stoppingSinceMs === undefined ? 1 : 0)
-      },
-    )
+    const failed = (error: unknown): void => {
+      options.logger.fatal({ err: error }, 'could not start')
+      this.#leave(this.#stoppingSinceMs === undefined ? 1 : 0)
+    }
+    this.#running.then((running) => {
+      this.#hasStarted = true
+      if ('gaveUp' in running) void running.gaveUp.then(failed)
+    }, failed)
   }
 
   stop(reason: Reason): void {

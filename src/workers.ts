@@ -16,7 +16,15 @@ export interface Workers {
   stop(): Promise<void>
   /** Each of them reads certificate and key again. */
   reloadCertificate(): void
+  /** Resolves with why, once they were given up: each has ended again and again, and none has ever served. Nothing runs any more then. */
+  readonly gaveUp: Promise<Error>
 }
+
+/** What a worker says when it listens. */
+export const SERVES = 'serves'
+
+/** So often each may end while none has served yet: of what all of them meet at their start another try changes nothing. */
+const MAX_STARTS = 3
 
 /** Runs several processes on one port, the kernel spreading connections over them, and replaces those that die. */
 export async function startWorkers(config: Config, logger: Logger): Promise<Workers> {
@@ -53,22 +61,45 @@ function wasCutOff(how: End): boolean {
 }
 
 class Supervisor implements Workers {
+  readonly gaveUp: Promise<Error>
   readonly #logger: Logger
   readonly #own: EmbeddedPostgres | undefined
   readonly #running = new Map<number, ChildProcess>()
   readonly #timers = new Set<NodeJS.Timeout>()
   readonly #metrics = new MetricsHub(systemClock)
+  /** By worker, how often it has ended; undefined once one of them has served. */
+  #failures: number[] | undefined
+  #giveUp: (why: Error) => void = () => undefined
   #isStopping = false
   #undrained = 0
   #allEnded: (() => void) | undefined
+  #ending: Promise<void> | undefined
 
   constructor(count: number, logger: Logger, own: EmbeddedPostgres | undefined) {
     this.#logger = logger
     this.#own = own
+    this.#failures = Array.from({ length: count }, () => 0)
+    this.gaveUp = new Promise((resolve) => {
+      this.#giveUp = resolve
+    })
     for (let index = 0; index < count; index += 1) this.#start(index, new RestartPolicy())
   }
 
   async stop(): Promise<void> {
+    await this.#end()
+    if (this.#undrained > 0) throw new Error(`${this.#undrained} of the workers ended before they were drained`)
+  }
+
+  reloadCertificate(): void {
+    for (const child of this.#running.values()) child.kill('SIGHUP')
+  }
+
+  #end(): Promise<void> {
+    this.#ending ??= this.#endAll()
+    return this.#ending
+  }
+
+  async #endAll(): Promise<void> {
     this.#isStopping = true
     for (const timer of this.#timers) clearTimeout(timer)
     const ended = new Promise<void>((resolve) => {
@@ -77,11 +108,6 @@ class Supervisor implements Workers {
     for (const child of this.#running.values()) child.kill('SIGTERM')
     if (this.#running.size > 0) await ended
     await this.#own?.stop()
-    if (this.#undrained > 0) throw new Error(`${this.#undrained} of the workers ended before they were drained`)
-  }
-
-  reloadCertificate(): void {
-    for (const child of this.#running.values()) child.kill('SIGHUP')
   }
 
   #start(index: number, policy: RestartPolicy): void {
@@ -90,6 +116,7 @@ class Supervisor implements Workers {
       this.#running.delete(index)
       this.#metrics.left(index)
       if (this.#isStopping) return this.#endedWhileStopping(index, how)
+      if (this.#isHopeless(index)) return this.#endHopeless(index, how)
       const delayMs = policy.ended()
       this.#logger.error({ worker: index, ...how, delay_ms: delayMs }, 'a worker ended unasked and is replaced')
       this.#later(delayMs, () => this.#start(index, policy))
@@ -104,7 +131,10 @@ class Supervisor implements Workers {
     }
     this.#running.set(index, child)
     this.#metrics.joined(index, (message) => void child.send(message, () => undefined))
-    child.on('message', (message: FromWorker) => this.#metrics.heard(index, message))
+    child.on('message', (message: FromWorker | typeof SERVES) => {
+      if (message === SERVES) this.#failures = undefined
+      else this.#metrics.heard(index, message)
+    })
     child.once('spawn', () => this.#logger.info({ worker: index, pid: child.pid }, 'worker started'))
     child.once('exit', (code, signal) => ended({ code, signal }))
     // In place of both, when the system has no process left to give.
@@ -120,6 +150,20 @@ class Supervisor implements Workers {
       serialization: 'advanced',
       env: environmentWith(this.#own ? { POSTGRES_DSN: this.#own.dsn } : {}),
     })
+  }
+
+  /** This worker has ended; whether none of them will ever serve. One that hangs in its start may yet. */
+  #isHopeless(index: number): boolean {
+    const failures = this.#failures
+    if (!failures) return false
+    failures[index] = (failures[index] ?? 0) + 1
+    return failures.every((count) => count >= MAX_STARTS)
+  }
+
+  #endHopeless(index: number, how: End): void {
+    this.#logger.error({ worker: index, ...how }, 'a worker ended before any has served')
+    const why = new Error(`each worker ended ${MAX_STARTS} times before any has served, for the reason that it told`)
+    void this.#end().then(() => this.#giveUp(why))
   }
 
   #endedWhileStopping(index: number, how: End): void {

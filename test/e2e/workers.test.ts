@@ -196,6 +196,16 @@ test('the own PostgreSQL takes all connections that the processes may open', asy
   expect(await service.stop()).toEqual({ code: 0, signal: null })
 })
 
+test('a service of which no process can start ends, and says why', async () => {
+  const nowhere = new URL(database.dsn)
+  nowhere.pathname += '_not_there'
+  const service = services.launch({ ...(await environment(2)), POSTGRES_DSN: nowhere.href })
+  expect(await service.exited).toEqual({ code: 1, signal: null })
+  const reasons = linesOf(service, 'could not start')
+  expect(JSON.stringify(reasons[0])).toContain('does not exist')
+  expect(reasons.at(-1)).not.toHaveProperty('worker')
+})
+
 test('more than one process needs a Redis and a port of its own', async () => {
   const service = services.launch({ POSTGRES_DSN: database.dsn, WORKERS: '2', PORT: '0' })
   expect((await service.exited).code).toBe(78)

@@ -1,6 +1,9 @@
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { loadConfig } from '../../src/config.ts'
-import { startWorkers } from '../../src/workers.ts'
+import { SERVES, startWorkers } from '../../src/workers.ts'
 import { freePort } from '../support/free-port.ts'
 import { silentLogger } from '../support/silent-logger.ts'
 
@@ -11,6 +14,12 @@ interface Trouble {
 }
 
 const { execPath } = process
+
+async function configOfTwo() {
+  const env = { WORKERS: '2', REDIS_ADDR: 'nowhere:1', POSTGRES_DSN: 'postgres://u@nowhere/d' }
+  return loadConfig({ ...env, PORT: String(await freePort()) })
+}
+
 const NO_PROGRAM: Trouble = {
   code: 'ENOENT',
   make() {
@@ -51,11 +60,48 @@ test.each([NO_PROGRAM, ENVIRONMENT_TOO_LARGE])(
       trouble.end()
       if ('code' in fields) tell?.()
     }
-    const env = { WORKERS: '2', REDIS_ADDR: 'nowhere:1', POSTGRES_DSN: 'postgres://u@nowhere/d' }
-    const config = loadConfig({ ...env, PORT: String(await freePort()) })
-    const workers = await startWorkers(config, { ...silentLogger, error })
+    const workers = await startWorkers(await configOfTwo(), { ...silentLogger, error })
     await didRun
     await workers.stop()
     expect(ends[0]).toMatchObject({ err: { code: trouble.code }, delay_ms: expect.any(Number) })
   },
 )
+
+test('workers of which none ever serves are given up, as one process would have ended', async () => {
+  process.execPath = '/usr/bin/false'
+  onTestFinished(() => {
+    process.execPath = execPath
+  })
+  const ends: object[] = []
+  const error = (fields: object): void => void ends.push(fields)
+  const workers = await startWorkers(await configOfTwo(), { ...silentLogger, error })
+  expect(await workers.gaveUp).toMatchObject({ message: expect.stringContaining('before any has served') })
+  expect(ends.length).toBeGreaterThanOrEqual(6)
+  for (const end of ends) expect(end).toMatchObject({ code: 1 })
+  await workers.stop()
+})
+
+test('workers of which one has served are replaced for as long as it takes', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'worker-'))
+  const program = join(directory, 'worker')
+  await writeFile(program, `#!${execPath}\nprocess.send('${SERVES}', () => process.exit(1))\n`)
+  await chmod(program, 0o755)
+  process.execPath = program
+  onTestFinished(async () => {
+    process.execPath = execPath
+    await rm(directory, { recursive: true })
+  })
+  const ends: object[] = []
+  let tell = (): void => undefined
+  const haveEnded = new Promise<void>((resolve) => {
+    tell = resolve
+  })
+  const error = (fields: object): void => {
+    ends.push(fields)
+    if (ends.length === 10) tell()
+  }
+  const workers = await startWorkers(await configOfTwo(), { ...silentLogger, error })
+  await haveEnded
+  await workers.stop()
+  for (const end of ends.slice(0, 10)) expect(end).toMatchObject({ delay_ms: expect.any(Number) })
+})
