@@ -12,8 +12,11 @@ const PLACE = `(select (select system_identifier::text from pg_control_system())
 
 const RECORD = `s.epoch, (extract(epoch from s.renewed_at) * 1000000)::int8::text as renewed_at`
 
+/** The number of a process may come again after a restart. */
+const SESSION = `concat(pg_backend_pid(), ' of ', extract(epoch from pg_postmaster_start_time()))`
+
 /** Why the place is another, or null. A place that was never looked at is not another one. */
-const LOOK = `select ${RECORD}, s.conversations_oid is null as is_new,
+const LOOK = `select ${RECORD}, s.conversations_oid is null as is_new, ${SESSION} as session,
     nullif(concat_ws(', ',
       case when s.system_identifier <> p.system_identifier then 'this is another server' end,
       case when s.timeline <> p.timeline
@@ -39,6 +42,7 @@ interface Row {
   readonly renewed_at: string
   readonly is_new: boolean
   readonly moved_because: string | null
+  readonly session: string
 }
 
 /** The epoch in PostgreSQL, with what tells whether PostgreSQL is still the one that it was made in. */
@@ -57,6 +61,7 @@ export class PostgresEpochStore implements EpochStore {
       epoch: row.epoch,
       renewedAt: Number(row.renewed_at),
       movedBecause: row.moved_because ?? undefined,
+      session: row.session,
     }
   }
 

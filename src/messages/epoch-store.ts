@@ -5,6 +5,8 @@ export interface EpochRecord {
   readonly renewedAt: number
   /** Why the present database may be another one than that in which the epoch was made, in words; undefined if it is the same. */
   readonly movedBecause: string | undefined
+  /** Names the session that read it: what another one reads may be what another server has, or the same with other data. */
+  readonly session: string
 }
 
 /** Keeps the epoch, once for all instances. Both methods reject when the database is away. */

@@ -32,8 +32,8 @@ const WENT_BACK = 'a conversation holds fewer messages than were acknowledged: t
  * back, so three things tell that it has ended: the database is in another place than its record says · its record is older
  * than one that was read before · a conversation is shorter than it was known to be.
  *
- * Memory about the database lives no longer than the line it belongs to: it is doubted when the writer's connection is lost,
- * and dropped with the epoch.
+ * Memory about the database lives no longer than the line it belongs to: it is doubted when the writer's connection is lost, or
+ * the one over which it is looked here, as the writer has none while nobody writes; and it is dropped with the epoch.
  */
 export class Epoch {
   readonly #options: EpochOptions
@@ -81,10 +81,13 @@ export class Epoch {
 
   /** What answers next may be another server than before, or the same with other data. */
   serverLost(): void {
-    const { heads, positions } = this.#options
-    positions.forget()
-    heads.doubt()
+    this.#doubt()
     void this.look()
+  }
+
+  #doubt(): void {
+    this.#options.positions.forget()
+    this.#options.heads.doubt()
   }
 
   /**
@@ -146,6 +149,7 @@ export class Epoch {
     const { store } = this.#options
     const known = this.#record
     let record = await store.read()
+    if (known !== undefined && record.session !== known.session) this.#doubt()
     if (record.epoch === known?.epoch || known === undefined) {
       // Heads that are known belong to the epoch that is known: one that others have renewed says nothing about them.
       await this.#compareHeads()

@@ -194,6 +194,21 @@ describe.each([
     },
   )
 
+  test('notices it also where its writer had no session left to lose', async () => {
+    await twentyRead(withRedis)
+    // Nobody writes from here on.
+    await execute(database.dsn, END_SESSIONS)
+    // Both instances have found everything there by then.
+    for (let looks = 0; looks < 3; looks += 1) await anotherLook()
+    await execute(database.dsn, SET_BACK)
+    await execute(database.dsn, END_SESSIONS)
+    await eventually(() => people.every(({ epochs }) => epochs.length === 2), 'a new epoch')
+    await eventually(
+      () => people.every((person) => person.screen().join() === RIGHT.slice(0, 10).join()),
+      'what is stored on both screens',
+    )
+  })
+
   test('whose sessions are ended, and nothing else, disturbs nobody', async () => {
     const [ann, bob] = await twentyRead(withRedis)
     await execute(database.dsn, END_SESSIONS)

@@ -31,6 +31,13 @@ test('an epoch stays what it is while the database stays where it is', async () 
   expect(await store.read()).toEqual(first)
 })
 
+test('what another session reads is told from what the one before read', async () => {
+  const first = await store.read()
+  const second = await new PostgresEpochStore(database.openQueries(1)).read()
+  expect(second.session).not.toBe(first.session)
+  expect({ ...second, session: first.session }).toEqual(first)
+})
+
 test('a renewed epoch is another, and later than the one before also where the clock went back', async () => {
   await execute(created.dsn, `update service_state set renewed_at = now() + interval '1 hour'`)
   const first = await store.read()

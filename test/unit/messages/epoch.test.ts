@@ -11,7 +11,7 @@ import { silentLogger } from '../../support/silent-logger.ts'
 
 /** The database's row, which instances share. */
 class Row implements EpochStore {
-  record: EpochRecord = { epoch: 'first', renewedAt: 1, movedBecause: undefined }
+  record: EpochRecord = { epoch: 'first', renewedAt: 1, movedBecause: undefined, session: '1' }
   readonly reasons: string[] = []
   isAway = false
   reads = 0
@@ -27,7 +27,7 @@ class Row implements EpochStore {
     if (seen.epoch === this.record.epoch) {
       this.reasons.push(because)
       const renewedAt = this.record.renewedAt + 1
-      this.record = { epoch: `renewed ${this.reasons.length}`, renewedAt, movedBecause: undefined }
+      this.record = { ...this.record, epoch: `renewed ${this.reasons.length}`, renewedAt, movedBecause: undefined }
     }
     return this.record
   }
@@ -184,6 +184,20 @@ describe('what is known of a server that was lost', () => {
     expect(positions.isNew(change)).toBe(true)
   })
 
+  test('is doubted as well where the looks alone had a session there, as while nobody writes', async () => {
+    const { heads, positions, renewals } = await instance()
+    const change = positionChange('bob', 'ann', { delivered: 20 })
+    heads.saw(CONVERSATION, 20)
+    positions.stored(change)
+    row.record = { ...row.record, session: '2' }
+    await clock.advance(1_000)
+    expect([heads.of(CONVERSATION), positions.isNew(change), renewals]).toEqual([20, true, []])
+    head = 10
+    row.record = { ...row.record, session: '3' }
+    await clock.advance(1_000)
+    expect(renewals).toEqual(['renewed 1'])
+  })
+
   test('is compared with a read, which by itself proves nothing: it may be older than what is known', async () => {
     const { epoch, heads, renewals } = await instance()
     heads.saw(CONVERSATION, 20)
@@ -250,7 +264,7 @@ describe('a new session', () => {
   test('that sees another server than the looks do is refused', async () => {
     const { epoch } = await instance()
     const elsewhere = new Row()
-    elsewhere.record = { epoch: 'elsewhere', renewedAt: 1, movedBecause: undefined }
+    elsewhere.record = { ...elsewhere.record, epoch: 'elsewhere' }
     await expect(epoch.confirm(elsewhere)).rejects.toThrow('another epoch')
     expect(epoch.current).toBe('first')
   })
