@@ -1,6 +1,6 @@
 import type { Queryable } from '../postgres/queries.ts'
 import type { UserId } from '../protocol/message.ts'
-import type { Revocation, RevocationStore, RevocationTarget } from './revocation-store.ts'
+import type { Revocation, RevocationStore, RevocationsRead, RevocationTarget } from './revocation-store.ts'
 import { issuedAt, nextNotBefore } from './revocation-times.ts'
 
 interface Row {
@@ -24,8 +24,13 @@ const ADD = `insert into revocations (user_id, session_id, jti, key_id, actor, n
 
 const SINCE = `select ${COLUMNS} from revocations where at >= to_timestamp($1::float8 / 1000)`
 const UNEXPIRED = `select ${COLUMNS} from revocations where expires_at is null or expires_at > clock_timestamp()`
-/** Asked before the rows are read: what is committed between the two is read again by the next look. */
-const NOW = `select (extract(epoch from clock_timestamp()) * 1000)::text as ms`
+/**
+ * Asked before the rows are read: what is committed between the two is read again by the next look. No time limit ends a COMMIT
+ * that waits for a standby. Whose session it is a role is told of its own ones, and those are all that revoke.
+ */
+const NOW = `select (extract(epoch from clock_timestamp()) * 1000)::text as ms,
+  (select (extract(epoch from min(xact_start)) * 1000)::text from pg_stat_activity
+    where datname = current_database() and wait_event = 'SyncRep') as waiting_since`
 const ISSUED_AT = `select ${issuedAt('$1')}`
 const REMOVE_EXPIRED = 'delete from revocations where expires_at <= clock_timestamp()'
 
@@ -49,12 +54,13 @@ export class PostgresRevocationStore implements RevocationStore {
     return toRevocation(row)
   }
 
-  async since(sinceMs: number | undefined): Promise<{ revocations: Revocation[]; serverTimeMs: number }> {
-    const [now] = await this.#queries.query<{ ms: string }>(NOW)
+  async since(sinceMs: number | undefined): Promise<RevocationsRead> {
+    const [now] = await this.#queries.query<{ ms: string; waiting_since: string | null }>(NOW)
     const rows = await (sinceMs === undefined
       ? this.#queries.query<Row>(UNEXPIRED)
       : this.#queries.query<Row>(SINCE, [sinceMs]))
-    return { revocations: rows.map(toRevocation), serverTimeMs: Number(now?.ms) }
+    const waitingSinceMs = now?.waiting_since == null ? undefined : Number(now.waiting_since)
+    return { revocations: rows.map(toRevocation), serverTimeMs: Number(now?.ms), waitingSinceMs }
   }
 
   async issuedAt(userId: UserId): Promise<number> {

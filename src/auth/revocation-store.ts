@@ -26,12 +26,19 @@ export interface Revoker {
   readonly requestId?: string
 }
 
+export interface RevocationsRead {
+  readonly revocations: readonly Revocation[]
+  readonly serverTimeMs: number
+  /** When the first of those transactions began whose COMMIT waits for a standby: what they revoke is seen when it comes, however late. */
+  readonly waitingSinceMs?: number | undefined
+}
+
 /** Durable revocations. All reject when the database refuses or is away. */
 export interface RevocationStore {
   /** Resolves once it is committed. `lifetimeSeconds`: how long the longest token lives; keys are revoked for ever. */
   add(target: RevocationTarget, options: Revoker & { readonly lifetimeSeconds: number }): Promise<Revocation>
   /** Those of this time or later by the database's clock, milliseconds since the epoch; without it all that are unexpired. */
-  since(sinceMs: number | undefined): Promise<{ revocations: readonly Revocation[]; serverTimeMs: number }>
+  since(sinceMs: number | undefined): Promise<RevocationsRead>
   /** The second, by the database's clock, from which no revocation so far refuses a token of this user: what `iat` is to be. */
   issuedAt(userId: UserId): Promise<number>
   removeExpired(): Promise<void>

@@ -20,7 +20,10 @@ export interface RevocationsOptions {
 
 /** Between two looks, so that a revocation is seen on every instance within two seconds without Redis. */
 const LOOK_INTERVAL_MS = 1_000
-/** Ids and times are given before the commit, so a row may appear behind one that was seen. By the database's clock. */
+/**
+ * Ids and times are given before the commit, so a row may appear behind one that was seen: so long may a transaction take until its
+ * COMMIT. By the database's clock.
+ */
 const COMMIT_SLACK_MS = 10_000
 /** After so long without a successful look nobody is believed any more. */
 const STALE_AFTER_MS = 5_000
@@ -37,6 +40,8 @@ export class Revocations implements TimeOfDay {
   readonly #known = new Map<string, Refused>()
   /** By the database's time; of the last successful look. */
   #seenUntilMs: number | undefined
+  /** By the same: what is dated earlier was seen by that look, or never will be. */
+  #completeToMs = 0
   /** Everything unexpired is to be read. A look that began before this was asked for does not answer it. */
   #isAllWanted = true
   #lookedAtMs: number | undefined
@@ -165,13 +170,14 @@ export class Revocations implements TimeOfDay {
     const { store, clock, logger } = this.#options
     const startedAtMs = clock.now()
     const isAllRead = this.#isAllWanted || this.#seenUntilMs === undefined
-    const sinceMs = isAllRead ? undefined : (this.#seenUntilMs ?? 0) - COMMIT_SLACK_MS
+    const sinceMs = isAllRead ? undefined : this.#completeToMs
     this.#isAllWanted = false
     try {
-      const { revocations, serverTimeMs } = await store.since(sinceMs)
+      const { revocations, serverTimeMs, waitingSinceMs = serverTimeMs } = await store.since(sinceMs)
       this.#learn(revocations)
       this.#forgetExpired(serverTimeMs)
       this.#seenUntilMs = serverTimeMs
+      this.#completeToMs = Math.min(serverTimeMs - COMMIT_SLACK_MS, waitingSinceMs)
       // The beginning counts: what was committed while the answer was on its way is not in it.
       this.#lookedAtMs = startedAtMs
       // For the time the end does: it may be late by the way of the answer, and nothing ends before it is due.

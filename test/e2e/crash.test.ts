@@ -8,7 +8,7 @@ import { type Host, Ledger, sendByRest, sendBySocket } from '../support/load.ts'
 import { get } from '../support/rest-client.ts'
 import { type Environment, type ServiceProcess, type Target, useServices } from '../support/service.ts'
 import { SocketClient } from '../support/socket-client.ts'
-import { rowsOf } from '../support/transactions.ts'
+import { rowsOf, WAITING_FOR_STANDBY } from '../support/transactions.ts'
 
 const services = useServices()
 const SOCKET_USERS = ['s0', 's1', 's2', 's3']
@@ -175,8 +175,7 @@ async function waitForStandby(name: string): Promise<void> {
 }
 
 async function isCommitWaiting(): Promise<boolean> {
-  const waiting = await rowsOf(postgres.dsn, `select from pg_stat_activity where wait_event = 'SyncRep'`)
-  return waiting.length > 0
+  return (await rowsOf(postgres.dsn, WAITING_FOR_STANDBY)).length > 0
 }
 
 test('a ledger that contradicts the database is noticed', async () => {

@@ -35,6 +35,9 @@ export async function openTransaction(dsn: string, statement: string): Promise<O
 export const WAITING_FOR_LOCK = `select pid from pg_stat_activity
   where datname = current_database() and wait_event_type = 'Lock'`
 
+/** Sessions whose COMMIT waits for a standby, in any database of the server. */
+export const WAITING_FOR_STANDBY = `select pid from pg_stat_activity where wait_event = 'SyncRep'`
+
 /** The rows of one query on a connection of its own. */
 export async function rowsOf(dsn: string, query: string): Promise<Readonly<Record<string, unknown>>[]> {
   const client = new pg.Client(parseDsn(dsn))

@@ -1,13 +1,14 @@
-// What revokes may wait for a lock, and nobody else's revocation with it.
-import { expect, test } from 'vitest'
+// What revokes may wait for a lock or a standby, and nobody else's revocation with it.
+import { expect, onTestFinished, test } from 'vitest'
 import { PostgresRevocationStore } from '../../../src/auth/revocation-store.postgres.ts'
 import { authenticationFor } from '../../../src/authentication.ts'
 import { openDatabase } from '../../../src/postgres/database.ts'
 import { Metrics } from '../../../src/telemetry/metrics.ts'
 import { eventually } from '../../support/cluster-instance.ts'
 import { createDatabase } from '../../support/databases.ts'
+import { ExternalPostgres } from '../../support/external-postgres.ts'
 import { silentLogger } from '../../support/silent-logger.ts'
-import { openTransaction, rowsOf, WAITING_FOR_LOCK } from '../../support/transactions.ts'
+import { openTransaction, rowsOf, WAITING_FOR_LOCK, WAITING_FOR_STANDBY } from '../../support/transactions.ts'
 
 const CONFIG = {
   mode: 'accounts',
@@ -54,4 +55,40 @@ test('a revocation that waits for the audit holds up no look for those of others
   await database.writerConnection.close()
   await database.close()
   await created.drop()
+})
+
+test('since when a COMMIT waits for a standby is told, and what it revoked is read from there on', async () => {
+  const postgres = await ExternalPostgres.start()
+  onTestFinished(() => postgres.remove())
+  const database = await openDatabase({ dsn: postgres.dsn, dataDir: '', poolMax: 1, logger: silentLogger })
+  const store = new PostgresRevocationStore(database.openQueries(1))
+  const elsewhere = new PostgresRevocationStore(database.openQueries(1))
+  const waitFor = async (standby: string): Promise<void> => {
+    await postgres.run(`alter system set synchronous_standby_names = ${standby}`)
+    await postgres.run('select pg_reload_conf()')
+  }
+  const { serverTimeMs: beforeMs, waitingSinceMs: none } = await elsewhere.since(undefined)
+  expect(none).toBeUndefined()
+  await waitFor("'nobody'")
+  let isOver = false
+  let last = { jti: '' }
+  // The server takes its time to hear of the setting: what comes before that waits for nobody.
+  const adding = (async () => {
+    for (let count = 1; !isOver; count += 1) {
+      last = { jti: `token ${count}` }
+      await store.add(last, { actor: 'command line', lifetimeSeconds: 600 })
+    }
+  })()
+  await eventually(async () => (await rowsOf(postgres.dsn, WAITING_FOR_STANDBY)).length === 1, 'a COMMIT that waits')
+  const { revocations: seen, waitingSinceMs } = await elsewhere.since(undefined)
+  expect(seen.map(({ target }) => target)).not.toContainEqual(last)
+  expect(waitingSinceMs).toBeGreaterThanOrEqual(beforeMs)
+  isOver = true
+  await waitFor("''")
+  await adding
+  const then = await elsewhere.since(waitingSinceMs)
+  expect(then.revocations.map(({ target }) => target)).toEqual([last])
+  expect(then.waitingSinceMs).toBeUndefined()
+  await database.writerConnection.close()
+  await database.close()
 })

@@ -10,7 +10,11 @@ const LIFETIME_SECONDS = 3600
 function database() {
   const clock = new FakeClock()
   const rows: { atMs: number; revocation: Revocation }[] = []
-  const state = { isAway: false, aheadMs: 0, takesMs: 0, looks: [] as (number | undefined)[], cleanUps: 0 }
+  const state = {
+    ...{ isAway: false, aheadMs: 0, takesMs: 0, cleanUps: 0 },
+    looks: [] as (number | undefined)[],
+    waitingSinceMs: undefined as number | undefined,
+  }
   const nowMs = () => clock.now() + state.aheadMs
   const store: RevocationStore = {
     add: async (target, { lifetimeSeconds }) => {
@@ -27,8 +31,9 @@ function database() {
       if (state.isAway) throw new Error('away')
       state.looks.push(sinceMs)
       if (state.takesMs > 0) await sleep(clock, state.takesMs)
+      const { waitingSinceMs } = state
       const found = rows.filter(({ atMs }) => sinceMs === undefined || atMs >= sinceMs)
-      return { revocations: found.map(({ revocation }) => revocation), serverTimeMs: nowMs() }
+      return { revocations: found.map(({ revocation }) => revocation), serverTimeMs: nowMs(), waitingSinceMs }
     },
     issuedAt: async () => Math.floor(nowMs() / 1000),
     removeExpired: async () => {
@@ -278,6 +283,22 @@ describe('the look', () => {
     insert({ jti: 'late' }, 9_000)
     await clock.advance(1_000)
     expect(told).toEqual([{ jti: 'late' }])
+  })
+
+  test('finds what was revoked long before, where its COMMIT has waited for a standby', async () => {
+    const { clock, state, insert, instance } = database()
+    const { revocations, told } = instance()
+    await revocations.start()
+    state.waitingSinceMs = clock.now()
+    await clock.advance(60_000)
+    // The standby comes: the one that waited is seen now, and one that came when it was there.
+    insert({ jti: 'waited' }, 60_000)
+    insert({ jti: 'new' })
+    state.waitingSinceMs = undefined
+    await clock.advance(1_000)
+    expect(told).toEqual([{ jti: 'waited' }, { jti: 'new' }])
+    await clock.advance(1_000)
+    expect(state.looks.at(-1)).toBe(clock.now() - 11_000)
   })
 
   test('reads everything unexpired at the start and after another history of the database', async () => {
