@@ -141,7 +141,8 @@ export class Outbound implements ReplayTarget {
 
   /** Before the page is written: a client may acknowledge it in the same turn. */
   willReplayUpTo(last: Message): void {
-    this.#services.messages.sawStored(last)
+    // Read before it closed, perhaps in a line of history that has ended since.
+    if (this.#isOpen) this.#services.messages.sawStored(last)
   }
 
   replayed(message: Message): void {

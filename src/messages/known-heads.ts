@@ -31,10 +31,16 @@ export class KnownHeads {
   #heads = new Map<string, number>()
   #doubted = new Map<string, number>()
   #losses = 0
+  #line = 0
   #listener: HeadsListener | undefined
 
   listen(listener: HeadsListener): void {
     this.#listener = listener
+  }
+
+  /** Counts the lines of history: what was found out, or asked for, in another one than the present says nothing of this one. */
+  get line(): number {
+    return this.#line
   }
 
   of(conversation: Conversation): number {
@@ -101,6 +107,7 @@ export class KnownHeads {
 
   /** Nothing that was known is true any more. */
   forget(): void {
+    this.#line += 1
     this.#heads = new Map()
     this.#doubted = new Map()
   }

@@ -28,7 +28,7 @@ export interface PostgresMessageLogOptions {
   /** Asks, for `check` alone, whether the server would take a commit. */
   readonly reader: Reader
   /** Told the head that each conversation had before the batch, while it is locked. */
-  readonly heads: Pick<KnownHeads, 'locked'>
+  readonly heads: Pick<KnownHeads, 'locked' | 'line'>
   /** Told why nothing, or not everything, can be stored. */
   readonly health: DependencyLog
   /** With whom a new conversation may begin. A conversation that exists is proof enough: no message looks for its people. */
@@ -40,7 +40,7 @@ export class PostgresMessageLog implements MessageLog {
   readonly #connection: WriterConnection
   readonly #reader: Reader
   readonly #ids: ConversationIds
-  readonly #heads: Pick<KnownHeads, 'locked'>
+  readonly #heads: Pick<KnownHeads, 'locked' | 'line'>
   readonly #health: DependencyLog
 
   constructor({ writerConnection, reader, heads, health, beginnings }: PostgresMessageLogOptions) {
@@ -56,12 +56,17 @@ export class PostgresMessageLog implements MessageLog {
     positions: readonly PositionChange[],
     path: CommitPath,
   ): Promise<PositionChange[]> {
-    const parts = partsByConversation(messages, positions)
+    let parts: readonly ConversationPart[] = []
     let sorted: readonly Located[] = []
     let session: WriterSession | undefined
     try {
       // Not awaited when it is there: the first statement is then on its way when this returns.
       session = this.#connection.ready ?? (await this.#connection.session())
+      // Only now: with a new session another line may have begun, in which the same numbers are those of other messages.
+      const { line: present } = this.#heads
+      const moved = positions.filter(({ line = present }) => line === present)
+      parts = partsByConversation(messages, moved)
+      if (parts.length === 0) return []
       const conversations = parts.map((part) => part.conversation)
       const ids = this.#ids.known(conversations) ?? (await this.#ids.learn(session, conversations))
       // Every writer locks conversations in the order of their ids, so two writers cannot wait for each other.

@@ -79,12 +79,13 @@ export class MessageService {
   async advance(user: UserId, command: PositionCommand, movedBy: object): Promise<ErrorCode | undefined> {
     const { with: peer, seq } = command
     const conversation = conversationBetween(user, peer)
+    const { line } = this.#options.heads
     if (seq > (await this.#head(conversation, seq))) {
       // It may be a message that this client sent just before, without waiting for its outcome.
       await this.allSettled()
       if (seq > (await this.#head(conversation, seq))) return 'invalid_ack'
     }
-    return this.advanceStored(user, command, movedBy)
+    return this.#move(user, command, movedBy, line)
   }
 
   /** This message came from the store: an acknowledgement of it needs no look at the store. */
@@ -98,9 +99,18 @@ export class MessageService {
   }
 
   /** As `advance`, where the message is known to be stored: queued when this returns. */
-  advanceStored(user: UserId, { with: peer, seq, type }: PositionCommand, movedBy: object): ErrorCode | undefined {
+  advanceStored(user: UserId, command: PositionCommand, movedBy: object): ErrorCode | undefined {
+    return this.#move(user, command, movedBy, this.#options.heads.line)
+  }
+
+  #move(
+    user: UserId,
+    { with: peer, seq, type }: PositionCommand,
+    movedBy: object,
+    line: number,
+  ): ErrorCode | undefined {
     const conversation = conversationBetween(user, peer)
-    const change = { conversation, user, delivered: seq, read: type === 'read' ? seq : 0, movedBy }
+    const change = { conversation, user, delivered: seq, read: type === 'read' ? seq : 0, movedBy, line }
     const { positions, writer } = this.#options
     return positions.isNew(change) ? writer.advance(change) : undefined
   }
@@ -143,8 +153,9 @@ export class MessageService {
     const { heads, reads } = this.#options
     const known = heads.of(conversation)
     if (known >= atLeast) return known
+    const { line } = heads
     const head = await reads.lastSeq(conversation)
-    heads.read(conversation, head)
+    if (line === heads.line) heads.read(conversation, head)
     return head
   }
 }

@@ -28,13 +28,15 @@ export interface PositionChange {
   readonly read: number
   /** The connection that asked, when it was one alone: it needs no receipt. */
   readonly movedBy: object | undefined
+  /** In which line of history it counts, as `KnownHeads` counts them; none: in whichever there is. */
+  readonly line?: number
 }
 
 /** The later of two changes of one person in one conversation. */
 export function furthest(a: PositionChange, b: PositionChange): PositionChange {
+  if (a.line !== b.line) return (a.line ?? 0) > (b.line ?? 0) ? a : b
   return {
-    conversation: a.conversation,
-    user: a.user,
+    ...a,
     delivered: Math.max(a.delivered, b.delivered),
     read: Math.max(a.read, b.read),
     movedBy: a.movedBy === b.movedBy ? a.movedBy : undefined,
@@ -162,8 +164,9 @@ export interface AsOf<T> {
  * head; `created_at` never decreases with `seq`. A message whose id its conversation already has gets that message's seq and
  * time and fate `duplicate`, or `conflict` when sender or content differ. A new message of a conversation that is closed gets
  * fate `closed`, and positions in it still move. A sender has received what they sent: a sender whose
- * position was at the head stays at the head. Positions never decrease nor pass the head. Returns every position that was asked
- * to change, as it is now. Rejects with a CommitError; then the messages are as they were before.
+ * position was at the head stays at the head. Positions never decrease nor pass the head; those of a line of history that has
+ * ended are dropped. Returns every other position that was asked to change, as it is now. Rejects with a CommitError; then the
+ * messages are as they were before.
  */
 export interface MessageLog {
   commit(

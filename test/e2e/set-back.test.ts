@@ -11,7 +11,7 @@ import { createDatabase, execute, type TestDatabase } from '../support/databases
 import { RedisServer } from '../support/redis.ts'
 import { post } from '../support/rest-client.ts'
 import { type Frame, SocketClient } from '../support/socket-client.ts'
-import { rowsOf } from '../support/transactions.ts'
+import { rowsOf, WAITING_FOR_LOCK } from '../support/transactions.ts'
 
 const SET_BACK = `
   delete from messages where seq > 10;
@@ -245,6 +245,50 @@ test('a new epoch is asked again which conversation is whose, though no session 
   expect(
     await rowsOf(database.dsn, 'select user_lo, user_hi, id from messages join conversations using (conversation_id)'),
   ).toEqual([{ user_lo: 'ann', user_hi: 'bob', id: second }])
+})
+
+/** What an instance has done that was quicker to see that the database had lost ten messages: ten others have their numbers. */
+const NEXT_EPOCH = `${SET_BACK};
+  insert into messages (conversation_id, seq, id, sender_id, content, created_at)
+    select conversation_id, seq, gen_random_uuid(), 'ann', 'new', now() from conversations, generate_series(11, 20) seq;
+  update conversations set last_seq = 20;
+  update service_state set epoch = 'next', renewed_at = renewed_at + interval '1 second'`
+
+async function sendTwenty(app: App): Promise<void> {
+  for (let count = 1; count <= 20; count += 1)
+    await post(app, { sender_id: 'ann', receiver_id: 'bob', content: `old ${count}`, id: randomUUID() })
+}
+
+test('what was read in the epoch before counts nothing in the next, where others have its numbers', async () => {
+  const app = await startOn(database.dsn)
+  apps = [app]
+  await sendTwenty(app)
+  const bob = await SocketClient.connect(app, 'bob')
+  await bob.next((frame) => frame.seq === 20)
+  const failover = new pg.Client(parseDsn(database.dsn))
+  await failover.connect()
+  try {
+    await failover.query(
+      'begin; lock table service_state in access exclusive mode; select from conversations for update',
+    )
+    bob.send({ type: 'read', with: 'ann', seq: 20 })
+    await eventually(
+      async () =>
+        (await rowsOf(database.dsn, `${WAITING_FOR_LOCK} and query like '%update conversations%'`)).length === 1,
+      'the position on its way',
+    )
+    await failover.query(`${NEXT_EPOCH}; ${END_SESSIONS}; commit`)
+  } finally {
+    await failover.end()
+  }
+  expect(await bob.closed).toMatchObject({ code: 1012 })
+  // Behind whatever waited.
+  expect((await post(app, { sender_id: 'ann', receiver_id: 'bob', content: 'more', id: randomUUID() })).status).toBe(
+    201,
+  )
+  expect(await rowsOf(database.dsn, 'select hi_delivered_seq, hi_read_seq from conversations')).toEqual([
+    { hi_delivered_seq: '0', hi_read_seq: '0' },
+  ])
 })
 
 /** When the sessions that look at the epoch were last at work. */

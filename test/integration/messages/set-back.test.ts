@@ -1,9 +1,11 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { systemClock } from '../../../src/lib/clock.ts'
 import { KnownHeads } from '../../../src/messages/known-heads.ts'
 import type { MessageStore } from '../../../src/messages/store.ts'
 import { type Database, openDatabase } from '../../../src/postgres/database.ts'
-import { pendingMessage } from '../../support/builders.ts'
+import { pendingMessage, positionChange } from '../../support/builders.ts'
 import { createDatabase, execute, type TestDatabase } from '../../support/databases.ts'
+import { messagesOver } from '../../support/messages.ts'
 import { postgresStore } from '../../support/postgres-store.ts'
 import { silentLogger } from '../../support/silent-logger.ts'
 import { rowsOf } from '../../support/transactions.ts'
@@ -56,6 +58,37 @@ test.each([
     expect(message).toMatchObject({ fate: 'stored', seq: 3 })
   },
 )
+
+const POSITIONS = 'select hi_delivered_seq, hi_read_seq from conversations'
+
+test('a position of a line that has ended counts nothing in the next', async () => {
+  await store.commit([pendingMessage('ann', 'bob'), pendingMessage('ann', 'bob')], [], 'fast')
+  const read = { ...positionChange('bob', 'ann', { delivered: 2, read: 2 }), line: heads.line }
+  heads.forget()
+  expect(await store.commit([], [read], 'fast')).toEqual([])
+  expect(await rowsOf(created.dsn, POSITIONS)).toEqual([{ hi_delivered_seq: '0', hi_read_seq: '0' }])
+  const again = { ...read, read: 1, line: heads.line }
+  expect(await store.commit([], [again], 'fast')).toMatchObject([{ user: 'bob', delivered: 2, read: 1 }])
+})
+
+test('an acknowledgement that waits for a look while a line ends counts nothing in the next, and teaches no head', async () => {
+  const sent = pendingMessage('ann', 'bob')
+  await store.commit([sent], [], 'fast')
+  const lastSeq: MessageStore['lastSeq'] = async (conversation) => {
+    const head = await store.lastSeq(conversation)
+    heads.forget()
+    return head
+  }
+  const { messages } = messagesOver({ store: { ...store, lastSeq }, clock: systemClock, listeners: [], heads })
+  const read = { type: 'read', with: 'ann', seq: 1 } as const
+  await messages.advance('bob', read, {})
+  await messages.allSettled()
+  expect(heads.of(sent.conversation)).toBe(0)
+  expect(await rowsOf(created.dsn, POSITIONS)).toEqual([{ hi_delivered_seq: '0', hi_read_seq: '0' }])
+  messages.advanceStored('bob', read, {})
+  await messages.allSettled()
+  expect(await rowsOf(created.dsn, POSITIONS)).toEqual([{ hi_delivered_seq: '1', hi_read_seq: '1' }])
+})
 
 test('where a clock was ahead, times go on from there in that conversation alone, as its row says', async () => {
   await store.commit([pendingMessage('ann', 'bob'), pendingMessage('ann', 'cid')], [], 'fast')

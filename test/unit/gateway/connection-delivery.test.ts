@@ -241,6 +241,21 @@ describe('a slow reader', () => {
     expect(bob.socket.closedBy).toBe('slow_consumer')
   })
 
+  test('that closes while a page is read teaches nothing by it: another line of history may have begun', async () => {
+    const { store, services, connect } = gatewayBench()
+    await store.commit([pendingMessage('ann', 'bob')], [], 'fast')
+    const bob = connect('bob')
+    const page = store.page.bind(store)
+    store.page = async (conversation, request) => {
+      const found = await page(conversation, request)
+      bob.socket.close('restart')
+      return found
+    }
+    await settled()
+    expect(bob.socket.closedBy).toBe('restart')
+    expect(services.messages.isKnownSeq('bob', 'ann', 1)).toBe(false)
+  })
+
   test('that cannot be replayed to is closed, never left with a hole', async () => {
     const { bob, send, store, clock } = await annAndBob()
     bob.socket.bufferedBytes = 10_001
