@@ -62,6 +62,9 @@ export async function openStorage(config: Config, { logger, metrics, tracing }: 
   writerConnection.whenLost(() => epoch.serverLost())
   // Of another line an id may be another pair's: what is under way with the old ones is given up, and they are forgotten.
   epoch.whenRenewed(() => writerConnection.discard())
+  // And sessions that were made for reading may still lead to the server of before.
+  epoch.whenRenewed(() => reader.renew())
+  reader.checkSessions((session) => epoch.recognize(new PostgresEpochStore(session)))
   writerConnection.checkSessions((session) => epoch.confirm(new PostgresEpochStore(session)))
   const feed = new CommitFeed(logger)
   const outcomes = new Outcomes({ feed, heads, positions, observer: metrics, clock, logger })

@@ -103,6 +103,16 @@ export class Epoch {
     if (!this.#isPresent(await store.read())) throw new Error('the session is of another epoch')
   }
 
+  /**
+   * Before a session is read from: what it says is told to sockets of the epoch that is known. It waits for no look, as that reads too.
+   * Rejects where the session is of another one, or perhaps of the next.
+   */
+  async recognize(store: Pick<EpochStore, 'read'>): Promise<void> {
+    if (this.#record === undefined || this.#isPresent(await store.read())) return
+    void this.look()
+    throw new Error('the session is of another epoch')
+  }
+
   #isPresent({ epoch, movedBecause }: EpochRecord): boolean {
     return movedBecause === undefined && epoch === this.current
   }
@@ -150,8 +160,9 @@ export class Epoch {
     const known = this.#record
     let record = await store.read()
     if (known !== undefined && record.session !== known.session) this.#doubt()
-    if (record.epoch === known?.epoch || known === undefined) {
-      // Heads that are known belong to the epoch that is known: one that others have renewed says nothing about them.
+    if (record.movedBecause === undefined && (known === undefined || record.epoch === known.epoch)) {
+      // Heads that are known belong to the epoch that is known: one that others have renewed says nothing about them, nor does a
+      // place that has moved, of which nothing is read before the next epoch.
       await this.#compareHeads()
     }
     const because = this.#whyEnded(record, known)

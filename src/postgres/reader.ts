@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import type { DependencyLog } from '../lib/dependency-log.ts'
 import { POOL_PART, type Pool } from './pool.ts'
+import { type Queryable, queryableOf } from './queries.ts'
 import { type Read, ReadBatch } from './read-batch.ts'
 import type { Statement, TextRows } from './statement.ts'
 
@@ -37,6 +38,7 @@ export class Reader {
   /** Counts calls of `renew`; a connection is as old as it was at its first batch. */
   #generation = 0
   readonly #generations = new WeakMap<pg.PoolClient, number>()
+  readonly #sessionChecks: ((session: Queryable) => Promise<void>)[] = []
   #expiry: NodeJS.Timeout | undefined
 
   constructor(options: ReaderOptions) {
@@ -60,6 +62,11 @@ export class Reader {
         this.#start()
       })
     })
+  }
+
+  /** Called with every session before it is read from. One that a check rejects is closed, and whoever would read from it hears why. */
+  checkSessions(check: (session: Queryable) => Promise<void>): void {
+    this.#sessionChecks.push(check)
   }
 
   /**
@@ -96,8 +103,7 @@ export class Reader {
     try {
       for (;;) {
         const client = await pool.connect()
-        const generation = this.#generations.get(client) ?? this.#generation
-        this.#generations.set(client, generation)
+        const generation = this.#generations.get(client) ?? (await this.#checked(client))
         if (generation !== this.#generation) {
           client.release(true)
           continue
@@ -109,6 +115,22 @@ export class Reader {
       health.failed(POOL_PART, error)
       throw error
     }
+  }
+
+  /** Resolves with the generation of a new connection. */
+  async #checked(client: pg.PoolClient): Promise<number> {
+    const generation = this.#generation
+    const giveUp = setTimeout(() => client.connection.stream.destroy(), this.#options.answerLimitMs)
+    try {
+      for (const check of this.#sessionChecks) await check(queryableOf(client))
+    } catch (error) {
+      client.release(true)
+      throw error
+    } finally {
+      clearTimeout(giveUp)
+    }
+    this.#generations.set(client, generation)
+    return generation
   }
 
   /** Resolves with the reads that were skipped. */

@@ -2,12 +2,13 @@
 // a restore.
 import { randomUUID } from 'node:crypto'
 import pg from 'pg'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import type { App } from '../../src/app.ts'
 import { parseDsn } from '../../src/postgres/dsn.ts'
 import { startOn } from '../support/app.ts'
 import { eventually } from '../support/cluster-instance.ts'
 import { createDatabase, execute, type TestDatabase } from '../support/databases.ts'
+import { ExternalPostgres } from '../support/external-postgres.ts'
 import { RedisServer } from '../support/redis.ts'
 import { post } from '../support/rest-client.ts'
 import { type Frame, SocketClient } from '../support/socket-client.ts'
@@ -289,6 +290,52 @@ test('what was read in the epoch before counts nothing in the next, where others
   expect(await rowsOf(database.dsn, 'select hi_delivered_seq, hi_read_seq from conversations')).toEqual([
     { hi_delivered_seq: '0', hi_read_seq: '0' },
   ])
+})
+
+test('nobody reads of the next epoch over a socket of the one before, whose server hangs', async () => {
+  const postgres = await ExternalPostgres.start()
+  onTestFinished(() => postgres.remove())
+  const app = await startOn(postgres.dsn)
+  apps = [app]
+  await sendTwenty(app)
+  const bob = await SocketClient.connect(app, 'bob')
+  await bob.next((frame) => frame.seq === 20)
+  // What answers from here on is another server, and no look is told so.
+  postgres.hang()
+  await execute(postgres.dsn, NEXT_EPOCH)
+  // Each has a connection of its own, as those before it hang; at last one that is new.
+  for (let ref = 1; ref <= 4; ref += 1) {
+    bob.send({ type: 'history', with: 'ann', after: 15, ref })
+    await bob.settled()
+  }
+  expect(await bob.next(({ type }) => type === 'history' || type === 'error')).toMatchObject({
+    type: 'error',
+    code: 'unavailable',
+  })
+  postgres.loseHung()
+  expect(await bob.closed).toMatchObject({ code: 1012 })
+  expect(bob.frames.filter(({ type }) => type === 'history')).toEqual([])
+})
+
+/** Who has read the backlog of a user last. */
+const LAST_READER = `select pid from pg_stat_activity where datname = current_database()
+  and query like '%lo_delivered_seq, last_seq from conversations where user_lo%' and pid <> pg_backend_pid()
+  order by query_start desc limit 1`
+
+test('in a new epoch nothing is read over a session of the one before', async () => {
+  const app = await startOn(database.dsn)
+  apps = [app]
+  const bob = await SocketClient.connect(app, 'bob')
+  await bob.next('synced')
+  const [before] = await rowsOf(database.dsn, LAST_READER)
+  await execute(database.dsn, `update service_state set epoch = 'next', renewed_at = renewed_at + interval '1 second'`)
+  expect(await bob.closed).toMatchObject({ code: 1012 })
+  const again = await SocketClient.connect(app, 'bob')
+  await again.next('synced')
+  const [after] = await rowsOf(database.dsn, LAST_READER)
+  expect([before?.pid, after?.pid]).toEqual([expect.any(Number), expect.any(Number)])
+  expect(after?.pid).not.toBe(before?.pid)
+  await again.close()
 })
 
 /** When the sessions that look at the epoch were last at work. */

@@ -15,6 +15,7 @@ export class ExternalPostgres {
   readonly #dataDir: string
   readonly #relay: Server
   readonly #sockets = new Set<Socket>()
+  #hung: readonly Socket[] = []
   #server: PostgresServer | undefined
 
   private constructor(dataDir: string) {
@@ -59,6 +60,18 @@ export class ExternalPostgres {
   async startAgain(): Promise<void> {
     const settings = { shared_buffers: '32MB' }
     this.#server = await startPostgresServer({ dataDir: this.#dataDir, logger: silentLogger, settings })
+  }
+
+  /** Connections so far hear nothing more, as where the network has lost a server without a word; new ones are served. */
+  hang(): void {
+    this.#hung = [...this.#sockets]
+    for (const socket of this.#hung) socket.unpipe()
+  }
+
+  /** It is noticed that those are lost. */
+  loseHung(): void {
+    for (const socket of this.#hung) socket.destroy()
+    this.#hung = []
   }
 
   async remove(): Promise<void> {

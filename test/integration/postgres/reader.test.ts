@@ -39,6 +39,21 @@ test('gives every read of a turn its own rows, in batches on one connection', as
   expect(new Set(rows.map(([row]) => row?.[0])).size).toBe(1)
 })
 
+test('reads over no session that a check rejects, and checks each once', async () => {
+  const reader = readerWith()
+  const checked: number[] = []
+  reader.checkSessions(async (session) => {
+    const [row] = await session.query<{ pid: number }>('select pg_backend_pid() as pid')
+    checked.push(row?.pid ?? 0)
+    if (checked.length === 1) throw new Error('it may not be read from')
+  })
+  await expect(echo(reader, 'too early')).rejects.toThrow('it may not be read from')
+  const served = [await reader.query(BACKEND, ['next']), await reader.query(BACKEND, ['behind'])]
+  expect(checked).toHaveLength(2)
+  expect(served.map(([row]) => Number(row?.[0]))).toEqual([checked[1], checked[1]])
+  expect(checked[0]).not.toBe(checked[1])
+})
+
 test('takes texts of every length and alphabet as they are', async () => {
   const reader = readerWith()
   const texts = ['', "'; drop table messages --", '\\', '𝄞 ü 汉', 'x'.repeat(100_000)]

@@ -39,17 +39,25 @@ let clock: FakeClock
 let row: Row
 /** What the database says of the one conversation. */
 let head: number
+/** How often it was asked for heads. */
+let comparisons: number
 
 beforeEach(() => {
   clock = new FakeClock()
   row = new Row()
   head = 20
+  comparisons = 0
 })
 
 async function instance() {
   const heads = new KnownHeads()
   const positions = new KnownPositions()
-  const reads = { lastSeqs: async (asked: readonly unknown[]) => asked.map(() => head) }
+  const reads = {
+    async lastSeqs(asked: readonly unknown[]) {
+      comparisons += 1
+      return asked.map(() => head)
+    },
+  }
   const options = { store: row, reads, heads, positions, clock, logger: silentLogger, health: silentHealth }
   const unstarted = new Epoch(options)
   const epoch = new Epoch(options)
@@ -93,6 +101,15 @@ describe('an epoch', () => {
     await clock.advance(1_000)
     expect(renewals).toEqual(['renewed 1'])
     expect(row.reasons).toEqual(['its timeline is 2 and was 1'])
+  })
+
+  test('is renewed where the database has moved before anything is read there', async () => {
+    const { epoch, heads, renewals } = await instance()
+    heads.saw(CONVERSATION, 20)
+    row.record = { ...row.record, movedBecause: 'its timeline is 2 and was 1' }
+    epoch.serverLost()
+    await settled()
+    expect([renewals, comparisons]).toEqual([['renewed 1'], 0])
   })
 
   test('from before the present one does not come back', async () => {
@@ -259,6 +276,16 @@ describe('a new session', () => {
     await epoch.confirm(row)
     expect(renewals).toEqual(['renewed 1'])
     expect(heads.locked(CONVERSATION, 10)).toBe(true)
+  })
+
+  test('is read from while it sees the epoch that is known, and otherwise makes for a look', async () => {
+    const { epoch, renewals } = await instance()
+    await epoch.recognize(row)
+    row.record = { ...row.record, movedBecause: 'its timeline is 2 and was 1' }
+    await expect(epoch.recognize(row)).rejects.toThrow('another epoch')
+    await settled()
+    expect(renewals).toEqual(['renewed 1'])
+    await epoch.recognize(row)
   })
 
   test('that sees another server than the looks do is refused', async () => {
