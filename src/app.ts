@@ -4,7 +4,7 @@ import type { Config } from './config.ts'
 import { Connections } from './gateway/connections.ts'
 import { Guard } from './gateway/guard.ts'
 import { createHandlers } from './handlers.ts'
-import { joinInstances } from './instances.ts'
+import { alone } from './instances.ts'
 import { systemClock as clock } from './lib/clock.ts'
 import { maxSockets } from './lib/open-files.ts'
 import { CLOSES } from './protocol/codes.ts'
@@ -49,6 +49,8 @@ export async function startApp(
 ): Promise<App> {
   // Says that this machine has no binary before a database is made or migrated.
   loadUws()
+  const { address } = config.redis
+  const join = address ? (await import('./other-instances.ts')).joinAt(address) : alone
   const metrics = new Metrics({ version: VERSION, closeCodes: Object.values(CLOSES).map(({ code }) => code) })
   const connections = new Connections()
   const tracing = await tracingFor(config.tracing, { instanceId, users: connections, logger })
@@ -65,7 +67,7 @@ export async function startApp(
     },
   )
   const server = new Server({ ...config.http, logger })
-  const instances = joinInstances({
+  const instances = join({
     ...config.redis,
     timing: config.presence,
     instanceId,

@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import './lib/navigator.ts'
 import { createSecretKey } from 'node:crypto'
 import { CommanderError } from 'commander'
 import { PostgresAccountDirectory } from './accounts/account-directory.postgres.ts'

@@ -1,5 +1,4 @@
 /** Configuration from the environment: read once at start, checked as a whole, frozen. The only reader of process.env. */
-import { isIPv6 } from 'node:net'
 import type * as z from 'zod'
 import { authMistakes, authSecrets, toAuthConfig, unusedAuthVariables } from './config/auth.ts'
 import { toPushConfig } from './config/push.ts'
@@ -10,6 +9,7 @@ import { type HostNames, hostNameOf } from './gateway/host.ts'
 import type { OriginPolicy } from './gateway/origin.ts'
 import { reasonOf } from './lib/errors.ts'
 import { isLoopback } from './lib/loopback.ts'
+import { urlHost } from './lib/url-host.ts'
 import { parseDsn } from './postgres/dsn.ts'
 
 export { CONFIG_VARIABLES }
@@ -136,10 +136,6 @@ function toOriginPolicy({ ALLOWED_ORIGINS: listed, PUBLIC_URL: own }: Given): Or
   const exact = [...(listed?.exact ?? []), ...(own === undefined ? [] : [own])]
   const wildcards = (listed?.wildcards ?? []).map((one) => Object.freeze(one))
   return Object.freeze({ any: listed?.any ?? false, exact: Object.freeze(exact), wildcards: Object.freeze(wildcards) })
-}
-
-function urlHost(host: string): string {
-  return isIPv6(host) ? `[${host}]` : host
 }
 
 /** Without authentication, and where only this machine is meant to ask, no other name may lead here. */

@@ -1,5 +1,6 @@
 // Imports nothing that takes time to load: until somebody listens, a signal is lost on PID 1 and the end of a supervisor on
 // its worker, which would keep the port for ever.
+import './lib/navigator.ts'
 import { isatty } from 'node:tty'
 import type { Control } from './run.ts'
 import { workerNumber } from './worker-argument.ts'

@@ -84,6 +84,7 @@ const isRoot = (file: string) =>
     'handlers.ts',
     'instances.ts',
     'main.ts',
+    'other-instances.ts',
     'run.ts',
     'push.ts',
     'shutdown.ts',
@@ -136,6 +137,21 @@ function isPackageAllowed(from: string, target: string): boolean {
   if (roomOf(from).startsWith('web')) return PAGE_PACKAGES.includes(name)
   if (roomOf(from) === 'client') return from === `client/${name}.ts`
   return reservedFor[name]?.test(from) ?? true
+}
+
+const staticPattern = /\b(?:import|export)(?!\s+type\b)(?:\s+[\w*{][^'"`;=()]*?\bfrom)?\s*['"]([^'"\n]+)['"]/g
+
+/** The packages that are loaded together with a file, before anything asks for them. */
+function loadedWith(file: string, sources: Sources): ReadonlySet<string> {
+  const packages = new Set<string>()
+  const files = new Set([file])
+  for (const one of files) {
+    for (const [, name = ''] of (sources[one] ?? '').matchAll(staticPattern)) {
+      if (name.startsWith('.')) files.add(posix.join(posix.dirname(one), name))
+      else packages.add(name)
+    }
+  }
+  return packages
 }
 
 /** For each file what it imports. */
@@ -193,6 +209,19 @@ describe('layout of src/', () => {
     const paths = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter((path) => /\.(tsx?|css)$/.test(path))
     expect(paths).not.toHaveLength(0)
     expect(violations(Object.fromEntries(paths.map((path) => [path, readFileSync(src + path, 'utf8')])))).toEqual([])
+  })
+
+  test('what not everybody uses is loaded by those who use it', () => {
+    const src = fileURLToPath(new URL('../src/', import.meta.url))
+    const paths = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter((path) => path.endsWith('.ts'))
+    const sources = Object.fromEntries(paths.map((path) => [path, readFileSync(src + path, 'utf8')]))
+    const forSome = /^(ioredis|undici|web-push|@opentelemetry\/.*)$/
+    for (const file of ['app.ts', 'cli.ts']) {
+      const packages = [...loadedWith(file, sources)]
+      expect(packages).toContain('pg')
+      expect(packages.filter((name) => forSome.test(name))).toEqual([])
+    }
+    expect([...loadedWith('other-instances.ts', sources)]).toContain('ioredis')
   })
 
   test('neither the benches nor the tests import in a circle', () => {

@@ -1,5 +1,5 @@
-import { isIPv6 } from 'node:net'
 import { isLoopback } from '../lib/loopback.ts'
+import { urlHost } from '../lib/url-host.ts'
 
 /** What browsers call this machine when it listens on every address. */
 const EVERYWHERE = ['0.0.0.0', '::']
@@ -29,7 +29,7 @@ export class PublicAddress {
   get origin(): string {
     const { publicUrl, host, tls } = this.#options
     if (publicUrl !== undefined) return publicUrl
-    const name = EVERYWHERE.includes(host) ? 'localhost' : isIPv6(host) ? `[${host}]` : host
+    const name = EVERYWHERE.includes(host) ? 'localhost' : urlHost(host)
     return `${tls ? 'https' : 'http'}://${name}:${this.#port}`
   }
 

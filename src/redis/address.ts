@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import type { ConnectionOptions } from 'node:tls'
 import type { RedisOptions } from 'ioredis'
+import { urlHost } from '../lib/url-host.ts'
 
 /** Where Redis is, and how it is spoken to. */
 export interface RedisAddress {
@@ -63,7 +64,7 @@ export function nodeAddress({ url, tls }: RedisAddress, node: string): RedisAddr
   const [, host = '', port] = /^(.*):(\d+)$/.exec(node) ?? []
   const whole = new URL(url)
   const credentials = /^[^/]*\/\/([^@]*@)?/.exec(whole.href)?.[1] ?? ''
-  return { url: `${whole.protocol}//${credentials}${host.includes(':') ? `[${host}]` : host}:${port}`, tls }
+  return { url: `${whole.protocol}//${credentials}${urlHost(host)}:${port}`, tls }
 }
 
 export function serverIn(url: string, defaultPort: number): Server {

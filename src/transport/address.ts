@@ -1,5 +1,6 @@
 import { BlockList, isIP, SocketAddress } from 'node:net'
 import { ownText } from '../lib/own-text.ts'
+import { urlHost } from '../lib/url-host.ts'
 
 export type AddressOf = (peer: string, forwardedFor: string) => string
 
@@ -78,6 +79,6 @@ const HERE = ['0.0.0.0', '::', '127.0.0.1', '::1']
 
 /** What a person on this machine opens in a browser. */
 export function addressToOpen({ host, port, tls }: { host: string; port: number; tls: boolean }): string {
-  const name = HERE.includes(host) ? 'localhost' : host
-  return `${tls ? 'https' : 'http'}://${isIP(name) === 6 ? `[${name}]` : name}:${port}/`
+  const name = HERE.includes(host) ? 'localhost' : urlHost(host)
+  return `${tls ? 'https' : 'http'}://${name}:${port}/`
 }

@@ -88,6 +88,13 @@ describe('messaging keys', () => {
     expect(await rowsOf(database.dsn, text)).toEqual([{ seconds: 60 }])
   })
 
+  test('are listed without what Node loads for fetch', async () => {
+    const isLoaded = '[/ net$/, /undici/].map((name) => process.moduleLoadList.some((one) => name.test(one)))'
+    const told = `process.on('exit', () => process.stderr.write(JSON.stringify(${isLoaded})))`
+    const env = { NODE_OPTIONS: `--import data:text/javascript,${encodeURIComponent(told)}` }
+    expect(await messaging(['keys', 'list'], env)).toMatchObject({ code: 0, stderr: '[true,false]' })
+  })
+
   test('are kept in the schema that is named, by a command as by the service', async () => {
     const env = { POSTGRES_SCHEMA: 'chat' }
     const made = await json<{ key_id: string }>([...CREATE], env)
