@@ -57,13 +57,17 @@ export async function openStorage(config: Config, { logger, metrics, tracing }: 
   const positions = new KnownPositions()
   const log = new WatchedLog(new PostgresMessageLog({ writerConnection, reader, heads, health, beginnings }), clock)
   const reads = new PostgresMessageReads(reader)
-  const epochStore = new PostgresEpochStore(database.openQueries(1))
-  const epoch = new Epoch({ store: epochStore, reads, heads, positions, clock, logger, health })
+  const looks = database.openQueries(1)
+  const epoch = new Epoch({
+    store: new PostgresEpochStore(looks),
+    renewSession: () => looks.renew(),
+    ...{ reads, heads, positions, clock, logger, health },
+  })
   writerConnection.whenLost(() => epoch.serverLost())
   // Of another line an id may be another pair's: what is under way with the old ones is given up, and they are forgotten.
   epoch.whenRenewed(() => writerConnection.discard())
-  // And sessions that were made for reading may still lead to the server of before.
-  epoch.whenRenewed(() => reader.renew())
+  // And other sessions may still lead to the server of before.
+  epoch.whenRenewed(() => database.renewSessions())
   reader.checkSessions((session) => epoch.recognize(new PostgresEpochStore(session)))
   writerConnection.checkSessions((session) => epoch.confirm(new PostgresEpochStore(session)))
   const feed = new CommitFeed(logger)

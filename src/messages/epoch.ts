@@ -9,6 +9,8 @@ import type { MessageReads } from './store.ts'
 
 export interface EpochOptions {
   readonly store: EpochStore
+  /** The store is asked over another session from now on. */
+  renewSession(): void
   readonly reads: Pick<MessageReads, 'lastSeqs'>
   readonly heads: KnownHeads
   readonly positions: KnownPositions
@@ -100,7 +102,7 @@ export class Epoch {
     if (this.#record === undefined) return
     if (this.#lostBecause === undefined && this.#isPresent(await store.read())) return
     await this.look()
-    if (!this.#isPresent(await store.read())) throw new Error('the session is of another epoch')
+    if (!this.#isPresent(await store.read())) throw this.#isElsewhere()
   }
 
   /**
@@ -109,8 +111,15 @@ export class Epoch {
    */
   async recognize(store: Pick<EpochStore, 'read'>): Promise<void> {
     if (this.#record === undefined || this.#isPresent(await store.read())) return
+    const error = this.#isElsewhere()
     void this.look()
-    throw new Error('the session is of another epoch')
+    throw error
+  }
+
+  /** The server of before may live on, and the session of the looks with it: they would be told of no other for as long. */
+  #isElsewhere(): Error {
+    this.#options.renewSession()
+    return new Error('the session is of another epoch')
   }
 
   #isPresent({ epoch, movedBecause }: EpochRecord): boolean {

@@ -58,6 +58,8 @@ export interface Database {
   readonly health: DependencyLog
   /** For what is beside the message path, on as many connections of its own as it says; closed with the database. */
   openQueries(maxConnections: number, options?: QueriesOptions): Queries
+  /** Reader and queries use no connection any more that was made so far. */
+  renewSessions(): void
   /** Commits a change that means nothing, on a connection beside the message path; rejects when that fails. */
   tryCommit(): Promise<void>
   /** Ends the pools, then our own server if there is one. The writer connection is its user's to close. */
@@ -96,22 +98,10 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     if (own === undefined) await assertSessionsKept(config)
     const synchronousCommit = await prepare(config, { ...options, migrationConfig })
     const ours = schemaSettings(schema)
-    const pool = createPool(config, {
-      health,
-      max: poolMax,
-      connectionTimeoutMs: READ_WAIT_LIMIT_MS,
-      settings: [...ours, ...PLANNER_SETTINGS],
-      assertUsable: assertPrimary,
-    })
-    const reader = new Reader({
-      pool,
-      health,
-      maxBatches: poolMax,
-      waitLimitMs: READ_WAIT_LIMIT_MS,
-      answerLimitMs: READ_ANSWER_LIMIT_MS,
-    })
+    const { pool, reader } = createReader(config, ours, { poolMax, health })
     const writerConnection = createWriterConnection(config, [...ours, ...writerSettings(synchronousCommit)], health)
     const pools = [pool]
+    const opened: Queries[] = []
     let others = 1
     const openQueries = (maxConnections: number, how: QueriesOptions = {}): Queries => {
       others += maxConnections
@@ -120,18 +110,40 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
       const settings: Settings = [...ours, ['synchronous_commit', synchronousCommit]]
       const further = createQueriesPool(config, { settings, health, maxConnections, ...how })
       pools.push(further)
-      return new Queries(further, how)
+      const queries = new Queries(further, how)
+      opened.push(queries)
+      return queries
+    }
+    const renewSessions = (): void => {
+      for (const one of [reader, ...opened]) one.renew()
     }
     let trials: Queries | undefined
     const tryCommit = async (): Promise<void> => {
       trials ??= openQueries(1)
       await trials.query(TRY_COMMIT)
     }
-    return { reader, writerConnection, health, openQueries, tryCommit, close: () => closeAll(pools, own) }
+    const close = (): Promise<void> => closeAll(pools, own)
+    return { reader, writerConnection, health, openQueries, renewSessions, tryCommit, close }
   } catch (error) {
     await own?.stop()
     throw error
   }
+}
+
+function createReader(
+  config: pg.ClientConfig,
+  settings: Settings,
+  { poolMax, health }: { readonly poolMax: number; readonly health: DependencyLog },
+): { readonly pool: Pool; readonly reader: Reader } {
+  const pool = createPool(config, {
+    health,
+    max: poolMax,
+    connectionTimeoutMs: READ_WAIT_LIMIT_MS,
+    settings: [...settings, ...PLANNER_SETTINGS],
+    assertUsable: assertPrimary,
+  })
+  const limits = { waitLimitMs: READ_WAIT_LIMIT_MS, answerLimitMs: READ_ANSWER_LIMIT_MS }
+  return { pool, reader: new Reader({ pool, health, maxBatches: poolMax, ...limits }) }
 }
 
 function openOwn({ dataDir, poolMax, logger, isBesideService, tables }: DatabaseOptions): Promise<EmbeddedPostgres> {

@@ -3,6 +3,7 @@ import type pg from 'pg'
 import { reasonOf, Unavailable, UnstorableText } from '../lib/errors.ts'
 import { CommitStep, type LastStatement } from './commit-step.ts'
 import type { Pool } from './pool.ts'
+import { RenewablePool } from './renewable-pool.ts'
 import { sqlStateOf } from './statement.ts'
 
 /** A text of SQL and its parameters, answered by rows; all that a statement beside the message path needs. */
@@ -27,24 +28,42 @@ const MAX_WAITING = 10_000
  * when a parameter holds a character that no text can, and with `Unavailable` when it hangs, is away or has no room.
  */
 export class Queries implements Queryable {
-  readonly #pool: Pool
+  readonly #pool: RenewablePool
   /** By the text of a statement; undefined where each is planned anew. */
   readonly #names: Map<string, string> | undefined
 
   /** `keepsPlans`: each text is prepared once per connection; there may be only a few. */
   constructor(pool: Pool, { keepsPlans = false }: { readonly keepsPlans?: boolean } = {}) {
-    this.#pool = pool
+    this.#pool = new RenewablePool(pool)
     this.#names = keepsPlans ? new Map() : undefined
   }
 
   async query<Row extends object>(text: string, values: readonly unknown[] = []): Promise<Row[]> {
     this.#requireRoom()
-    const { rows } = await answered(() => this.#pool.query<Row>(this.#statement(text, values)))
+    const { rows } = await answered(() => this.#ask<Row>(this.#statement(text, values)))
     return rows
   }
 
+  /** Connections made so far are used no more: they may lead to a server that is none any more. */
+  renew(): void {
+    this.#pool.renew()
+  }
+
+  async #ask<Row extends object>(statement: pg.QueryConfig): Promise<pg.QueryResult<Row>> {
+    const client = await this.#pool.connect()
+    let failure: Error | undefined
+    try {
+      return await client.query<Row>(statement)
+    } catch (error) {
+      failure = asError(error)
+      throw error
+    } finally {
+      client.release(failure)
+    }
+  }
+
   #requireRoom(): void {
-    if (this.#pool.waitingCount >= MAX_WAITING) throw new Unavailable('too many statements wait for a connection')
+    if (this.#pool.waiting >= MAX_WAITING) throw new Unavailable('too many statements wait for a connection')
   }
 
   #statement(text: string, values: readonly unknown[]): pg.QueryConfig {

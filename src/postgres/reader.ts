@@ -3,6 +3,7 @@ import type { DependencyLog } from '../lib/dependency-log.ts'
 import { POOL_PART, type Pool } from './pool.ts'
 import { type Queryable, queryableOf } from './queries.ts'
 import { type Read, ReadBatch } from './read-batch.ts'
+import { RenewablePool } from './renewable-pool.ts'
 import type { Statement, TextRows } from './statement.ts'
 
 export interface ReaderOptions {
@@ -35,14 +36,13 @@ export class Reader {
   #waiting: WaitingRead[] = []
   #batches = 0
   #isScheduled = false
-  /** Counts calls of `renew`; a connection is as old as it was at its first batch. */
-  #generation = 0
-  readonly #generations = new WeakMap<pg.PoolClient, number>()
+  readonly #pool: RenewablePool
   readonly #sessionChecks: ((session: Queryable) => Promise<void>)[] = []
   #expiry: NodeJS.Timeout | undefined
 
   constructor(options: ReaderOptions) {
     this.#options = options
+    this.#pool = new RenewablePool(options.pool, (client) => this.#check(client))
   }
 
   /**
@@ -74,7 +74,7 @@ export class Reader {
    * began; that one does not suit must not decide for ever.
    */
   renew(): void {
-    this.#generation += 1
+    this.#pool.renew()
   }
 
   #start(): void {
@@ -99,38 +99,24 @@ export class Reader {
   }
 
   async #connect(): Promise<pg.PoolClient> {
-    const { pool, health } = this.#options
+    const { health } = this.#options
     try {
-      for (;;) {
-        const client = await pool.connect()
-        const generation = this.#generations.get(client) ?? (await this.#checked(client))
-        if (generation !== this.#generation) {
-          client.release(true)
-          continue
-        }
-        health.works(POOL_PART)
-        return client
-      }
+      const client = await this.#pool.connect()
+      health.works(POOL_PART)
+      return client
     } catch (error) {
       health.failed(POOL_PART, error)
       throw error
     }
   }
 
-  /** Resolves with the generation of a new connection. */
-  async #checked(client: pg.PoolClient): Promise<number> {
-    const generation = this.#generation
+  async #check(client: pg.PoolClient): Promise<void> {
     const giveUp = setTimeout(() => client.connection.stream.destroy(), this.#options.answerLimitMs)
     try {
       for (const check of this.#sessionChecks) await check(queryableOf(client))
-    } catch (error) {
-      client.release(true)
-      throw error
     } finally {
       clearTimeout(giveUp)
     }
-    this.#generations.set(client, generation)
-    return generation
   }
 
   /** Resolves with the reads that were skipped. */

@@ -10,7 +10,7 @@ import { eventually } from '../support/cluster-instance.ts'
 import { createDatabase, execute, type TestDatabase } from '../support/databases.ts'
 import { ExternalPostgres } from '../support/external-postgres.ts'
 import { RedisServer } from '../support/redis.ts'
-import { post } from '../support/rest-client.ts'
+import { get, post } from '../support/rest-client.ts'
 import { type Frame, SocketClient } from '../support/socket-client.ts'
 import { rowsOf, WAITING_FOR_LOCK } from '../support/transactions.ts'
 
@@ -315,6 +315,27 @@ test('nobody reads of the next epoch over a socket of the one before, whose serv
   postgres.loseHung()
   expect(await bob.closed).toMatchObject({ code: 1012 })
   expect(bob.frames.filter(({ type }) => type === 'history')).toEqual([])
+})
+
+test('an address that leads elsewhere is followed, although the server of before lives on', async () => {
+  const postgres = await ExternalPostgres.start()
+  onTestFinished(() => postgres.remove())
+  await (await startOn(postgres.dsn)).stop()
+  await postgres.run('create database chat_two template chat_app owner "user"')
+  const app = await startOn(postgres.dsn)
+  apps = [app]
+  const send = (content: string) => post(app, { sender_id: 'ann', receiver_id: 'bob', content, id: randomUUID() })
+  expect((await send('to the first')).status).toBe(201)
+  const bob = await SocketClient.connect(app, 'bob')
+  await bob.next('synced')
+  postgres.leadTo('chat_two')
+  // Of all sessions the writer's alone is lost.
+  await postgres.run(`select pg_terminate_backend(pid) from pg_stat_activity where query = 'COMMIT'`)
+  await eventually(async () => (await send('to the second')).status === 201, 'a message stored')
+  expect(await bob.closed).toMatchObject({ code: 1012 })
+  expect(await rowsOf(postgres.dsn, 'select distinct content from messages')).toEqual([{ content: 'to the second' }])
+  const history = await get(app, '/api/messages?user_id=bob&with=ann')
+  expect(history.body).toMatchObject({ messages: [{ seq: 1, content: 'to the second' }] })
 })
 
 /** Who has read the backlog of a user last. */

@@ -9,6 +9,8 @@ import { type PostgresServer, startPostgresServer } from '../../src/embedded-pos
 import { execute, placeCluster } from './databases.ts'
 import { silentLogger } from './silent-logger.ts'
 
+const DATABASE = 'chat_app'
+
 export class ExternalPostgres {
   /** First bytes of every connection. */
   readonly greetings: Buffer[] = []
@@ -16,6 +18,8 @@ export class ExternalPostgres {
   readonly #relay: Server
   readonly #sockets = new Set<Socket>()
   #hung: readonly Socket[] = []
+  /** In place of the one that is asked for. */
+  #database: string | undefined
   #server: PostgresServer | undefined
 
   private constructor(dataDir: string) {
@@ -31,14 +35,14 @@ export class ExternalPostgres {
     postgres.#relay.listen(0, '127.0.0.1')
     await once(postgres.#relay, 'listening')
     await postgres.run(`create role "user" login superuser password 'pass'`)
-    await postgres.run('create database chat_app owner "user"')
+    await postgres.run(`create database ${DATABASE} owner "user"`)
     return postgres
   }
 
   /** The address that a service is given; `localhost` as in the README. */
   get dsn(): string {
     const { port } = this.#relay.address() as AddressInfo
-    return `postgres://user:pass@localhost:${port}/chat_app?sslmode=disable`
+    return `postgres://user:pass@localhost:${port}/${DATABASE}?sslmode=disable`
   }
 
   /** Runs one statement as superuser, not through the relay. */
@@ -60,6 +64,11 @@ export class ExternalPostgres {
   async startAgain(): Promise<void> {
     const settings = { shared_buffers: '32MB' }
     this.#server = await startPostgresServer({ dataDir: this.#dataDir, logger: silentLogger, settings })
+  }
+
+  /** New connections are led to this database of the server, as to another server; its name has eight letters, too. */
+  leadTo(database: string): void {
+    this.#database = database
   }
 
   /** Connections so far hear nothing more, as where the network has lost a server without a word; new ones are served. */
@@ -85,8 +94,12 @@ export class ExternalPostgres {
     const socketDir = this.#server && new URL(this.#server.dsn).searchParams.get('host')
     if (!socketDir) return void client.destroy()
     const backend = connect(join(socketDir, '.s.PGSQL.5432'))
-    client.once('data', (bytes) => this.greetings.push(bytes))
-    client.pipe(backend).pipe(client)
+    client.once('data', (bytes) => {
+      this.greetings.push(bytes)
+      backend.write(Buffer.from(bytes.toString('latin1').replace(DATABASE, this.#database ?? DATABASE), 'latin1'))
+      client.pipe(backend)
+    })
+    backend.pipe(client)
     for (const [one, other] of [
       [client, backend],
       [backend, client],

@@ -51,6 +51,23 @@ test('the writer connection commits as was found safe at the start and hears of 
   expect(await session.query(SETTING, ['client_min_messages'])).toEqual([['warning']])
 })
 
+test('after a renewal nothing is asked over a session from before', async () => {
+  const queries = database.openQueries(1)
+  const text = 'select pg_backend_pid() as pid'
+  const pids = async () => [
+    (await queries.query(text))[0],
+    await queries.transaction(async (transaction) => (await transaction.query(text))[0]),
+    (await database.reader.query({ name: 'pid', text }, []))[0],
+  ]
+  const [one, same, ofReader] = await pids()
+  expect(same).toEqual(one)
+  database.renewSessions()
+  const [another, sameAgain, anotherOfReader] = await pids()
+  expect(sameAgain).toEqual(another)
+  expect(another).not.toEqual(one)
+  expect(anotherOfReader).not.toEqual(ofReader)
+})
+
 test('queries that keep their plans prepare each text once, by index; others are planned anew', async () => {
   for (const keepsPlans of [true, false]) {
     const queries = database.openQueries(1, { keepsPlans })

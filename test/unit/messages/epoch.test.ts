@@ -41,12 +41,15 @@ let row: Row
 let head: number
 /** How often it was asked for heads. */
 let comparisons: number
+/** How often it was to be asked over another session. */
+let sessions: number
 
 beforeEach(() => {
   clock = new FakeClock()
   row = new Row()
   head = 20
   comparisons = 0
+  sessions = 0
 })
 
 async function instance() {
@@ -58,7 +61,19 @@ async function instance() {
       return asked.map(() => head)
     },
   }
-  const options = { store: row, reads, heads, positions, clock, logger: silentLogger, health: silentHealth }
+  const renewSession = (): void => {
+    sessions += 1
+  }
+  const options = {
+    store: row,
+    renewSession,
+    reads,
+    heads,
+    positions,
+    clock,
+    logger: silentLogger,
+    health: silentHealth,
+  }
   const unstarted = new Epoch(options)
   const epoch = new Epoch(options)
   const renewals: string[] = []
@@ -284,7 +299,7 @@ describe('a new session', () => {
     row.record = { ...row.record, movedBecause: 'its timeline is 2 and was 1' }
     await expect(epoch.recognize(row)).rejects.toThrow('another epoch')
     await settled()
-    expect(renewals).toEqual(['renewed 1'])
+    expect([renewals, sessions]).toEqual([['renewed 1'], 1])
     await epoch.recognize(row)
   })
 
@@ -294,6 +309,8 @@ describe('a new session', () => {
     elsewhere.record = { ...elsewhere.record, epoch: 'elsewhere' }
     await expect(epoch.confirm(elsewhere)).rejects.toThrow('another epoch')
     expect(epoch.current).toBe('first')
+    // The looks may be those that ask the wrong one.
+    expect(sessions).toBe(1)
   })
 })
 
