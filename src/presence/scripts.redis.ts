@@ -19,6 +19,8 @@ import { type Commands, defineScript } from '../redis/client.ts'
  * ran then would find what has moved on one node alone, take the rest for lost, and write it a second time.
  */
 const NEVER_SET = ['never-set', 'never-set-either'] as const
+/** As long as `INSTANCE_LEASE_MS` may be. */
+const LONGEST_LEASE_MS = 60_000
 const LAST_SEEN_SECONDS = 30 * 24 * 3600
 /** No user id begins with it, and it sorts before all of them. */
 export const MARK = '!'
@@ -131,6 +133,9 @@ local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local ends = redis.call('ZSCORE', p .. 'instances', instance)
 local stood = ends and tonumber(ends) >= now
 redis.call('ZADD', p .. 'instances', now + ARGV[3], instance)
+for _, other in ipairs(redis.call('ZRANGEBYSCORE', p .. 'instances', '(' .. now + ${LONGEST_LEASE_MS}, '+inf')) do
+  redis.call('ZADD', p .. 'instances', now + ARGV[3], other)
+end
 local onlineStood = redis.call('ZSCORE', p .. 'online', '${MARK}' .. instance) and true
 if not onlineStood and ARGV[4] == '0' then redis.call('ZADD', p .. 'online', 0, '${MARK}' .. instance) end
 local listStood = redis.call('SISMEMBER', p .. 'instance:' .. instance, '${MARK}') == 1

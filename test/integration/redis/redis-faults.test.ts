@@ -210,6 +210,18 @@ describe('presence', () => {
     expect(await server.run('EXISTS', `${PREFIX}instance:${dead.id}`)).toBe(0)
   })
 
+  test('of an instance that died is cleared up where its lease was taken by a clock that was an hour ahead', async () => {
+    const [one, dead] = [await connect(), await connect()]
+    dead.presence.connected('ghost')
+    one.presence.connected('ann')
+    await eventually(async () => (await one.presence.online(1)).count === 2, 'both')
+    await dead.close()
+    // As it stands at the node that takes over; whoever lives takes another lease there.
+    for (const { id } of [one, dead]) await server.run('ZADD', `${PREFIX}instances`, Date.now() + 3_600_000, id)
+    await allSay(['ann'], 60_000, [one])
+    expect(await server.run('ZSCORE', `${PREFIX}instances`, dead.id)).toBe(null)
+  })
+
   test('of an instance that died before it had a lease, as right after a wipe, is cleared up', async () => {
     const one = await connect()
     await allSay([])
