@@ -75,7 +75,7 @@ export function createAccounts({ url, auth, keeper, fetch }: AccountsOptions): A
   const credentials = new Credentials(from, addresses, { clock, fetch })
   const rest = new Rest(addresses.http, credentials, fetch)
   return {
-    server: () => rest.call('GET', '/api/server', { isOpen: true }),
+    server: () => rest.call('GET', '/api/server', { headers: {} }),
     getToken: async ({ reason, signal }) => (await credentials.next(reason, signal)) ?? '',
     ...entering(rest, credentials, refresh),
     sessions: async () => (await rest.call<{ sessions: readonly Session[] }>('GET', '/api/auth/sessions')).sessions,
@@ -101,7 +101,7 @@ type Entering = Pick<
 
 /** What begins or ends a session. */
 function entering(rest: Rest, credentials: Credentials, refresh: RefreshTokens | undefined): Entering {
-  const asked = <T = void>(path: string, body: object): Promise<T> => rest.call('POST', path, { body, isOpen: true })
+  const asked = <T = void>(path: string, body: object): Promise<T> => rest.call('POST', path, { body, headers: {} })
   const enter = async (path: string, form: object): Promise<Account> => {
     const device = (await refresh?.device()) ?? { client: 'cookie' }
     const answer = await asked<LoginAnswer>(path, { ...form, ...device })

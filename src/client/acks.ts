@@ -33,7 +33,6 @@ export class Acks {
   readonly #reads = new Map<ConversationLog, number>()
   /** Of which something is to be said again: it was refused for now, or may be lost. */
   readonly #refused = new Set<ConversationLog>()
-  readonly #known = [this.#pending, this.#unconfirmed, this.#reads, this.#refused]
   #messages = 0
 
   constructor(core: Core) {
@@ -139,13 +138,19 @@ export class Acks {
 
   /** What was said of a conversation was said of another line of history: no answer confirms anything of it any more. */
   forget(log: ConversationLog): void {
-    for (const known of this.#known) known.delete(log)
+    this.#pending.delete(log)
+    this.#unconfirmed.delete(log)
+    this.#reads.delete(log)
+    this.#refused.delete(log)
     log.refusals += 1
   }
 
   clear(): void {
     this.#alarm.clear()
-    for (const known of this.#known) known.clear()
+    this.#pending.clear()
+    this.#unconfirmed.clear()
+    this.#reads.clear()
+    this.#refused.clear()
     this.#pause.clear()
   }
 }

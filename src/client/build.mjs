@@ -44,7 +44,10 @@ async function modules(directory) {
   })
   const bundle = join(directory, 'bundle/client.js')
   const input = join(source, 'index.ts')
-  await build({ ...common, input, output: { file: bundle, format: 'esm', minify: true, postBanner: licenseNote } })
+  // What tells a bundler that a call may be left out is of no use to a browser.
+  const comments = { annotation: false }
+  const output = { file: bundle, format: 'esm', minify: true, comments, postBanner: licenseNote }
+  await build({ ...common, input, output })
   compress(bundle)
 }
 

@@ -48,7 +48,7 @@ export function systemClock(): Clock {
 function turnTaker(): Clock['soon'] {
   const { scheduler, setImmediate } = globalThis as Host
   if (scheduler?.yield) return (task) => void scheduler.yield?.().then(task)
-  if (setImmediate) return (task) => setImmediate(task)
+  if (setImmediate) return setImmediate
   const { port1, port2 } = new MessageChannel() as unknown as { readonly port1: Port; readonly port2: Port }
   const tasks: (() => void)[] = []
   port1.onmessage = () => tasks.shift()?.()

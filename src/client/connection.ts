@@ -1,3 +1,4 @@
+import { BLAMING_CODES } from './outbox.ts'
 import { retryDelayMs } from './retry.ts'
 
 const TOKEN_LIMIT_MS = 30_000
@@ -114,6 +115,8 @@ export function step(before: Connection, event: ConnectionEvent, moment: Moment)
   const { now, random } = moment
   if ('generation' in event && event.generation !== before.generation) return [before, []]
   const state: Connection = { ...before, steppedAt: now }
+  // A link that brings frames is given time for the answer that comes behind them.
+  const pongBy = before.pongBy && Math.max(before.pongBy, now + WAKE_PONG_LIMIT_MS)
   switch (event.type) {
     case 'start':
       return hasSocket(state) ? [state, []] : open({ ...state, rejectedTokens: 0, faults: [] }, 'connect', now)
@@ -130,7 +133,7 @@ export function step(before: Connection, event: ConnectionEvent, moment: Moment)
     case 'synced':
       return [state.phase === 'syncing' ? { ...state, phase: 'live', stableAt: now + STABLE_AFTER_MS } : state, []]
     case 'frame':
-      return [{ ...state, heardAt: now, pongBy: event.isAnswer ? undefined : laterPong(state, now) }, []]
+      return [{ ...state, heardAt: now, pongBy: event.isAnswer ? undefined : pongBy }, []]
     case 'closed':
       return hasSocket(state) ? lost(state, event.code, moment) : [state, []]
     case 'draining':
@@ -151,11 +154,6 @@ export function step(before: Connection, event: ConnectionEvent, moment: Moment)
     case 'tick':
       return ticked(state, before.steppedAt, moment)
   }
-}
-
-/** A link that brings frames is given time for the answer that comes behind them. */
-function laterPong({ pongBy }: Connection, now: number): number | undefined {
-  return pongBy && Math.max(pongBy, now + WAKE_PONG_LIMIT_MS)
 }
 
 function welcomed(state: Connection, event: Extract<ConnectionEvent, { type: 'welcome' }>, moment: Moment): Step {
@@ -229,6 +227,12 @@ function lost(state: Connection, code: number, moment: Moment): Step {
   const { now, random } = moment
   const refusals = isWelcomed(state) ? 0 : state.refusals + 1
   const next: Connection = { ...state, refusals, why: state.why ?? String(code) }
+  if (BLAMING_CODES.includes(code)) {
+    const faults = [...state.faults.filter((at) => now - at < PROTOCOL_FAULTS.withinMs), now]
+    return faults.length >= PROTOCOL_FAULTS.count
+      ? stopped(next, 'protocol_error')
+      : again({ ...next, faults }, 0, moment)
+  }
   switch (code) {
     case 4401:
       return tokenRejected(next, moment)
@@ -238,15 +242,6 @@ function lost(state: Connection, code: number, moment: Moment): Step {
       return stopped(next, 'replaced')
     case 4408:
       return state.wasLate ? again(next, 0, moment) : open({ ...next, wasLate: true }, 'connect', now)
-    case 1003:
-    case 1007:
-    case 1008:
-    case 1009: {
-      const faults = [...state.faults.filter((at) => now - at < PROTOCOL_FAULTS.withinMs), now]
-      return faults.length >= PROTOCOL_FAULTS.count
-        ? stopped(next, 'protocol_error')
-        : again({ ...next, faults }, 0, moment)
-    }
     default: {
       const notBefore = Math.max(state.notBefore, code === 4429 ? state.limitedUntil : 0)
       const isTold = notBefore > now

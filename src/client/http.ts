@@ -21,7 +21,8 @@ export async function request<T>(fetch: Fetch | undefined, { method, url, header
   const isJson = body && !(body instanceof Blob)
   const response = await ask(url, {
     method,
-    headers: { ...headers, ...(body && { 'content-type': isJson ? 'application/json' : (body as Blob).type }) },
+    // Of a Blob `fetch` itself says the type.
+    headers: { ...headers, ...(isJson && { 'content-type': 'application/json' }) },
     body: isJson ? JSON.stringify(body) : body,
     signal,
   }).catch((error: unknown) => {

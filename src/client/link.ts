@@ -101,8 +101,8 @@ export class Link {
     this.#alarm.clear()
     const due = dueAt(this.#state)
     if (due < Number.POSITIVE_INFINITY) this.#alarm.at(due)
-    const isOther = (['phase', 'until', 'isOnline'] as const).some((name) => this.#state[name] !== before[name])
-    if (isOther) listener.changed(this.#state)
+    const { phase, until, isOnline } = this.#state
+    if (phase !== before.phase || until !== before.until || isOnline !== before.isOnline) listener.changed(this.#state)
   }
 
   /** Works off no further frames until the task is done: what they concern is not ready yet. */
@@ -214,7 +214,7 @@ export class Link {
     this.#isRefreshing = true
     const { generation } = this.#state
     try {
-      const token = await this.#options.credentials.next('refresh', (this.#aborted ?? new AbortController()).signal)
+      const token = await this.#options.credentials.next('refresh', this.#aborted?.signal)
       if (generation === this.#state.generation && token !== undefined) this.#write({ type: 'auth', token })
     } catch (error) {
       if (error instanceof AuthError) this.step({ type: 'token_failed', generation, isFatal: true })
@@ -272,9 +272,7 @@ export class Link {
 
 /** Without waiting for `close`, which may come late or never. */
 function abandon(socket: SocketLike): void {
-  socket.onopen = null
-  socket.onmessage = null
-  socket.onclose = null
+  socket.onopen = socket.onmessage = socket.onclose = null
   try {
     socket.close(1000)
   } catch {

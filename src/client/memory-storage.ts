@@ -19,25 +19,24 @@ export class MemoryStorage implements Storage {
   readonly #maps: Maps = { conversations: new Map(), outbox: new Map(), drafts: new Map(), meta: new Map() }
   readonly #messages = new Map<UserId, Map<number, Message>>()
 
-  load(): Promise<Kept> {
+  async load(): Promise<Kept> {
     const rows = Object.entries(this.#maps).map(([name, map]) => [name, [...map.values()]])
-    return Promise.resolve(Object.fromEntries(rows))
+    return Object.fromEntries(rows)
   }
 
-  messages(other: UserId, first: number, last: number): Promise<readonly Message[]> {
+  async messages(other: UserId, first: number, last: number): Promise<readonly Message[]> {
     const all = this.#messages.get(other)
     const found: Message[] = []
     for (let seq = first; all && seq <= last; seq += 1) {
       const message = all.get(seq)
       if (message) found.push(message)
     }
-    return Promise.resolve(found)
+    return found
   }
 
-  write(changes: readonly Change[]): Promise<void> {
+  async write(changes: readonly Change[]): Promise<void> {
     const isInLine = inLine(this.#maps.meta.get('epoch'))
     for (const change of changes) if (isInLine(change)) this.#apply(change)
-    return Promise.resolve()
   }
 
   #apply(change: Change): void {
@@ -52,14 +51,13 @@ export class MemoryStorage implements Storage {
     }
   }
 
-  trim(): Promise<void> {
-    return Promise.resolve()
+  async trim(): Promise<void> {
+    // There is room as long as the process lives.
   }
 
-  destroy(): Promise<void> {
+  async destroy(): Promise<void> {
     for (const map of Object.values(this.#maps)) map.clear()
     this.#messages.clear()
-    return Promise.resolve()
   }
 
   close(): void {
@@ -104,10 +102,10 @@ export function memoryStorage(): StorageDriver {
   const all = new Map<string, MemoryStorage>()
   return {
     kind: 'memory',
-    open(name) {
+    async open(name) {
       const storage = all.get(name) ?? new MemoryStorage()
       all.set(name, storage)
-      return Promise.resolve(storage)
+      return storage
     },
   }
 }

@@ -12,7 +12,8 @@ const MAX_BLAMED = 2
 const MAX_SUSPECTED = 5
 const ALONE_FROM = 2
 export const SUSPECT_WITHIN_MS = 1000
-const BLAMING_CODES: readonly number[] = [1003, 1007, 1008, 1009]
+/** With these a server says that it could not read a frame. */
+export const BLAMING_CODES: readonly number[] = [1003, 1007, 1008, 1009]
 
 /**
  * `saving`: not yet in the storage. `queued`: waits for its turn. `sending`: written to the present connection.

@@ -1,10 +1,9 @@
 import type { UserId } from '../protocol/message.ts'
 import type { Entry, Queue } from './outbox.ts'
 
-/** Every conversation's queue, and which of them a message waits in. */
+/** Every conversation's queue. */
 export class Queues {
   readonly #all = new Map<UserId, Queue>()
-  readonly #places = new Map<string, UserId>()
   readonly #changed: (other: UserId) => void
 
   constructor(changed: (other: UserId) => void) {
@@ -25,12 +24,11 @@ export class Queues {
   }
 
   get size(): number {
-    return this.#places.size
+    return this.entries().length
   }
 
   find(id: string): Entry | undefined {
-    const other = this.#places.get(id)
-    return other === undefined ? undefined : this.of(other).find((entry) => entry.id === id)
+    return this.entries().find((entry) => entry.id === id)
   }
 
   /** Puts an entry in its place, or in place of what it was before. */
@@ -39,7 +37,6 @@ export class Queues {
     const index = queue.findIndex(({ id }) => id === entry.id)
     const next = index < 0 ? [...queue, entry].toSorted((a, b) => a.n - b.n) : queue.with(index, entry)
     this.set(entry.with, next)
-    this.#places.set(entry.id, entry.with)
   }
 
   /** The same entries, changed. */
@@ -50,7 +47,7 @@ export class Queues {
   }
 
   remove({ id, with: other }: Pick<Entry, 'id' | 'with'>): void {
-    if (!this.#places.delete(id)) return
+    if (!this.find(id)) return
     this.set(
       other,
       this.of(other).filter((entry) => entry.id !== id),

@@ -46,9 +46,9 @@ export function readMessages(
   }
   return {
     next,
-    return: () => {
+    async return() {
       end()
-      return Promise.resolve({ done: true, value: undefined })
+      return { done: true, value: undefined }
     },
     [Symbol.asyncIterator]() {
       return this

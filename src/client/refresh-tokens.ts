@@ -82,7 +82,7 @@ export class RefreshTokens {
     if (kept.attempt === undefined) await this.#keeper.set({ ...kept, attempt })
     try {
       const body = { refresh_token, attempt }
-      const answer = await this.#rest().call<TokenAnswer>('POST', '/api/auth/refresh', { body, isOpen: true })
+      const answer = await this.#rest().call<TokenAnswer>('POST', '/api/auth/refresh', { body, headers: {} })
       await this.take(answer)
       return answer.token
     } catch (error) {

@@ -3,10 +3,8 @@ import type { Fetch } from './environment.ts'
 import { ChatError } from './errors.ts'
 import { type Asked, request } from './http.ts'
 
-export interface RequestOptions extends Pick<Asked, 'body' | 'signal'> {
-  /** Asked as nobody: the body, or a cookie, says who it is. */
-  readonly isOpen?: boolean
-}
+/** With `headers` of its own it is asked as nobody: the body, or a cookie, says who it is. */
+export type RequestOptions = Pick<Asked, 'body' | 'signal' | 'headers'>
 
 /** Requests over HTTP as the present user. */
 export class Rest {
@@ -24,7 +22,7 @@ export class Rest {
   async call<T>(method: string, path: string, options: RequestOptions = {}): Promise<T> {
     const credentials = this.#credentials
     const { signal } = options
-    if (options.isOpen || !credentials.usesTokens) return this.#ask(method, path, options)
+    if (options.headers || !credentials.usesTokens) return this.#ask(method, path, options)
     if (!credentials.token) await credentials.next('connect', signal)
     const { token } = credentials
     try {
@@ -38,7 +36,7 @@ export class Rest {
   }
 
   #ask<T>(method: string, path: string, options: RequestOptions): Promise<T> {
-    const headers = options.isOpen ? {} : this.#credentials.headers()
-    return request(this.#fetch, { ...options, method, url: this.#base + path, headers })
+    const headers = this.#credentials.headers()
+    return request(this.#fetch, { headers, ...options, method, url: this.#base + path })
   }
 }

@@ -79,7 +79,7 @@ export class Vault implements Keeper {
       return waiting.written
     }
     const isLong = changes.length > MAX_BATCH
-    const messages = isLong ? changes.filter((change) => 'put' in change && change.put === 'messages') : []
+    const messages = isLong ? changes.filter((change) => (change as { put?: string }).put === 'messages') : []
     const ordered = [...new Set([...messages, ...changes])]
     const end = Math.min(MAX_BATCH, messages.length || MAX_BATCH)
     const batch: Batch = { changes: ordered.slice(0, end), isStrict, written: Promise.resolve() }

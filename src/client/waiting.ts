@@ -51,8 +51,8 @@ export class Waiting {
     const after = queueAfter(before, event)
     if (after === before) return
     this.queues.set(other, after)
-    for (const entry of after) {
-      const old = before.find(({ id }) => id === entry.id)
+    for (const [index, entry] of after.entries()) {
+      const old = before[index]
       if (entry === old) continue
       this.handles.status(entry.id, statusOf(entry))
       if (entry.state !== old?.state && isAside(entry.state)) this.#setAside(entry)
