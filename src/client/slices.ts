@@ -50,7 +50,7 @@ export class Slices<T> {
     const began = this.#clock.now()
     let index = 0
     for (const item of queue) {
-      if (queue !== this.#queue || this.#isHeld || (index % 16 === 15 && this.#clock.now() - began > SLICE_MS)) break
+      if (queue !== this.#queue || this.#isHeld || this.#clock.now() - began > SLICE_MS) break
       index += 1
       this.#work.one(item)
     }
