@@ -40,17 +40,17 @@ export class Orphans {
   }
 
   /**
-   * What another tab says of a message that it sends. Where two have taken over the same one, and each hears of the other, one of them
-   * has to go on: the one whose name comes first.
+   * What another tab says of a message that it sends. Where several have taken over the same one, and each hears of the others, one of
+   * them has to go on: the one whose name comes first.
    */
   heard(entry: Entry): void {
     const { tab, queues } = this.#options
     const own = queues.find(entry.id)
     const isOwn = own?.owner === tab
     if (own && !isAside(own.state)) {
-      if (isOwn && tab < entry.owner) return
+      if ((isOwn || own.from === entry.from) && own.owner < entry.owner) return
       // Who takes over one message of a tab that is gone takes over all: in two hands they would overtake each other.
-      if (!isOwn && own.owner !== entry.owner) this.#takeOver(own.owner, entry.owner)
+      if (!isOwn && own.owner === entry.from) this.#takeOver(entry.from, entry.owner)
     }
     queues.put({ ...entry, isYielded: isOwn || own?.isYielded })
     this.follow(entry.owner)
@@ -61,8 +61,8 @@ export class Orphans {
     const { core, tab, taken } = this.#options
     if (owner === tab || this.#followed.has(owner)) return
     this.#followed.add(owner)
-    const unsure = (): Promise<void> => new Promise((resolve) => void core.clock.after(UNSURE_MS, resolve))
-    void (core.session.tabs?.whenGone(owner) ?? unsure()).then(() => {
+    const unsure = (resolve: () => void): unknown => core.clock.after(UNSURE_MS, resolve)
+    void (core.session.tabs?.whenGone(owner) ?? new Promise<void>(unsure)).then(() => {
       this.#followed.delete(owner)
       this.#takeOver(owner)
       taken()
@@ -72,6 +72,6 @@ export class Orphans {
   #takeOver(owner: string, by = this.#options.tab): void {
     const { queues, take } = this.#options
     for (const entry of queues.entries())
-      if (entry.owner === owner) take({ ...entry, owner: by, state: stateLeft(entry) })
+      if (entry.owner === owner) take({ ...entry, owner: by, from: owner, state: stateLeft(entry) })
   }
 }

@@ -33,6 +33,8 @@ export interface Entry {
   readonly state: EntryState
   /** The tab that sends it. */
   readonly owner: string
+  /** The tab that it was taken over from. */
+  readonly from?: string
   /** Whether any attempt has reached a socket: it may be stored. */
   readonly wasWritten: boolean
   /** Whether the storage says so. It does before any attempt: after a crash nobody may take the message for unsent. */

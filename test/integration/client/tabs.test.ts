@@ -268,9 +268,10 @@ test('what a tab has left goes out in its order when one that takes it over has 
     void locks?.request(`${NAME} tab ${tab}`, {}, () => new Promise<void>((end) => void ends.set(tab, end)))
   const channel = new BroadcastChannel(NAME)
   onTestFinished(() => channel.close())
-  const say = (n: number, owner: string): void => {
+  const say = (n: number, owner: string, from?: string): void => {
     const entry = {
       ...queued(`0000000${n}-0000-7000-8000-000000000000`, 'amy', String(n), { n, at: server.clock.wall(), owner }),
+      from,
     }
     channel.postMessage({
       type: 'outbox',
@@ -281,7 +282,7 @@ test('what a tab has left goes out in its order when one that takes it over has 
   }
   for (const n of [1, 2, 3]) say(n, 'left')
   await advance(100)
-  say(1, 'next')
+  say(1, 'next', 'left')
   await advance(100)
   ends.get('left')?.()
   server.isDown = false
