@@ -13,10 +13,13 @@ import {
   questionOf,
 } from './inbox.ts'
 import { highestGap, rangeAt } from './ranges.ts'
+import type { Answer } from './requests.ts'
 import { isMessage } from './wire.ts'
 
 /** What is refused for good, or does not join, is asked again when the next comparison is due. */
 const REFUSED_WAIT_MS = 60_000
+/** New rows of one picture: where a page lays out all of them, 500 are 50 ms in which it stands still. */
+const MAX_SHOWN = 100
 
 /** What a page has brought. */
 export type Apply = (log: ConversationLog, applied: Applied<Message>) => void
@@ -35,7 +38,6 @@ export class Holes {
    */
   readonly #above: Waits = new Map()
   readonly #below: Waits = new Map()
-  readonly #waits = [this.#above, this.#below]
   /** Whether all that the server brings by itself has come. */
   isSynced = false
 
@@ -49,13 +51,14 @@ export class Holes {
 
   lost(): void {
     this.isSynced = false
-    for (const waits of this.#waits) waits.clear()
+    this.#above.clear()
+    this.#below.clear()
     this.#alarm.clear()
   }
 
   /** What waits, and is due. Called on every slice of frames too: the timers of a hidden page come late. */
   check(): void {
-    for (const waits of this.#waits) for (const log of [...waits.keys()]) this.watch(log)
+    for (const log of [...this.#above.keys(), ...this.#below.keys()]) this.watch(log)
   }
 
   /** Asks for what this conversation lacks; what lies above its head, when that is new, after so long. */
@@ -112,12 +115,16 @@ export class Holes {
     // Under numbers that are not here yet there may be messages of a line of history that was left.
     const whole = rows.filter((row) => isMessage(row) && rangeAt(inbox.ranges, row.seq))
     const there = new Set(whole.map(({ seq }) => seq))
-    const lacking: number[] = []
-    for (let seq = first; seq <= last; seq += 1) if (rangeAt(inbox.ranges, seq) && !there.has(seq)) lacking.push(seq)
-    if (lacking.length === 0) return whole
-    warn('messages fetched again', lacking.length)
-    for (const seq of lacking) log.lack(seq)
-    this.watch(log)
+    let lacking = 0
+    for (let seq = first; seq <= last; seq += 1)
+      if (rangeAt(inbox.ranges, seq) && !there.has(seq)) {
+        lacking += 1
+        log.lack(seq)
+      }
+    if (lacking > 0) {
+      warn('messages fetched again', lacking)
+      this.watch(log)
+    }
     return whole
   }
 
@@ -129,6 +136,8 @@ export class Holes {
   #ask(waits: Waits, log: ConversationLog, question: Question): void {
     waits.set(log, Number.POSITIVE_INFINITY)
     this.#page(log, question, (page, waitMs) => {
+      // The connection has gone while it was shown.
+      if (!waits.has(log)) return
       // The newest of it when that is too much.
       if (page?.hasMore && question.after !== undefined) return this.#ask(waits, log, { limit: SCREEN })
       waits.set(log, this.#core.clock.now() + waitMs)
@@ -140,15 +149,21 @@ export class Holes {
   #page(log: ConversationLog, question: Question, done: (page: Page | undefined, waitMs: number) => void): void {
     const { line } = log
     if (!log.isVerified) return done(undefined, 0)
-    this.#core.requests.ask({ type: 'history', with: log.with, ...question }, (answer) => {
+    const answered = (answer: Answer | undefined, after = question.after): void => {
       if (answer && log.line !== line) return done(undefined, 0)
       if (answer?.type !== 'history') return done(undefined, REFUSED_WAIT_MS)
-      const { messages, has_more: hasMore } = answer
-      const page = { messages, hasMore }
-      this.#apply(log, pageReceived(log.inbox, question, page))
-      const isTorn = question.before !== undefined && messages.at(-1)?.seq !== question.before - 1
+      const messages = answer.messages as Message[]
+      const rest = after === undefined ? [] : messages.splice(MAX_SHOWN)
+      const hasMore = answer.has_more
+      // What a later part says is the last may have come to be so no more.
+      const isPart = after !== question.after || rest.length > 0
+      this.#apply(log, pageReceived(log.inbox, { ...question, after }, { messages, hasMore: hasMore || isPart }))
+      if (rest.length > 0)
+        return this.#core.notifier.changed(() => answered({ ...answer, messages: rest }, messages.at(-1)?.seq))
+      const isTorn = question.before && messages.at(-1)?.seq !== question.before - 1
       if (isTorn) this.#torn()
-      done(page, isTorn ? REFUSED_WAIT_MS : question.before === undefined ? GAP_WAIT_MS : 0)
-    })
+      done({ messages, hasMore }, isTorn ? REFUSED_WAIT_MS : question.before ? 0 : GAP_WAIT_MS)
+    }
+    this.#core.requests.ask({ type: 'history', with: log.with, ...question }, answered)
   }
 }

@@ -24,7 +24,7 @@ export interface Inbox<T extends Numbered> {
 
 /** Which page of the history to ask for. Without a bound: the newest. */
 export interface Question {
-  readonly after?: number
+  readonly after?: number | undefined
   readonly before?: number | undefined
   readonly limit: number
 }
