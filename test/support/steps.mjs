@@ -11,19 +11,33 @@ const root = fileURLToPath(new URL('../..', import.meta.url))
 // A step that hangs is a step that fails; on a machine that is busy with other things one may take several times as long.
 const stepLimitMs = 60 * 60_000
 
-/** @typedef {{ passed: number, failed: number, failures?: string[], skipped?: string[], slowest?: { files: string[], tests: string[] }, costliest?: string[] }} Counts */
-/** @typedef {{ title: string, run: () => Promise<Counts> }} Step */
+// Of what runs behind something else, as nice(1) has it: a tenth of the weight.
+const NICENESS = 10
 
-/** Resolves with the exit code of a program whose output goes straight through, or 1 when a signal ended it. */
-function exitCodeOf(program, args, env = {}) {
+/** @typedef {{ title: string, seconds: string, failed: number }} Part */
+/** @typedef {{ passed: number, failed: number, failures?: string[], skipped?: string[], slowest?: { files: string[], tests: string[] }, costliest?: string[], parts?: Part[] }} Counts */
+/** @typedef {{ title: string, run: (place?: { isBeside?: boolean, isBehind?: boolean }) => Promise<Counts> }} Step */
+
+/**
+ * Resolves with the exit code of a program, or 1 when a signal ended it. Its output goes straight through, or comes in one piece
+ * at its end when it runs beside another program, or behind others.
+ */
+function exitCodeOf(program, args, { env = {}, isBeside = false, isBehind = false } = {}) {
   return new Promise((resolve) => {
-    const options = { cwd: root, stdio: 'inherit', timeout: stepLimitMs, env: { ...process.env, ...env } }
-    const child = spawn(program, args, options)
+    const stdio = isBeside || isBehind ? ['ignore', 'pipe', 'pipe'] : 'inherit'
+    const options = { cwd: root, stdio, timeout: stepLimitMs, env: { ...process.env, ...env } }
+    const [first, ...rest] = isBehind ? ['nice', '-n', String(NICENESS), program, ...args] : [program, ...args]
+    const child = spawn(first, rest, options)
+    const output = []
+    for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk) => output.push(chunk))
     child.on('error', (error) => {
       process.stderr.write(`${program}: ${error.message}\n`)
       resolve(1)
     })
-    child.on('close', (code) => resolve(code ?? 1))
+    child.on('close', (code) => {
+      process.stdout.write(Buffer.concat(output))
+      resolve(code ?? 1)
+    })
   })
 }
 
@@ -38,9 +52,9 @@ function programStep(title, program, args) {
 function programsStep(title, runs) {
   return {
     title,
-    run: async () => {
+    run: async (place) => {
       let failed = 0
-      for (const [program, args] of runs) if ((await exitCodeOf(program, args)) !== 0) failed = 1
+      for (const [program, args] of runs) if ((await exitCodeOf(program, args, place)) !== 0) failed = 1
       return { passed: 1 - failed, failed }
     },
   }
@@ -128,7 +142,7 @@ async function runVitest(args) {
     const exitCode = await exitCodeOf(
       installed('vitest'),
       ['run', '--config', 'test/vitest.config.ts', ...reporters, ...args],
-      { FILE_CPU_NOTES: notesFile },
+      { env: { FILE_CPU_NOTES: notesFile } },
     )
     const report = existsSync(reportFile) ? JSON.parse(await readFile(reportFile, 'utf8')) : undefined
     return {
@@ -146,10 +160,14 @@ async function runVitest(args) {
 export const formatAndLint = programStep('format and lint', installed('biome'), ['check', '--error-on-warnings', '.'])
 /** Folders with a configuration of their own: what browsers import has to do without Node's types. */
 const typedProjects = ['.', 'src/protocol', 'src/client', 'src/web', 'test/unit/client-dom', 'test/unit/web-dom']
-export const types = programsStep(
-  'types',
-  typedProjects.map((project) => [installed('tsc'), ['-p', project, '--noEmit']]),
-)
+const typesStep = (...options) =>
+  programsStep(
+    'types',
+    typedProjects.map((project) => [installed('tsc'), ['-p', project, '--noEmit', ...options]]),
+  )
+export const types = typesStep()
+/** Longer, but in less CPU time: no core is idle that the compiler could use. */
+export const typesOnOneCore = typesStep('--singleThreaded')
 const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 /** What `npm run build` does, and the programs of the last steps, without a look at types: the step `types` checks them all. */
 export const build = programsStep('build', [
@@ -167,17 +185,46 @@ export const faultsSmoke = programStep('faults smoke', process.execPath, [
   '--smoke',
 ])
 
-/** Steps that run at a time and count as one; each uses one core. */
+/** Steps that run at a time and count as one; the first shows what it writes as it writes it. */
 export function together(/** @type {Step[]} */ steps) {
   return {
-    title: steps.map(({ title }) => title).join(', '),
-    run: async () => {
-      const counts = await Promise.all(steps.map((step) => step.run()))
-      const failures = steps.flatMap(({ title }, index) => (counts[index].failed > 0 ? [title] : []))
-      const sum = (key) => counts.reduce((total, one) => total + one[key], 0)
-      return { passed: sum('passed'), failed: sum('failed'), failures }
+    title: titleOf(steps),
+    run: async (place) => {
+      const running = steps.map((step, index) => timed(step, index === 0 ? place : { isBeside: true }))
+      return sumOf(steps, await Promise.all(running))
     },
   }
+}
+
+/** Steps that run one after the other, count as one and leave the cores to what runs beside them. */
+export function behind(/** @type {Step[]} */ steps) {
+  return {
+    title: titleOf(steps),
+    run: async () => {
+      const counts = []
+      for (const step of steps) counts.push(await timed(step, { isBehind: true }))
+      return sumOf(steps, counts)
+    },
+  }
+}
+
+const titleOf = (steps) => steps.map(({ title }) => title).join(', ')
+
+async function timed(step, place) {
+  const startedAt = performance.now()
+  const counts = await step.run(place)
+  const seconds = ((performance.now() - startedAt) / 1000).toFixed(1)
+  return { ...counts, parts: counts.parts ?? [{ title: step.title, seconds, failed: counts.failed }] }
+}
+
+function sumOf(steps, counts) {
+  const sum = (key) => counts.reduce((total, one) => total + one[key], 0)
+  const all = (key) => counts.flatMap((one) => one[key] ?? [])
+  const failures = counts.flatMap((one, index) => one.failures ?? (one.failed > 0 ? [steps[index].title] : []))
+  // Only a run of tests tells them, and there is one.
+  const [slowest, costliest] = ['slowest', 'costliest'].map((key) => counts.find((one) => one[key])?.[key])
+  const told = { parts: all('parts'), skipped: all('skipped'), failures, slowest, costliest }
+  return { passed: sum('passed'), failed: sum('failed'), ...told }
 }
 
 /** Runs every step, also after a failed one, prints `N passed, N failed` as the last line and sets the exit code. */
@@ -187,13 +234,14 @@ export async function runSteps(/** @type {Step[]} */ steps) {
   const beganAt = performance.now()
   for (const step of steps) {
     process.stdout.write(`\n── ${step.title}\n`)
-    const [startedAt, cpuBefore] = [performance.now(), cpuSeconds()]
-    const { passed, failed, failures = [], skipped = [], slowest, costliest } = await step.run()
+    const cpuBefore = cpuSeconds()
+    const { passed, failed, failures = [], skipped = [], slowest, costliest, parts } = await timed(step)
     total.passed += passed
     total.failed += failed
-    const seconds = ((performance.now() - startedAt) / 1000).toFixed(1)
-    const cpu = (cpuSeconds() - cpuBefore).toFixed(1)
-    summary.push(`${failed === 0 ? 'ok    ' : 'FAILED'}  ${step.title} (${seconds} s, ${cpu} s of CPU)`)
+    for (const part of parts) {
+      summary.push(`${part.failed === 0 ? 'ok    ' : 'FAILED'}  ${part.title} (${part.seconds} s)`)
+    }
+    summary.push(`        ${(cpuSeconds() - cpuBefore).toFixed(1)} s of CPU`)
     if (slowest)
       process.stdout.write(
         `\nslowest files\n${slowest.files.join('\n')}\n\nslowest tests\n${slowest.tests.join('\n')}\n`,
