@@ -26,6 +26,8 @@ export const PLANNER_SETTINGS: Settings = [
   // conversations then wait for each other in one direction only.
   ['enable_hashjoin', 'off'],
   ['enable_mergejoin', 'off'],
+  // What is forbidden and has no index looks so expensive that it would be compiled, for a second, in each new session.
+  ['jit', 'off'],
 ]
 
 /** For the writer. `synchronousCommit` stays what was found safe, also when the role or the database is set otherwise since. */

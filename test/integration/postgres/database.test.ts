@@ -13,7 +13,7 @@ let database: Database
 
 beforeAll(async () => {
   empty = await createDatabase()
-  const options = encodeURIComponent('-c work_mem=7MB -c enable_seqscan=on -c search_path=elsewhere')
+  const options = encodeURIComponent('-c work_mem=7MB -c enable_seqscan=on -c jit=on -c search_path=elsewhere')
   database = await openDatabase({
     dsn: `${empty.dsn}${empty.dsn.includes('?') ? '&' : '?'}options=${options}`,
     schema: 'chat',
@@ -32,7 +32,12 @@ test.each(['reader', 'writerConnection'] as const)(
   'the %s plans as we say, and else as the address says',
   async (name) => {
     const asked = name === 'reader' ? database.reader : await database.writerConnection.session()
-    for (const [setting, value] of [...PLANNER_SETTINGS, ['work_mem', '7MB'], ['search_path', '"chat"']] as const) {
+    for (const [setting, value] of [
+      ...PLANNER_SETTINGS,
+      ['jit', 'off'],
+      ['work_mem', '7MB'],
+      ['search_path', '"chat"'],
+    ] as const) {
       expect([setting, await asked.query(SETTING, [setting])]).toEqual([setting, [[value]]])
     }
   },
