@@ -89,7 +89,7 @@ test('queries that keep their plans prepare each text once, by index; others are
     const [prepared] = await queries.query<{ count: number }>(
       `select count(*) from pg_prepared_statements where statement like 'select current_setting%'`,
     )
-    const planned = keepsPlans ? PLANNER_SETTINGS.map(([, value]) => value) : ['auto', 'on', 'on', 'on', 'on']
+    const planned = keepsPlans ? PLANNER_SETTINGS.map(([, value]) => value) : ['auto', 'on', 'on', 'on', 'on', 'on']
     expect([settings, prepared?.count]).toEqual([planned, keepsPlans ? 2 : 0])
     expect(await setting('search_path')).toBe('"chat"')
   }
