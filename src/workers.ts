@@ -163,7 +163,9 @@ class Supervisor implements Workers {
   #endHopeless(index: number, how: End): void {
     this.#logger.error({ worker: index, ...how }, 'a worker ended before any has served')
     const why = new Error(`each worker ended ${MAX_STARTS} times before any has served, for the reason that it told`)
-    void this.#end().then(() => this.#giveUp(why))
+    const giveUp = (): void => this.#giveUp(why)
+    // Whatever its own PostgreSQL makes of it.
+    void this.#end().then(giveUp, giveUp)
   }
 
   #endedWhileStopping(index: number, how: End): void {

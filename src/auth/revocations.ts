@@ -40,8 +40,10 @@ export class Revocations implements TimeOfDay {
   readonly #known = new Map<string, Refused>()
   /** By the database's time; of the last successful look. */
   #seenUntilMs: number | undefined
-  /** By the same: what is dated earlier was seen by that look, or never will be. */
+  /** By the same: what is dated earlier was seen by that look, or is by the next, or never will be. */
   #completeToMs = 0
+  /** From where on the next look reads: a COMMIT that waits no more is seen a moment later. */
+  #readsFromMs = 0
   /** Everything unexpired is to be read. A look that began before this was asked for does not answer it. */
   #isAllWanted = true
   #lookedAtMs: number | undefined
@@ -170,14 +172,16 @@ export class Revocations implements TimeOfDay {
     const { store, clock, logger } = this.#options
     const startedAtMs = clock.now()
     const isAllRead = this.#isAllWanted || this.#seenUntilMs === undefined
-    const sinceMs = isAllRead ? undefined : this.#completeToMs
+    const sinceMs = isAllRead ? undefined : this.#readsFromMs
     this.#isAllWanted = false
     try {
       const { revocations, serverTimeMs, waitingSinceMs = serverTimeMs } = await store.since(sinceMs)
       this.#learn(revocations)
       this.#forgetExpired(serverTimeMs)
       this.#seenUntilMs = serverTimeMs
-      this.#completeToMs = Math.min(serverTimeMs - COMMIT_SLACK_MS, waitingSinceMs)
+      const completeToMs = Math.min(serverTimeMs - COMMIT_SLACK_MS, waitingSinceMs)
+      this.#readsFromMs = Math.min(completeToMs, isAllRead ? completeToMs : this.#completeToMs)
+      this.#completeToMs = completeToMs
       // The beginning counts: what was committed while the answer was on its way is not in it.
       this.#lookedAtMs = startedAtMs
       // For the time the end does: it may be late by the way of the answer, and nothing ends before it is due.

@@ -1,6 +1,7 @@
 import type { Identity } from '../auth/authenticator.ts'
 import type { Semaphore } from '../lib/semaphore.ts'
 import type { OutcomeListener } from '../messages/send-queue.ts'
+import type { Mover } from '../messages/service.ts'
 import type { CloseName } from '../protocol/codes.ts'
 import type { CommandOf, Ref } from '../protocol/commands.ts'
 import type { ServerEvent } from '../protocol/events.ts'
@@ -25,7 +26,7 @@ export interface Advancing {
 }
 
 /** A connected client, as commands see it. */
-export interface Caller extends OutcomeListener {
+export interface Caller extends OutcomeListener, Mover {
   readonly identity: CallerIdentity
   /** Sends that wait for their outcome. */
   sendsInFlight: number

@@ -9,6 +9,7 @@ import type { Logger } from '../lib/logger.ts'
 import { Semaphore } from '../lib/semaphore.ts'
 import type { Epoch } from '../messages/epoch.ts'
 import type { QueuedSend } from '../messages/send-queue.ts'
+import type { MessageService } from '../messages/service.ts'
 import type { Presence } from '../presence/presence.ts'
 import { presenceEvent } from '../presence/presence-event.ts'
 import type { PresenceWatches } from '../presence/watches.ts'
@@ -47,6 +48,7 @@ export interface ConnectionServices {
   readonly connections: Connections
   readonly connectionLimit: ConnectionLimit
   readonly epoch: Pick<Epoch, 'current'>
+  readonly messages: Pick<MessageService, 'line'>
   readonly fanout: Pick<Fanout, 'joined' | 'left'>
   readonly presence: Pick<Presence, 'connected' | 'disconnected'>
   readonly watches: PresenceWatches
@@ -74,6 +76,7 @@ export class Connection implements SocketListener, Recipient, Caller {
   readonly identity: CallerIdentity
   readonly #services: ConnectionServices
   readonly #place: Place
+  line = 0
   /** Sends that wait for their outcome. */
   sendsInFlight = 0
   isLooking = true
@@ -113,6 +116,7 @@ export class Connection implements SocketListener, Recipient, Caller {
   opened(socket: Socket): void {
     const { fanout, presence, connections, connectionLimit, limits, epoch, serverTime } = this.#services
     const { expiresAtMs } = this.identity
+    this.line = this.#services.messages.line
     this.#socket = socket
     this.#outbound = this.#services.makeOutbound(this, socket)
     connections.add(this)

@@ -40,6 +40,8 @@ const WENT_BACK = 'a conversation holds fewer messages than were acknowledged: t
 export class Epoch {
   readonly #options: EpochOptions
   #record: EpochRecord | undefined
+  /** Over which the last look went, also one that failed behind its first statement: each loss is doubted once. */
+  #session: string | undefined
   /** Why the line ended, found here and not yet written down. */
   #lostBecause: string | undefined
   #isAskedAgain = false
@@ -168,7 +170,8 @@ export class Epoch {
     const { store } = this.#options
     const known = this.#record
     let record = await store.read()
-    if (known !== undefined && record.session !== known.session) this.#doubt()
+    if (this.#session !== undefined && record.session !== this.#session) this.#doubt()
+    this.#session = record.session
     if (record.movedBecause === undefined && (known === undefined || record.epoch === known.epoch)) {
       // Heads that are known belong to the epoch that is known: one that others have renewed says nothing about them, nor does a
       // place that has moved, of which nothing is read before the next epoch.

@@ -66,19 +66,23 @@ export class PostgresMessageLog implements MessageLog {
       const { line: present } = this.#heads
       const moved = positions.filter(({ line = present }) => line === present)
       parts = partsByConversation(messages, moved)
-      if (parts.length === 0) return []
+      if (parts.length === 0) return this.#worked([])
       const conversations = parts.map((part) => part.conversation)
       const ids = this.#ids.known(conversations) ?? (await this.#ids.learn(session, conversations))
       // Every writer locks conversations in the order of their ids, so two writers cannot wait for each other.
       sorted = parts.map((part, index) => ({ part, id: ids[index] ?? 0 })).sort((a, b) => a.id - b.id)
       const states =
         path === 'fast' ? await this.#number(session, sorted, true) : await this.#careful(session, sorted, path)
-      this.#health.works('a commit')
-      return states
+      return this.#worked(states)
     } catch (error) {
       for (const part of parts) part.reset()
       throw await this.#recovered(error, session, refusedBy(error, sorted))
     }
+  }
+
+  #worked(states: PositionChange[]): PositionChange[] {
+    this.#health.works('a commit')
+    return states
   }
 
   /**

@@ -25,6 +25,12 @@ export interface PositionCommand {
   readonly seq: number
 }
 
+/** What moves a position: a connection. */
+export interface Mover {
+  /** The line of history in which it was welcomed, as `KnownHeads` counts them: its numbers are those of no other. */
+  readonly line: number
+}
+
 export interface MessageServiceOptions {
   readonly reads: MessageReads
   readonly writer: MessageWriter
@@ -76,16 +82,20 @@ export class MessageService {
    * "I have stored (and with `read` also seen) everything of this conversation up to `seq`." Cumulative; lower than before
    * changes nothing. Resolves with the reason when it is refused, without waiting for the commit.
    */
-  async advance(user: UserId, command: PositionCommand, movedBy: object): Promise<ErrorCode | undefined> {
+  async advance(user: UserId, command: PositionCommand, movedBy: Mover): Promise<ErrorCode | undefined> {
     const { with: peer, seq } = command
     const conversation = conversationBetween(user, peer)
-    const { line } = this.#options.heads
     if (seq > (await this.#head(conversation, seq))) {
       // It may be a message that this client sent just before, without waiting for its outcome.
       await this.allSettled()
       if (seq > (await this.#head(conversation, seq))) return 'invalid_ack'
     }
-    return this.#move(user, command, movedBy, line)
+    return this.advanceStored(user, command, movedBy)
+  }
+
+  /** The line of history of which is told from now on. */
+  get line(): number {
+    return this.#options.heads.line
   }
 
   /** This message came from the store: an acknowledgement of it needs no look at the store. */
@@ -99,19 +109,13 @@ export class MessageService {
   }
 
   /** As `advance`, where the message is known to be stored: queued when this returns. */
-  advanceStored(user: UserId, command: PositionCommand, movedBy: object): ErrorCode | undefined {
-    return this.#move(user, command, movedBy, this.#options.heads.line)
-  }
-
-  #move(
-    user: UserId,
-    { with: peer, seq, type }: PositionCommand,
-    movedBy: object,
-    line: number,
-  ): ErrorCode | undefined {
+  advanceStored(user: UserId, { with: peer, seq, type }: PositionCommand, movedBy: Mover): ErrorCode | undefined {
+    const { heads, positions, writer } = this.#options
+    const { line } = movedBy
+    // Whoever was told of the line before is closed, and compares.
+    if (line !== heads.line) return undefined
     const conversation = conversationBetween(user, peer)
     const change = { conversation, user, delivered: seq, read: type === 'read' ? seq : 0, movedBy, line }
-    const { positions, writer } = this.#options
     return positions.isNew(change) ? writer.advance(change) : undefined
   }
 

@@ -142,7 +142,7 @@ export function gatewayBench(replaced: (options: GatewayOptions) => Partial<Gate
   const connections = new Connections()
   const fanout = new LocalFanout(connections)
   const presence = new MemoryPresence(clock)
-  const { messages, writer } = messagesOver({ store, clock, listeners: [fanout] })
+  const { messages, writer, heads } = messagesOver({ store, clock, listeners: [fanout] })
   const usual: GatewayOptions = {
     messages,
     epoch: { current: 'the first' },
@@ -195,5 +195,5 @@ export function gatewayBench(replaced: (options: GatewayOptions) => Partial<Gate
     return client
   }
 
-  return { clock, store, storeTime, services: options, presence, writer, connect, connectLive }
+  return { clock, store, storeTime, services: options, presence, writer, heads, connect, connectLive }
 }

@@ -81,11 +81,11 @@ test('an acknowledgement that waits for a look while a line ends counts nothing 
   }
   const { messages } = messagesOver({ store: { ...store, lastSeq }, clock: systemClock, listeners: [], heads })
   const read = { type: 'read', with: 'ann', seq: 1 } as const
-  await messages.advance('bob', read, {})
+  await messages.advance('bob', read, { line: messages.line })
   await messages.allSettled()
   expect(heads.of(sent.conversation)).toBe(0)
   expect(await rowsOf(created.dsn, POSITIONS)).toEqual([{ hi_delivered_seq: '0', hi_read_seq: '0' }])
-  messages.advanceStored('bob', read, {})
+  messages.advanceStored('bob', read, { line: messages.line })
   await messages.allSettled()
   expect(await rowsOf(created.dsn, POSITIONS)).toEqual([{ hi_delivered_seq: '1', hi_read_seq: '1' }])
 })

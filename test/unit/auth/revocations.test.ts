@@ -297,8 +297,12 @@ describe('the look', () => {
     state.waitingSinceMs = undefined
     await clock.advance(1_000)
     expect(told).toEqual([{ jti: 'waited' }, { jti: 'new' }])
+    // One that waited no more when it was looked for, and was not to be seen yet.
+    insert({ jti: 'in between' }, 60_500)
     await clock.advance(1_000)
-    expect(state.looks.at(-1)).toBe(clock.now() - 11_000)
+    expect(told.at(-1)).toEqual({ jti: 'in between' })
+    await clock.advance(1_000)
+    expect(state.looks.at(-1)).toBe(clock.now() - 12_000)
   })
 
   test('reads everything unexpired at the start and after another history of the database', async () => {

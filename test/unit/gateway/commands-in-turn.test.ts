@@ -67,6 +67,42 @@ describe('commands that read', () => {
 })
 
 describe('acknowledgements', () => {
+  test.each([
+    ['while it waits for its turn', 0],
+    ['never', 1],
+  ])(
+    'count in the line of history in which the client was welcomed alone (another begins %s)',
+    async (when, read_seq) => {
+      const { connectLive, store, heads, services } = gatewayBench()
+      await store.commit([pendingMessage('bob', 'ann')], [], 'fast')
+      const ann = await connectLive('ann')
+      heads.doubt()
+      const answers: (() => void)[] = []
+      store.page = () => new Promise((resolve) => answers.push(() => resolve({ messages: [], hasMore: false })))
+      for (let ref = 1; ref <= 4; ref += 1) ann.say({ type: 'history', with: 'bob', ref })
+      ann.say({ type: 'read', with: 'bob', seq: 1 })
+      await settled()
+      if (when !== 'never') heads.forget()
+      for (const answer of answers) answer()
+      await settled()
+      await services.messages.allSettled()
+      expect((await store.changes('ann')).found).toMatchObject([{ with: 'bob', read_seq }])
+    },
+  )
+
+  test('by what has left this process, too', async () => {
+    const { connectLive, store, heads, writer } = gatewayBench()
+    const ann = await connectLive('ann', { implicit: true, socket: { bufferedBytes: 1 } })
+    const bob = await connectLive('bob')
+    bob.say({ type: 'send', receiver_id: 'ann', content: 'x' })
+    await settled()
+    expect(ann.events('message')).toHaveLength(1)
+    heads.forget()
+    ann.socket.drain()
+    await writer.allSettled()
+    expect((await store.changes('ann')).found).toMatchObject([{ with: 'bob', delivered_seq: 0 }])
+  })
+
   test('of what the same client sent just before wait for its commit', async () => {
     const { connectLive, clock, store } = gatewayBench()
     const ann = await connectLive('ann')

@@ -56,7 +56,9 @@ async function instance() {
   const heads = new KnownHeads()
   const positions = new KnownPositions()
   const reads = {
+    isAway: false,
     async lastSeqs(asked: readonly unknown[]) {
+      if (reads.isAway) throw new Error('away')
       comparisons += 1
       return asked.map(() => head)
     },
@@ -79,7 +81,7 @@ async function instance() {
   const renewals: string[] = []
   epoch.whenRenewed(() => renewals.push(epoch.current))
   await epoch.start()
-  return { epoch, unstarted, heads, positions, renewals }
+  return { epoch, unstarted, heads, reads, positions, renewals }
 }
 
 describe('an epoch', () => {
@@ -197,6 +199,23 @@ describe('what is known of a server that was lost', () => {
     await settled()
     expect(renewals).toEqual(['renewed 1'])
     expect(heads.doubted(10)).toEqual([])
+  })
+
+  test('is doubted once, however often the look that compares it fails', async () => {
+    const { epoch, heads, reads } = await instance()
+    heads.saw(CONVERSATION, 20)
+    row.record = { ...row.record, session: 'another' }
+    reads.isAway = true
+    void epoch.look()
+    await clock.advance(500)
+    expect(heads.doubted(10)).toMatchObject([{ conversation: CONVERSATION, seq: 20 }])
+    const later = conversationBetween('ann', 'cid')
+    heads.saw(later, 7)
+    await clock.advance(5_000)
+    expect(heads.of(later)).toBe(7)
+    reads.isAway = false
+    await clock.advance(5_000)
+    expect([heads.of(CONVERSATION), heads.of(later)]).toEqual([20, 7])
   })
 
   test('and of which nothing is gone needs no second look', async () => {

@@ -56,7 +56,7 @@ describe('a batch', () => {
     const { send, messages, told } = bench([new Recorder(order)])
     for (const content of ['one', 'two']) send(content)
     await settled()
-    await messages.advance('bob', { type: 'ack', with: 'ann', seq: 1 }, {})
+    await messages.advance('bob', { type: 'ack', with: 'ann', seq: 1 }, { line: 0 })
     order.length = 0
     const push = told.push.bind(told)
     told.push = (item) => order.push(`sender: ${item}`) && push(item)
@@ -92,7 +92,7 @@ describe('a batch', () => {
       send('one')
       send('two')
       await settled()
-      await messages.advance('bob', { type: 'ack', with: 'ann', seq: 1 }, {})
+      await messages.advance('bob', { type: 'ack', with: 'ann', seq: 1 }, { line: 0 })
       send('three')
       await settled()
       const all = ['one is 1', 'two is 2', 'done', 'three is 3', 'bob has 1', 'done']
