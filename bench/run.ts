@@ -37,7 +37,7 @@ const benches: Readonly<Record<string, Bench>> = {
   static: benchStatic,
 }
 
-const smokesAtOnce = 3
+const smokesAtOnce = 2
 
 async function run(settings: Settings): Promise<void> {
   const names = settings.names.length > 0 ? settings.names : Object.keys(benches)
@@ -49,7 +49,7 @@ async function run(settings: Settings): Promise<void> {
     const work = async (): Promise<void> => {
       for (const { name, bench } of waiting) goals.push(...(await runOne(name, bench, { settings, postgres })))
     }
-    // What a smoke measures is not told, so its benches may share the machine: most of their time they wait.
+    // What a smoke measures is not told, so its benches may share the machine, also with tests: most of their time they wait.
     await Promise.all(Array.from({ length: settings.mode === 'smoke' ? smokesAtOnce : 1 }, work))
   } finally {
     await postgres.stop()

@@ -6,10 +6,14 @@ import {
   build,
   faultsSmoke,
   formatAndLint,
+  inTurn,
   runSteps,
   together,
   typesOnOneCore,
 } from './steps.mjs'
 
-// Tests and plays wait for servers most of the time, and leave a quarter of two cores to what meets no deadline.
-await runSteps([build, together([allTests, faultsSmoke, behind([benchSmoke, typesOnOneCore, formatAndLint])])])
+// Most of the time tests, plays and benches wait for servers. The checks meet no deadline, and get what is left.
+await runSteps([
+  build,
+  together([allTests, inTurn([faultsSmoke, benchSmoke]), behind([typesOnOneCore, formatAndLint])]),
+])

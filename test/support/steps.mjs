@@ -196,16 +196,21 @@ export function together(/** @type {Step[]} */ steps) {
   }
 }
 
-/** Steps that run one after the other, count as one and leave the cores to what runs beside them. */
-export function behind(/** @type {Step[]} */ steps) {
+/** Steps that run one after the other and count as one. */
+export function inTurn(/** @type {Step[]} */ steps) {
   return {
     title: titleOf(steps),
-    run: async () => {
+    run: async (place) => {
       const counts = []
-      for (const step of steps) counts.push(await timed(step, { isBehind: true }))
+      for (const step of steps) counts.push(await timed(step, place))
       return sumOf(steps, counts)
     },
   }
+}
+
+/** The same, and they leave the cores to what runs beside them: for what meets no deadline. */
+export function behind(/** @type {Step[]} */ steps) {
+  return { title: titleOf(steps), run: () => inTurn(steps).run({ isBehind: true }) }
 }
 
 const titleOf = (steps) => steps.map(({ title }) => title).join(', ')
