@@ -140,10 +140,19 @@ const SMOKE_STRETCH = 4
 
 /** The same plays in short, for the smoke run. Where every send is to be stored, none is refused for a machine that is busy. */
 export const SHORT_OUTAGES: readonly Scenario[] = OUTAGES.filter(({ ofSeveral }) => !ofSeveral).map((outage) => {
-  const forMs = outage.stores ? SHORT_MS.stores : SHORT_MS.refuses
-  const scenario = scenarioOf(outage, { forMs, stretch: SMOKE_STRETCH })
+  const scenario = scenarioOf(outage, { forMs: shortMsOf(outage), stretch: SMOKE_STRETCH })
   return outage.stores ? { ...scenario, without: PATIENT_WRITER } : scenario
 })
+
+/** One of them by itself, with the limits of a whole minute: a seeded bug may make nothing worse than late. */
+export function strictOutage(name: string): Scenario | undefined {
+  const outage = OUTAGES.find((one) => one.name === name)
+  return outage && scenarioOf(outage, { forMs: shortMsOf(outage), stretch: 1 })
+}
+
+function shortMsOf({ stores }: Outage): number {
+  return stores ? SHORT_MS.stores : SHORT_MS.refuses
+}
 
 /** True when every minute without PostgreSQL or Redis went by as promised. */
 export async function runOutages({ seed, only, redis }: Settings): Promise<boolean> {

@@ -245,7 +245,10 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
   },
   {
     name: 'Redis is given up after a few attempts',
-    patches: one('redis/client.js', 'retryStrategy: (attempt) =>', 'retryStrategy: (attempt) => attempt > 4 ? null :'),
+    patches: [
+      ...one('redis/client.js', 'retryStrategy: (attempt) =>', 'retryStrategy: (attempt) => attempt > 4 ? null :'),
+      ...one('redis/client.js', '    neverGiveUp(redis);', ''),
+    ],
     scenario: 'Redis killed',
   },
   {

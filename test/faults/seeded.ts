@@ -2,6 +2,7 @@
 import { RedisServer } from '../support/redis.ts'
 import { type Build, compileService } from './build.ts'
 import { Cluster } from './cluster.ts'
+import { strictOutage } from './outages.ts'
 import { play } from './play.ts'
 import { scenarioNamed } from './scenarios.ts'
 import { SEEDED_BUGS, type SeededBug } from './seeded-bugs.ts'
@@ -42,7 +43,7 @@ async function hunt(
   servers: { cluster: Cluster; redis: RedisServer },
   seed: number,
 ): Promise<Result> {
-  const scenario = scenarioNamed(scenarioName)
+  const scenario = strictOutage(scenarioName) ?? scenarioNamed(scenarioName)
   const buggy = await build.patched([...(scenario.without ?? []), ...patches])
   try {
     const own = scenario.ownsServers ? {} : servers
