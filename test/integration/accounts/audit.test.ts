@@ -35,6 +35,14 @@ const entry = (target: string): AuditEntry => ({
 })
 const write = (target: string) => queries.transaction(async (transaction) => writeAudit(transaction, entry(target)))
 
+function gate(): { readonly opened: Promise<void>; open(): void } {
+  let open = (): void => undefined
+  const opened = new Promise<void>((resolve) => {
+    open = resolve
+  })
+  return { opened, open }
+}
+
 async function written(count: number): Promise<void> {
   for (let at = 1; at <= count; at += 1) await write(`target ${at}`)
 }
@@ -61,15 +69,16 @@ test('holds nothing of what was not done, and no gap for it', async () => {
 })
 
 test('is held by nobody who is not committing', async () => {
-  let goOn = (): void => undefined
+  const [begun, goingOn] = [gate(), gate()]
   const stopped = queries.transaction(async (transaction) => {
     writeAudit(transaction, entry('later'))
-    await new Promise<void>((resolve) => {
-      goOn = resolve
-    })
+    begun.open()
+    await goingOn.opened
   })
+  // Or the other might have its connection first, and be over.
+  await begun.opened
   await write('first')
-  goOn()
+  goingOn.open()
   await stopped
   expect(await checkAudit(queries)).toMatchObject({ entries: 2, fault: undefined })
   expect(await queries.query('select target from audit_log order by audit_id')).toEqual([
