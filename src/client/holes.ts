@@ -121,7 +121,7 @@ export class Holes {
         lacking += 1
         log.lack(seq)
       }
-    if (lacking > 0) {
+    if (lacking) {
       warn('messages fetched again', lacking)
       this.watch(log)
     }
@@ -158,7 +158,7 @@ export class Holes {
       // What a later part says is the last may have come to be so no more.
       const isPart = after !== question.after || rest.length > 0
       this.#apply(log, pageReceived(log.inbox, { ...question, after }, { messages, hasMore: hasMore || isPart }))
-      if (rest.length > 0)
+      if (rest[0])
         return this.#core.notifier.changed(() => answered({ ...answer, messages: rest }, messages.at(-1)?.seq))
       const isTorn = question.before && messages.at(-1)?.seq !== question.before - 1
       if (isTorn) this.#torn()

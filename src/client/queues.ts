@@ -1,9 +1,10 @@
 import type { UserId } from '../protocol/message.ts'
 import type { Entry, Queue } from './outbox.ts'
 
-/** Every conversation's queue. */
+/** Every conversation's queue, and which of them a message waits in. */
 export class Queues {
   readonly #all = new Map<UserId, Queue>()
+  readonly #places = new Map<string, UserId>()
   readonly #changed: (other: UserId) => void
 
   constructor(changed: (other: UserId) => void) {
@@ -24,11 +25,11 @@ export class Queues {
   }
 
   get size(): number {
-    return this.entries().length
+    return this.#places.size
   }
 
   find(id: string): Entry | undefined {
-    return this.entries().find((entry) => entry.id === id)
+    return this.of(this.#places.get(id) ?? '').find((entry) => entry.id === id)
   }
 
   /** Puts an entry in its place, or in place of what it was before. */
@@ -36,6 +37,7 @@ export class Queues {
     const queue = this.of(entry.with)
     const index = queue.findIndex(({ id }) => id === entry.id)
     const next = index < 0 ? [...queue, entry].toSorted((a, b) => a.n - b.n) : queue.with(index, entry)
+    this.#places.set(entry.id, entry.with)
     this.set(entry.with, next)
   }
 
@@ -47,11 +49,8 @@ export class Queues {
   }
 
   remove({ id, with: other }: Pick<Entry, 'id' | 'with'>): void {
-    if (!this.find(id)) return
-    this.set(
-      other,
-      this.of(other).filter((entry) => entry.id !== id),
-    )
+    const left = this.of(other).filter((entry) => entry.id !== id)
+    if (this.#places.delete(id)) this.set(other, left)
   }
 
   clear(): void {
