@@ -26,7 +26,7 @@ const SINCE = `select ${COLUMNS} from revocations where at >= to_timestamp($1::f
 const UNEXPIRED = `select ${COLUMNS} from revocations where expires_at is null or expires_at > clock_timestamp()`
 /**
  * Asked before the rows are read: what is committed between the two is read again by the next look. No time limit ends a COMMIT
- * that waits for a standby. Whose session it is a role is told of its own ones, and those are all that revoke.
+ * that waits for a standby. A role is told so of its own sessions alone: who revokes under another one is waited for ten seconds.
  */
 const NOW = `select (extract(epoch from clock_timestamp()) * 1000)::text as ms,
   (select (extract(epoch from min(xact_start)) * 1000)::text from pg_stat_activity

@@ -104,7 +104,7 @@ export class Epoch {
     if (this.#record === undefined) return
     if (this.#lostBecause === undefined && this.#isPresent(await store.read())) return
     await this.look()
-    if (!this.#isPresent(await store.read())) throw this.#isElsewhere()
+    if (!this.#isPresent(await store.read())) throw this.#ofAnotherEpoch()
   }
 
   /**
@@ -113,13 +113,16 @@ export class Epoch {
    */
   async recognize(store: Pick<EpochStore, 'read'>): Promise<void> {
     if (this.#record === undefined || this.#isPresent(await store.read())) return
-    const error = this.#isElsewhere()
+    const error = this.#ofAnotherEpoch()
     void this.look()
     throw error
   }
 
-  /** The server of before may live on, and the session of the looks with it: they would be told of no other for as long. */
-  #isElsewhere(): Error {
+  /**
+   * What a session is rejected with. The looks go over a new one then: the server of before may live on, and with it theirs, over which
+   * they would be told of no other for as long.
+   */
+  #ofAnotherEpoch(): Error {
     this.#options.renewSession()
     return new Error('the session is of another epoch')
   }

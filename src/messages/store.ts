@@ -165,8 +165,8 @@ export interface AsOf<T> {
  * time and fate `duplicate`, or `conflict` when sender or content differ. A new message of a conversation that is closed gets
  * fate `closed`, and positions in it still move. A sender has received what they sent: a sender whose
  * position was at the head stays at the head. Positions never decrease nor pass the head; those of a line of history that has
- * ended are dropped. Returns every other position that was asked to change, as it is now. Rejects with a CommitError; then the
- * messages are as they were before.
+ * ended are dropped, where the store can be set back. Returns every other position that was asked to change, as it is now. Rejects
+ * with a CommitError; then the messages are as they were before.
  */
 export interface MessageLog {
   commit(
