@@ -169,7 +169,8 @@ class Supervisor implements Workers {
   }
 
   #endedWhileStopping(index: number, how: End): void {
-    if (wasCutOff(how)) {
+    // While none has served there is nothing to drain.
+    if (wasCutOff(how) && this.#failures === undefined) {
       this.#undrained += 1
       this.#logger.error({ worker: index, ...how }, 'a worker ended before it was drained')
     }

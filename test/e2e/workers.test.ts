@@ -118,7 +118,8 @@ async function draining(service: ServiceProcess) {
   queued.catch(() => undefined) // whoever asked for it looks at it later
   await person.settled()
   const workers = linesOf(service, 'worker started').map(({ pid }) => Number(pid))
-  for (const pid of [service.pid, ...workers]) process.kill(pid, 'SIGTERM')
+  // The supervisor tells them too: one that has nothing to wait for may have ended.
+  for (const pid of [service.pid, ...workers]) signalIfAlive(pid, 'SIGTERM')
   await service.logged(() => linesOf(service, 'draining').length === 3)
   return { person, queued, workers, transaction }
 }
